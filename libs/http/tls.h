@@ -1,0 +1,22 @@
+// TLS for servers and clients.
+#pragma once
+
+#include <string>
+
+namespace insula::http {
+
+// PEM files. TLS 1.2 or newer.
+struct ServerTls {
+  std::string cert_file;
+  std::string key_file;
+  std::string client_ca_file;  // Not empty: a client certificate is demanded.
+};
+
+struct ClientTls {
+  std::string ca_file;    // Empty: the system's.
+  std::string cert_file;  // Own certificate, may be empty.
+  std::string key_file;
+  std::string server_name;  // Expected name; empty: the URL's host.
+};
+
+}  // namespace insula::http

@@ -1,0 +1,75 @@
+// Follows the tenant-registry and keeps an immutable, indexed copy of it.
+//
+// The last good copy is kept on disk and served at once at start, for as long
+// as the registry is away. A copy is never replaced by an older one of the same
+// epoch, nor by an empty one or one of another epoch that nobody asked for.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "insula/registry/v1/objects.pb.h"
+#include "libs/config/config.h"
+#include "libs/metrics/metrics.h"
+#include "libs/tenancy/snapshot.h"
+
+namespace insula::registry_client {
+
+struct Options {
+  std::string address = "127.0.0.1:9701";  // gRPC, host:port.
+  std::string client_id;                   // Names this follower in Status.
+  std::string state_dir;  // For the last good copy; empty: none.
+  // PEM files for mutual TLS; all empty: plain text.
+  std::string cert_file;
+  std::string key_file;
+  std::string ca_file;
+  // Not ready when the registry has been silent for longer. 0: never.
+  absl::Duration max_staleness = absl::ZeroDuration();
+  // Take over a registry of another epoch or an emptied one. Otherwise such a
+  // registry is refused, and the last good copy stays.
+  bool accept_new_epoch = false;
+
+  void Describe(config::Fields& fields);  // All but client_id.
+};
+
+// Thread-safe. Metrics: insula_registry_revision, insula_registry_objects,
+// insula_registry_staleness_seconds, insula_registry_connected,
+// insula_registry_changes_total, insula_registry_rejected_objects,
+// insula_registry_refused_snapshots_total{reason}.
+class RegistryClient {
+ public:
+  // Loads the last good copy, if any, then follows in the background. `kinds`
+  // are those that the service uses. INVALID_ARGUMENT for bad TLS files; a
+  // registry that can't be reached is no error.
+  static absl::StatusOr<std::unique_ptr<RegistryClient>> Start(
+      Options options, std::vector<registry::v1::Kind> kinds,
+      boost::asio::any_io_executor executor, metrics::Registry* metrics);
+
+  // Ends the stream; saves nothing that is not saved yet.
+  ~RegistryClient();
+
+  // The present copy; never null. Cheap: one atomic load.
+  std::shared_ptr<const tenancy::Snapshot> snapshot() const;
+
+  // For /readyz: OK once there is a copy that is not too stale.
+  absl::Status Ready() const;
+
+  // Calls `listener` with each new copy, from the executor, until the client is
+  // destroyed; first with the present one.
+  void OnChange(
+      std::function<void(const std::shared_ptr<const tenancy::Snapshot>&)>
+          listener);
+
+ private:
+  class Impl;
+  explicit RegistryClient(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace insula::registry_client

@@ -1,0 +1,51 @@
+// A gRPC server that starts listening when built and drains on request.
+//
+// Every server has the standard health service and reflection, so grpcurl works
+// on every port.
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/rpc/tls.h"
+
+namespace insula::rpc {
+
+struct ServerOptions {
+  std::string listen_address = "127.0.0.1:0";  // host:port; port 0: a free one.
+  int max_receive_bytes = 4 << 20;             // RESOURCE_EXHAUSTED above it.
+  std::optional<Tls> tls;                      // Unset: plain text.
+};
+
+class Server {
+ public:
+  // `services` outlive the server. UNAVAILABLE if the address can't be bound.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(
+      const ServerOptions& options, std::vector<grpc::Service*> services);
+  ~Server();
+
+  int port() const { return port_; }
+  std::string address() const { return address_; }
+
+  // What the health service answers for "" and for every service.
+  void SetServing(bool serving);
+
+  // Turns unhealthy, refuses new calls, lets open ones finish until `timeout`
+  // passes, then cancels what is left. Blocks.
+  void Drain(absl::Duration timeout);
+
+ private:
+  Server() = default;
+
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::string address_;
+};
+
+}  // namespace insula::rpc

@@ -1,0 +1,88 @@
+// What every service process has: one executor, a pool for blocking work,
+// metrics, an admin server, readiness, and a wait for the end.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/config/config.h"
+#include "libs/metrics/metrics.h"
+#include "libs/runtime/blocking_pool.h"
+#include "libs/time/clock.h"
+
+namespace insula::runtime {
+
+// The settings that every service has. A service's Config holds one as
+// `process` and describes it with `process.Describe(fields)`, without a prefix.
+struct ProcessConfig {
+  std::string admin_listen_address;  // Default set by the service.
+  int worker_threads = 0;            // 0: one per core, at least 2.
+  int blocking_threads = 4;
+  absl::Duration drain_timeout = absl::Seconds(20);
+  // How long to stay up, unready, before listeners close, so that load
+  // balancers notice.
+  absl::Duration drain_delay = absl::ZeroDuration();
+  std::string log_level = "info";
+  std::string log_format = "logfmt";
+  // Not empty: written once all listeners are bound, a line "NAME ADDRESS"
+  // each.
+  std::string ports_file;
+
+  // Keys: admin.listen_address, worker_threads, blocking_threads,
+  // drain_timeout, drain_delay, log_level, log_format, ports_file.
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+// Components hold its executor and metrics and must be destroyed before it.
+// Thread-safe.
+class Process {
+ public:
+  using ReadyCheck = std::function<absl::Status()>;
+
+  // Starts the threads and the admin server: /metrics, /livez, /readyz,
+  // /config. `config_dump` is what /config shows. UNAVAILABLE if the admin
+  // address can't be bound.
+  static absl::StatusOr<std::unique_ptr<Process>> Start(
+      absl::string_view service, const ProcessConfig& config,
+      std::string config_dump);
+  ~Process();
+
+  boost::asio::any_io_executor executor();
+  BlockingPool& blocking();
+  metrics::Registry& metrics();
+  const Clock& clock();
+  const std::string& service() const;
+
+  // Adds a dependency that /readyz checks. It must not block.
+  void AddReadyCheck(std::string name, ReadyCheck check);
+
+  // Says that listener `name` is bound to `address`: logs it, and names it in
+  // ports_file.
+  void Announce(absl::string_view name, absl::string_view address);
+
+  // Everything is built: /readyz answers by the checks from now on.
+  void SetReady();
+
+  // Blocks until SIGTERM or SIGINT; a second one ends the process at once.
+  // Meanwhile SIGHUP calls the handlers of OnReload. On return /readyz is 503
+  // and drain_delay has passed.
+  void WaitForSignal();
+  void OnReload(std::function<void()> handler);
+
+  // What is left of drain_timeout since the signal.
+  absl::Duration DrainTimeLeft() const;
+
+ private:
+  Process();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace insula::runtime

@@ -5,6 +5,10 @@
 // prints  ts=2026-11-21T10:00:00.000Z level=info service=ingest-gateway
 // msg=listening name=admin address=127.0.0.1:9802  on one line. `msg` is a
 // constant; what varies goes into fields. Thread-safe.
+//
+// Values may hold anything: control characters, quotes and bytes that are not
+// UTF-8 are escaped, so a value never forges a line, and a value above 8 KiB is
+// cut with a note of how much is missing.
 #pragma once
 
 #include <initializer_list>
@@ -22,6 +26,7 @@ namespace insula::logging {
 enum class Level { kDebug, kInfo, kWarn, kError };
 enum class Format { kLogfmt, kJson };
 
+// `debug`, `info`, `warn`, `error`; `logfmt`, `json`.
 absl::StatusOr<Level> ParseLevel(absl::string_view text);
 absl::StatusOr<Format> ParseFormat(absl::string_view text);
 
@@ -35,8 +40,10 @@ struct Field {
   Field(absl::string_view key, bool value);
   Field(absl::string_view key, int value);
   Field(absl::string_view key, unsigned value);
-  Field(absl::string_view key, long value);           // NOLINT
-  Field(absl::string_view key, unsigned long value);  // NOLINT
+  Field(absl::string_view key, long value);                // NOLINT
+  Field(absl::string_view key, unsigned long value);       // NOLINT
+  Field(absl::string_view key, long long value);           // NOLINT
+  Field(absl::string_view key, unsigned long long value);  // NOLINT
   Field(absl::string_view key, double value);
 
   absl::string_view key;

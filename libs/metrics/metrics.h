@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -60,6 +61,21 @@ class Histogram {
   prometheus::Histogram* histogram_;
 };
 
+// Keeps an update of Registry::OnCollect registered. Destroy it before what the
+// update uses; that waits for a running update, so hold no lock the update
+// takes. May outlive the registry.
+class CollectHook {
+ public:
+  CollectHook() = default;
+  CollectHook(CollectHook&&) = default;
+  CollectHook& operator=(CollectHook&&) = default;
+
+ private:
+  friend class Registry;
+  explicit CollectHook(std::shared_ptr<void> hook) : hook_(std::move(hook)) {}
+  std::shared_ptr<void> hook_;
+};
+
 // Upper bounds in seconds, from 0.5 ms to 60 s.
 const std::vector<double>& LatencyBuckets();
 
@@ -80,8 +96,9 @@ class Registry {
       const std::vector<double>& buckets = LatencyBuckets());
 
   // Calls `update` before each exposition, to set gauges that are read off
-  // something else. It must not block.
-  void OnCollect(std::function<void()> update);
+  // something else. It must not block. Calls do not overlap. Ends when the hook
+  // is destroyed.
+  [[nodiscard]] CollectHook OnCollect(std::function<void()> update);
 
   // All metrics in the Prometheus text format, version 0.0.4.
   std::string Expose() const;

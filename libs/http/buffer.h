@@ -9,8 +9,9 @@
 namespace insula::http {
 
 // Owns `size` bytes, behind which kPadding zero bytes can be read (parsers may
-// read over the end by a vector register). Move-only. Goes back to a pool of
-// its thread when destroyed; large ones are freed.
+// read over the end by a vector register), also when it is empty. Move-only.
+// Goes back to a pool of the thread that destroys it; large ones are freed. New
+// bytes have no particular value until they are written.
 class Buffer {
  public:
   static constexpr size_t kPadding = 64;
@@ -33,9 +34,11 @@ class Buffer {
   void Resize(size_t size);
 
  private:
-  char* data_ = nullptr;
+  static char* Empty();  // kPadding zeros, shared, never written.
+
+  char* data_ = Empty();
   size_t size_ = 0;
-  size_t capacity_ = 0;  // Without the padding.
+  size_t capacity_ = 0;  // Without the padding; 0: data_ is Empty().
 };
 
 }  // namespace insula::http

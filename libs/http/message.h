@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,9 +17,11 @@ namespace insula::http {
 // Header fields in the order they came. Names compare without regard to case.
 class Headers {
  public:
+  using value_type = std::pair<std::string, std::string>;
+  using const_iterator = std::vector<value_type>::const_iterator;
+
   Headers() = default;
-  Headers(std::initializer_list<std::pair<std::string, std::string>> fields)
-      : fields_(fields) {}
+  Headers(std::initializer_list<value_type> fields) : fields_(fields) {}
 
   void Add(absl::string_view name, absl::string_view value);
   // Replaces all fields of that name.
@@ -31,12 +34,12 @@ class Headers {
   // attack.
   size_t Count(absl::string_view name) const;
 
-  auto begin() const { return fields_.begin(); }
-  auto end() const { return fields_.end(); }
+  const_iterator begin() const { return fields_.begin(); }
+  const_iterator end() const { return fields_.end(); }
   size_t size() const { return fields_.size(); }
 
  private:
-  std::vector<std::pair<std::string, std::string>> fields_;
+  std::vector<value_type> fields_;
 };
 
 // Who is at the other end of the connection.

@@ -17,12 +17,14 @@ struct Url {
   int port = 0;        // Filled in: 80 or 443 if not given.
   std::string target;  // "/path?query", at least "/". Still encoded.
 
-  // INVALID_ARGUMENT if `text` is not such a URL, or has user info or a
-  // fragment.
+  // INVALID_ARGUMENT if `text` is not such a URL, or has user info, a fragment,
+  // a malformed escape or a character that RFC 3986 wants escaped. Scheme and
+  // host become lower case.
   static absl::StatusOr<Url> Parse(absl::string_view text);
 
   // This URL with "/"-joined `path` after its own path, and `query` (if not
-  // empty) after '?'. Both already encoded.
+  // empty) after '?', or after '&' if it has a query of its own, which stays.
+  // Both already encoded.
   Url Join(absl::string_view path, absl::string_view query = "") const;
 
   std::string HostPort() const;  // As in a Host header.

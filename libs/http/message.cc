@@ -1,0 +1,63 @@
+#include "libs/http/message.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+
+namespace insula::http {
+
+void Headers::Add(absl::string_view name, absl::string_view value) {
+  fields_.emplace_back(std::string(name), std::string(value));
+}
+
+void Headers::Set(absl::string_view name, absl::string_view value) {
+  // The copies first: the arguments may point into a field.
+  std::pair<std::string, std::string> field(name, value);
+  Remove(field.first);
+  fields_.push_back(std::move(field));
+}
+
+void Headers::Remove(absl::string_view name) {
+  const std::string copy(name);  // `name` may point into a field.
+  std::erase_if(fields_, [&copy](const auto& field) {
+    return absl::EqualsIgnoreCase(field.first, copy);
+  });
+}
+
+std::optional<absl::string_view> Headers::Get(absl::string_view name) const {
+  for (const auto& [key, value] : fields_) {
+    if (absl::EqualsIgnoreCase(key, name)) return value;
+  }
+  return std::nullopt;
+}
+
+size_t Headers::Count(absl::string_view name) const {
+  return static_cast<size_t>(
+      std::count_if(fields_.begin(), fields_.end(), [name](const auto& field) {
+        return absl::EqualsIgnoreCase(field.first, name);
+      }));
+}
+
+absl::string_view Request::path() const {
+  const absl::string_view text = target;
+  return text.substr(0, text.find('?'));
+}
+
+absl::string_view Request::query() const {
+  const absl::string_view text = target;
+  const size_t mark = text.find('?');
+  return mark == text.npos ? absl::string_view() : text.substr(mark + 1);
+}
+
+Response TextResponse(int status, absl::string_view text) {
+  Response response;
+  response.status = status;
+  response.headers.Add("Content-Type", "text/plain; charset=utf-8");
+  response.body = std::string(text);
+  if (response.body.empty() || response.body.back() != '\n') {
+    response.body.push_back('\n');
+  }
+  return response;
+}
+
+}  // namespace insula::http

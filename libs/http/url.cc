@@ -1,0 +1,258 @@
+#include "libs/http/url.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::http {
+namespace {
+
+constexpr size_t kMaxUrlBytes = 64 << 10;
+constexpr size_t kMaxHostBytes = 253;
+
+bool IsUnreserved(char c) {
+  return absl::ascii_isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+// Of a path or query, without '%'.
+bool IsTargetCharacter(char c) {
+  return IsUnreserved(c) || absl::string_view("!$&'()*+,;=:@/?").find(c) !=
+                                absl::string_view::npos;
+}
+
+int HexValue(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// The byte that "%XX" at `at` stands for.
+std::optional<char> EscapeAt(absl::string_view text, size_t at) {
+  if (at + 2 >= text.size()) return std::nullopt;
+  const int high = HexValue(text[at + 1]);
+  const int low = HexValue(text[at + 2]);
+  if (high < 0 || low < 0) return std::nullopt;
+  return static_cast<char>(high << 4 | low);
+}
+
+absl::Status UrlError(absl::string_view text, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "URL '", absl::CHexEscape(text.substr(0, 200)), "': ", what));
+}
+
+absl::Status CheckTarget(absl::string_view text, absl::string_view target) {
+  for (size_t i = 0; i < target.size(); ++i) {
+    const char c = target[i];
+    if (c == '#') return UrlError(text, "has a fragment, remove it");
+    if (c == '%') {
+      if (!EscapeAt(target, i)) {
+        return UrlError(text, "has a '%' without two hex digits");
+      }
+      i += 2;
+    } else if (!IsTargetCharacter(c)) {
+      return UrlError(text, absl::StrCat("has the character '",
+                                         absl::CHexEscape(target.substr(i, 1)),
+                                         "', which must be percent-encoded"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool IsIpv6(absl::string_view host) {
+  in6_addr address;
+  return inet_pton(AF_INET6, std::string(host).c_str(), &address) == 1;
+}
+
+bool IsHostName(absl::string_view host) {
+  return !host.empty() && host.size() <= kMaxHostBytes && host.front() != '.' &&
+         !absl::StrContains(host, "..") &&
+         std::all_of(host.begin(), host.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '-' || c == '.' || c == '_';
+         });
+}
+
+// Splits "host", "host:port" or "[v6]:port"; `*port` stays if there is none.
+absl::Status ParseAuthority(absl::string_view text, absl::string_view authority,
+                            Url* url) {
+  absl::string_view rest;
+  if (absl::ConsumePrefix(&authority, "[")) {
+    const size_t end = authority.find(']');
+    if (end == authority.npos || !IsIpv6(authority.substr(0, end))) {
+      return UrlError(text, "has a malformed IPv6 address");
+    }
+    url->host = absl::AsciiStrToLower(authority.substr(0, end));
+    rest = authority.substr(end + 1);
+  } else {
+    const size_t colon = authority.find(':');
+    url->host = absl::AsciiStrToLower(authority.substr(0, colon));
+    if (colon != authority.npos) rest = authority.substr(colon);
+    if (!IsHostName(url->host)) {
+      return UrlError(text, "needs a host of letters, digits, '-', '.', '_'");
+    }
+  }
+  if (rest.empty()) return absl::OkStatus();
+  if (!absl::ConsumePrefix(&rest, ":") || rest.empty() || rest.size() > 5 ||
+      !std::all_of(rest.begin(), rest.end(), absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(rest, &url->port) || url->port < 1 ||
+      url->port > 65535) {
+    return UrlError(text, "needs a port of 1 to 65535 after the host's ':'");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Url> Url::Parse(absl::string_view text) {
+  if (text.size() > kMaxUrlBytes) {
+    return UrlError(text, absl::StrCat("is longer than ", kMaxUrlBytes));
+  }
+  const size_t mark = text.find("://");
+  Url url;
+  if (mark != text.npos)
+    url.scheme = absl::AsciiStrToLower(text.substr(0, mark));
+  if (url.scheme != "http" && url.scheme != "https") {
+    return UrlError(text, "must start with http:// or https://");
+  }
+  url.port = url.scheme == "http" ? 80 : 443;
+
+  const absl::string_view rest = text.substr(mark + 3);
+  const size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+  const absl::string_view authority = rest.substr(0, end);
+  if (absl::StrContains(authority, '@')) {
+    // The text may hold a password: it is not repeated.
+    return absl::InvalidArgumentError(
+        "URL has user info before '@': give credentials by their own setting");
+  }
+  RETURN_IF_ERROR(ParseAuthority(text, authority, &url));
+  const absl::string_view target = rest.substr(end);
+  RETURN_IF_ERROR(CheckTarget(text, target));
+  url.target = absl::StrCat(absl::StartsWith(target, "/") ? "" : "/", target);
+  return url;
+}
+
+Url Url::Join(absl::string_view path, absl::string_view query) const {
+  const absl::string_view own = target;
+  const size_t mark = std::min(own.find('?'), own.size());
+  absl::string_view base = own.substr(0, mark);
+  absl::string_view own_query = own.substr(mark);
+  absl::ConsumePrefix(&own_query, "?");
+
+  Url joined = *this;
+  if (!path.empty()) {
+    absl::ConsumeSuffix(&base, "/");
+    absl::ConsumePrefix(&path, "/");
+    joined.target = absl::StrCat(base, "/", path);
+  } else {
+    joined.target = std::string(base);
+  }
+  const bool both = !own_query.empty() && !query.empty();
+  if (!own_query.empty() || !query.empty()) {
+    absl::StrAppend(&joined.target, "?", own_query, both ? "&" : "", query);
+  }
+  return joined;
+}
+
+std::string Url::HostPort() const {
+  const bool v6 = absl::StrContains(host, ':');
+  std::string text = v6 ? absl::StrCat("[", host, "]") : host;
+  if (port != (scheme == "https" ? 443 : 80)) absl::StrAppend(&text, ":", port);
+  return text;
+}
+
+std::string Url::ToString() const {
+  return absl::StrCat(scheme, "://", HostPort(), target);
+}
+
+std::string PercentEncode(absl::string_view text) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string encoded;
+  encoded.reserve(text.size() + text.size() / 4);
+  for (const char c : text) {
+    if (IsUnreserved(c)) {
+      encoded.push_back(c);
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      encoded.push_back('%');
+      encoded.push_back(kHex[byte >> 4]);
+      encoded.push_back(kHex[byte & 15]);
+    }
+  }
+  return encoded;
+}
+
+absl::StatusOr<std::string> PercentDecode(absl::string_view text) {
+  std::string decoded;
+  decoded.reserve(text.size());
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      decoded.push_back(text[i]);
+      continue;
+    }
+    const std::optional<char> byte = EscapeAt(text, i);
+    if (!byte) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", absl::CHexEscape(text.substr(i, 3)),
+          "' is not a percent-escape: write a literal '%' as %25"));
+    }
+    decoded.push_back(*byte);
+    i += 2;
+  }
+  return decoded;
+}
+
+namespace {
+
+absl::StatusOr<std::string> DecodeFormText(absl::string_view text) {
+  if (!absl::StrContains(text, '+')) return PercentDecode(text);
+  std::string blanks(text);
+  std::replace(blanks.begin(), blanks.end(), '+', ' ');
+  return PercentDecode(blanks);
+}
+
+}  // namespace
+
+absl::StatusOr<Params> ParseForm(absl::string_view text, size_t max_params) {
+  if (absl::StrContains(text, ';')) {
+    return absl::InvalidArgumentError(
+        "form parameters hold a ';': separate them by '&', write ';' as %3B");
+  }
+  Params params;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('&'), text.size());
+    const absl::string_view piece = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (piece.empty()) continue;
+    if (params.size() >= max_params) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("more than ", max_params, " form parameters"));
+    }
+    const size_t equals = std::min(piece.find('='), piece.size());
+    ASSIGN_OR_RETURN(std::string name, DecodeFormText(piece.substr(0, equals)));
+    ASSIGN_OR_RETURN(
+        std::string value,
+        DecodeFormText(piece.substr(std::min(equals + 1, piece.size()))));
+    params.emplace_back(std::move(name), std::move(value));
+  }
+  return params;
+}
+
+std::string EncodeForm(const Params& params) {
+  std::string text;
+  for (const auto& [name, value] : params) {
+    absl::StrAppend(&text, text.empty() ? "" : "&", PercentEncode(name), "=",
+                    PercentEncode(value));
+  }
+  return text;
+}
+
+}  // namespace insula::http

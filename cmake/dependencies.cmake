@@ -3,6 +3,9 @@ find_package(Threads REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(Boost 1.81 REQUIRED)        # Asio, Beast: headers only.
 find_package(Protobuf REQUIRED)
+# gRPC's configuration skips its re2::re2 if re2_FOUND is set, which the last
+# pkg_check_modules below leaves in the cache for the next configuring.
+unset(re2_FOUND CACHE)
 find_package(gRPC CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(ZLIB REQUIRED)

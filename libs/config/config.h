@@ -26,11 +26,20 @@
 // A key's path is its name everywhere: `tls.cert_file` in YAML,
 // `TENANT_REGISTRY_TLS_CERT_FILE` in the environment, `--tls.cert-file` as a
 // flag (`-` and `_` are one). Flags win over environment over file over
-// defaults. Lists exist in YAML only. Unknown and duplicate keys are errors
-// that say "FILE:LINE: KEY: what, cure". Durations and sizes carry units (20s,
-// 16MiB).
+// defaults. Lists exist in YAML only and replace the default as a whole.
+//
+// Errors say "PLACE: KEY: what, cure", PLACE being FILE:LINE, `environment
+// NAME` or `flag --NAME`. Unknown and repeated keys, YAML anchors and tags, and
+// variables that name a list are errors; other variables are nobody's business.
+// Durations and sizes carry units (20s, 1m30s, 250ms; 16MiB).
+//
+// Validate() returns INVALID_ARGUMENT with a message that starts with the path
+// of the key to change, "tls.key_file: must be set with tls.cert_file"; the
+// place where that key was set is put before it. The same holds for Validate()
+// of a list's element, with paths from the element on.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -45,13 +54,17 @@
 
 namespace insula::config {
 
-// A number of bytes: `512`, `64KiB`, `16MiB`, `1GiB`.
+// A number of bytes: `512`, `64KiB`, `16MiB`, `1GiB`, `2TiB`.
 struct Bytes {
   uint64_t value = 0;
   friend bool operator==(Bytes, Bytes) = default;
 };
 absl::StatusOr<Bytes> ParseBytes(absl::string_view text);
 std::string FormatBytes(Bytes bytes);
+
+// `20s`, `1m30s`, `250ms`; finite, not negative. A bare number other than 0 is
+// refused.
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
 // A secret; prints as <redacted> wherever a configuration is shown.
 class Secret {
@@ -66,31 +79,34 @@ class Secret {
 
 class Fields;
 
-// What the fields of a list's elements are, and how to add one.
+// A list of structs, without their type.
 struct ListField {
-  // Describes a fresh element.
-  std::function<void(Fields&)> describe_element;
-  // Appends a fresh element, describes it and returns a check of it that runs
-  // once its fields are set.
-  std::function<std::function<absl::Status()>(Fields&)> append;
-  // Describes the elements there are, one call each.
-  std::function<void(const std::function<void(Fields&)>&)> for_each;
-  std::function<void()> clear;
+  std::function<size_t()> size;
+  std::function<void(size_t)> reset;  // Makes it so many fresh elements.
+  std::function<void(size_t, Fields&)> describe;  // Describes one of them.
+  std::function<absl::Status(size_t)> validate;
+  // Shows the fields of a fresh element.
+  std::function<void(const std::function<void(const Fields&)>&)> with_fresh;
 };
 
-// One setting.
+// One setting: a value, a list of strings or a list of structs.
 struct Field {
   std::string key;   // Its path, e.g. "tls.cert_file".
   std::string help;  // One line.
+  std::string type;  // "string", "duration", "list of strings", ...
   std::string default_value;
-  std::function<absl::Status(absl::string_view)> set;  // Null for a list.
-  std::function<std::string()> get;  // The present value, redacted.
-  bool secret = false;
-  std::shared_ptr<ListField> list;  // Set for a list of structs.
-  std::function<absl::Status(const std::vector<std::string>&)> set_list;
+
+  // Of a value. `get` returns the present one as text, redacted.
+  std::function<absl::Status(absl::string_view)> set;
+  std::function<std::string()> get;
+
+  std::vector<std::string>* strings = nullptr;  // Of a list of strings.
+  std::shared_ptr<const ListField> list;        // Of a list of structs.
 };
 
-// Collects the fields of a struct, from its Describe() method.
+// Collects the fields of a struct, from its Describe() method. Keys are
+// [a-z][a-z0-9_]*; two with one name are a bug and abort. Refers to the values,
+// which must stay where they are.
 class Fields {
  public:
   void Add(absl::string_view key, std::string& value, absl::string_view help);
@@ -118,7 +134,7 @@ class Fields {
   const std::vector<Field>& fields() const { return fields_; }
 
  private:
-  void AddField(Field field);
+  void AddField(absl::string_view key, absl::string_view help, Field field);
 
   std::string prefix_;  // "" or "group."
   std::vector<Field> fields_;
@@ -127,14 +143,16 @@ class Fields {
 // Where settings come from. `env` is `NAME=value` entries as in environ.
 struct Sources {
   std::string service;    // "tenant-registry"; its prefix in env.
-  std::string yaml;       // Text of the file, may be empty.
+  std::string yaml;       // Text of the file, may be empty. At most 1 MiB.
   std::string yaml_name;  // Its name, for messages.
   std::vector<std::string> env;
   std::vector<std::pair<std::string, std::string>> flags;  // key, value
 };
 
-// Sets the fields from all sources. INVALID_ARGUMENT names place, key and cure.
-absl::Status Apply(const Sources& sources, const Fields& fields);
+// Sets the fields from all sources, then runs `validate`. All errors are
+// INVALID_ARGUMENT and name place, key and cure.
+absl::Status Apply(const Sources& sources, const Fields& fields,
+                   const std::function<absl::Status()>& validate);
 
 // The list as --help prints it: flag, default, help; lists with their elements.
 std::string Help(const Fields& fields);
@@ -151,8 +169,9 @@ absl::StatusOr<Config> Load(const Sources& sources) {
   Config config;
   Fields fields;
   config.Describe(fields);
-  if (absl::Status status = Apply(sources, fields); !status.ok()) return status;
-  if (absl::Status status = config.Validate(); !status.ok()) return status;
+  const absl::Status status =
+      Apply(sources, fields, [&config] { return config.Validate(); });
+  if (!status.ok()) return status;
   return config;
 }
 
@@ -168,38 +187,29 @@ void Fields::AddGroup(absl::string_view key, Group& group) {
 template <typename Element>
 void Fields::AddList(absl::string_view key, std::vector<Element>& list,
                      absl::string_view help) {
-  auto field = std::make_shared<ListField>();
-  field->describe_element = [](Fields& fields) {
-    static Element element;
-    element = Element();
-    element.Describe(fields);
+  auto ops = std::make_shared<ListField>();
+  ops->size = [&list] { return list.size(); };
+  ops->reset = [&list](size_t size) {
+    list.clear();
+    list.resize(size);
   };
-  field->append = [&list](Fields& fields) -> std::function<absl::Status()> {
-    // Elements are described in place, so the vector must not move them while
-    // they are being set; Apply sets one element before it appends the next.
-    list.emplace_back();
-    list.back().Describe(fields);
-    const size_t index = list.size() - 1;
-    return [&list, index]() -> absl::Status {
-      if constexpr (requires(const Element& e) { e.Validate(); }) {
-        return list[index].Validate();
-      }
-      return absl::OkStatus();
-    };
+  ops->describe = [&list](size_t i, Fields& fields) {
+    list[i].Describe(fields);
   };
-  field->for_each = [&list](const std::function<void(Fields&)>& visit) {
-    for (Element& element : list) {
-      Fields fields;
-      element.Describe(fields);
-      visit(fields);
-    }
+  ops->validate = [&list](size_t i) -> absl::Status {
+    if constexpr (requires { list[i].Validate(); }) return list[i].Validate();
+    return absl::OkStatus();
   };
-  field->clear = [&list] { list.clear(); };
-  Field entry;
-  entry.key = prefix_ + std::string(key);
-  entry.help = std::string(help);
-  entry.list = std::move(field);
-  AddField(std::move(entry));
+  ops->with_fresh = [](const std::function<void(const Fields&)>& show) {
+    Element fresh;
+    Fields fields;
+    fresh.Describe(fields);
+    show(fields);
+  };
+  Field field;
+  field.type = "list";
+  field.list = std::move(ops);
+  AddField(key, help, std::move(field));
 }
 
 }  // namespace insula::config

@@ -1,0 +1,141 @@
+#include "libs/labels/matcher.h"
+
+#include <re2/re2.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "libs/labels/validity.h"
+
+namespace insula::labels {
+namespace {
+
+constexpr int64_t kMaxAutomatonBytes = int64_t{64} << 20;
+constexpr size_t kMaxQuoted = 200;  // Of an expression, in an error's text.
+
+// Whether `pattern` holds `\C` as an operator, not inside `\Q...\E`.
+bool HasAnyByteEscape(absl::string_view pattern) {
+  for (size_t i = 0; i + 1 < pattern.size(); ++i) {
+    if (pattern[i] != '\\') continue;
+    ++i;
+    if (pattern[i] == 'C') return true;
+    if (pattern[i] == 'Q') {
+      const size_t end = pattern.find("\\E", i + 1);
+      if (end == absl::string_view::npos) return false;
+      i = end + 1;
+    }
+  }
+  return false;
+}
+
+std::string Quoted(absl::string_view pattern) {
+  return absl::StrCat("`",
+                      absl::Utf8SafeCHexEscape(pattern.substr(0, kMaxQuoted)),
+                      pattern.size() > kMaxQuoted ? "...`" : "`");
+}
+
+}  // namespace
+
+absl::string_view MatchOperator(MatchType type) {
+  switch (type) {
+    case MatchType::kEqual:
+      return "=";
+    case MatchType::kNotEqual:
+      return "!=";
+    case MatchType::kRegex:
+      return "=~";
+    case MatchType::kNotRegex:
+      return "!~";
+  }
+  return "?";
+}
+
+absl::StatusOr<Matcher> Matcher::Create(MatchType type, absl::string_view name,
+                                        absl::string_view value) {
+  Matcher matcher(type, name, value);
+  if (type == MatchType::kRegex || type == MatchType::kNotRegex) {
+    if (absl::Status status = matcher.Compile(); !status.ok()) return status;
+  }
+  matcher.matches_empty_ = matcher.Matches("");
+  return matcher;
+}
+
+absl::Status Matcher::Compile() {
+  if (value_ == ".*") {
+    form_ = Form::kAnything;
+    return absl::OkStatus();
+  }
+  if (value_ == ".+") {
+    form_ = Form::kSomething;
+    return absl::OkStatus();
+  }
+  if (!IsValidUtf8(value_)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "error parsing regexp: ", Quoted(value_), " is not valid UTF-8"));
+  }
+  if (value_.find_first_of("\\.+*?()|[]{}^$") == std::string::npos) {
+    return absl::OkStatus();  // A literal.
+  }
+  if (HasAnyByteEscape(value_)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("error parsing regexp: invalid escape sequence: `\\C` in ",
+                     Quoted(value_)));
+  }
+  re2::RE2::Options options;
+  options.set_log_errors(false);
+  options.set_dot_nl(true);
+  options.set_never_capture(true);
+  options.set_max_mem(kMaxAutomatonBytes);
+  auto automaton = std::make_shared<const re2::RE2>(value_, options);
+  if (automaton->error_code() == re2::RE2::ErrorPatternTooLarge) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "error parsing regexp: expression too large: ", Quoted(value_),
+        " needs more than ", kMaxAutomatonBytes >> 20, " MiB; shorten it"));
+  }
+  if (!automaton->ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "error parsing regexp: ", automaton->error(), " in ", Quoted(value_)));
+  }
+  form_ = Form::kAutomaton;
+  automaton_ = std::move(automaton);
+  return absl::OkStatus();
+}
+
+bool Matcher::MatchesPattern(absl::string_view value) const {
+  switch (form_) {
+    case Form::kLiteral:
+      return value == value_;
+    case Form::kAnything:
+      return true;
+    case Form::kSomething:
+      return !value.empty();
+    case Form::kAutomaton:
+      return re2::RE2::FullMatch(re2::StringPiece(value.data(), value.size()),
+                                 *automaton_);
+  }
+  return false;
+}
+
+bool Matcher::Matches(absl::string_view value) const {
+  switch (type_) {
+    case MatchType::kEqual:
+      return value == value_;
+    case MatchType::kNotEqual:
+      return value != value_;
+    case MatchType::kRegex:
+      return MatchesPattern(value);
+    case MatchType::kNotRegex:
+      return !MatchesPattern(value);
+  }
+  return false;
+}
+
+size_t Matcher::RegexSize() const {
+  return automaton_ == nullptr ? 0 : automaton_->ProgramSize();
+}
+
+}  // namespace insula::labels

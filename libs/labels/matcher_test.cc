@@ -1,0 +1,127 @@
+#include "libs/labels/matcher.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "libs/status/status_matchers.h"
+
+namespace insula::labels {
+namespace {
+
+using ::testing::HasSubstr;
+
+Matcher Make(MatchType type, absl::string_view value) {
+  absl::StatusOr<Matcher> matcher = Matcher::Create(type, "l", value);
+  EXPECT_THAT(matcher, IsOk()) << value;
+  return *matcher;
+}
+
+bool RegexMatches(absl::string_view pattern, absl::string_view value) {
+  const bool matches = Make(MatchType::kRegex, pattern).Matches(value);
+  EXPECT_NE(matches, Make(MatchType::kNotRegex, pattern).Matches(value));
+  return matches;
+}
+
+TEST(MatcherTest, EqualAndNotEqualCompareWholeValues) {
+  EXPECT_TRUE(Make(MatchType::kEqual, "a.c").Matches("a.c"));
+  EXPECT_FALSE(Make(MatchType::kEqual, "a.c").Matches("abc"));
+  EXPECT_FALSE(Make(MatchType::kNotEqual, "a.c").Matches("a.c"));
+  EXPECT_TRUE(Make(MatchType::kNotEqual, "a.c").Matches("abc"));
+}
+
+TEST(MatcherTest, ExpressionsAreAnchoredAlsoAcrossAlternatives) {
+  EXPECT_TRUE(RegexMatches("foo|bar", "foo"));
+  EXPECT_TRUE(RegexMatches("foo|bar", "bar"));
+  EXPECT_FALSE(RegexMatches("foo|bar", "foox"));
+  EXPECT_FALSE(RegexMatches("foo|bar", "xbar"));
+  EXPECT_FALSE(RegexMatches("literal", "a literal"));
+  EXPECT_TRUE(RegexMatches("a|ab", "ab"));
+  EXPECT_FALSE(RegexMatches("(?m)^a$", "a\nb"));
+}
+
+TEST(MatcherTest, DotMatchesALineFeed) {
+  EXPECT_TRUE(RegexMatches("a.b", "a\nb"));
+  EXPECT_TRUE(RegexMatches(".*", "a\nb"));
+  EXPECT_TRUE(RegexMatches(".+", "\n"));
+  EXPECT_FALSE(RegexMatches("(?-s)a.b", "a\nb"));
+}
+
+TEST(MatcherTest, KnowsWhetherAnAbsentLabelPasses) {
+  EXPECT_TRUE(Make(MatchType::kEqual, "").MatchesEmpty());
+  EXPECT_FALSE(Make(MatchType::kEqual, "a").MatchesEmpty());
+  EXPECT_TRUE(Make(MatchType::kNotEqual, "a").MatchesEmpty());
+  EXPECT_FALSE(Make(MatchType::kNotEqual, "").MatchesEmpty());
+  for (const char* pattern :
+       {"", ".*", "a*", "a|", "|a", "()", "(a|b)?", "^$"}) {
+    EXPECT_TRUE(Make(MatchType::kRegex, pattern).MatchesEmpty()) << pattern;
+    EXPECT_FALSE(Make(MatchType::kNotRegex, pattern).MatchesEmpty()) << pattern;
+  }
+  for (const char* pattern : {".+", "a", "a|b", "a+", "."}) {
+    EXPECT_FALSE(Make(MatchType::kRegex, pattern).MatchesEmpty()) << pattern;
+  }
+}
+
+TEST(MatcherTest, RefusesWhatIsNoExpressionByItself) {
+  // Each of these would change its surroundings if it were put into `^(?:...)$`
+  // before being checked.
+  for (const char* pattern : {"a)|(.*", ")(", "a)|(?:b", "(", ")", "[", "a**",
+                              "\\", "(?P<n", "a{1001}", "(?z)", "\\8"}) {
+    EXPECT_THAT(Matcher::Create(MatchType::kRegex, "l", pattern),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("error parsing regexp")))
+        << pattern;
+  }
+}
+
+TEST(MatcherTest, RefusesTheAnyByteEscapeButNotItsLetters) {
+  for (const char* pattern : {"\\C", "a\\C+", "\\Qx\\E\\C", "\\\\\\C"}) {
+    EXPECT_THAT(Matcher::Create(MatchType::kRegex, "l", pattern),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("\\C")))
+        << pattern;
+  }
+  EXPECT_TRUE(RegexMatches("\\\\C", "\\C"));
+  EXPECT_TRUE(RegexMatches("\\Q\\C\\E", "\\C"));
+}
+
+TEST(MatcherTest, RefusesExpressionsThatAreNotUtf8) {
+  for (const char* pattern : {"\xff", "a.\xc3", "\xed\xa0\x80"}) {
+    EXPECT_THAT(
+        Matcher::Create(MatchType::kRegex, "l", pattern),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("UTF-8")));
+  }
+  EXPECT_TRUE(Make(MatchType::kEqual, "\xff").Matches("\xff"));
+}
+
+TEST(MatcherTest, RefusesAnExpressionThatNeedsTooMuchMemory) {
+  const std::string pattern = "(\\pL{200}|\\pN{200}|\\pS{200}){5}x{1000}";
+  std::string large;
+  for (int i = 0; i < 20; ++i) large += pattern;
+  EXPECT_THAT(Matcher::Create(MatchType::kRegex, "l", large),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("expression too large")));
+  EXPECT_THAT(Matcher::Create(MatchType::kRegex, "l", "((a{100}){100}){100}"),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(MatcherTest, TellsTheSizeOfItsAutomaton) {
+  EXPECT_EQ(Make(MatchType::kEqual, "a.*").RegexSize(), 0u);
+  EXPECT_EQ(Make(MatchType::kRegex, "literal").RegexSize(), 0u);
+  EXPECT_GT(Make(MatchType::kRegex, "x{500}").RegexSize(), 500u);
+}
+
+TEST(MatcherTest, EqualityIsOfText) {
+  EXPECT_EQ(Make(MatchType::kRegex, "a|b"), Make(MatchType::kRegex, "a|b"));
+  EXPECT_FALSE(Make(MatchType::kRegex, "a|b") ==
+               Make(MatchType::kRegex, "b|a"));
+  EXPECT_FALSE(Make(MatchType::kEqual, "a") == Make(MatchType::kRegex, "a"));
+  EXPECT_FALSE(*Matcher::Create(MatchType::kEqual, "x", "a") ==
+               Make(MatchType::kEqual, "a"));
+}
+
+}  // namespace
+}  // namespace insula::labels

@@ -1,0 +1,77 @@
+#include "libs/remote_write/metadata.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "libs/labels/validity.h"
+#include "libs/remote_write/wire.h"
+
+namespace insula::remote_write {
+namespace {
+
+constexpr absl::string_view kSuffixes[] = {"",      "_total",  "_bucket",
+                                           "_sum",  "_count",  "_created",
+                                           "_info", "_gcount", "_gsum"};
+
+absl::string_view FieldOf(absl::string_view message, uint32_t number) {
+  absl::string_view value;
+  WireReader reader(message);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number == number) value = field.bytes;
+  }
+  return value;
+}
+
+absl::string_view MetricName(absl::string_view series) {
+  WireReader reader(series);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number == 1 && FieldOf(field.bytes, 1) == "__name__") {
+      return FieldOf(field.bytes, 2);
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+bool IsUsableMetadata(absl::string_view message) {
+  bool named = false;
+  WireReader reader(message);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number != 2 && field.number != 4 && field.number != 5) continue;
+    if (!labels::IsValidUtf8(field.bytes)) return false;
+    if (field.number == 2) named = !field.bytes.empty();
+  }
+  return named;
+}
+
+void MetricIndex::Add(absl::string_view body, size_t index) {
+  WireReader reader(body);
+  WireField field;
+  while (reader.Next(&field)) {
+    std::vector<size_t>& bodies = bodies_of_[MetricName(field.bytes)];
+    if (bodies.empty() || bodies.back() != index) bodies.push_back(index);
+  }
+}
+
+std::vector<size_t> MetricIndex::Find(absl::string_view field) const {
+  WireReader reader(field);
+  WireField metadata;
+  if (!reader.Next(&metadata)) return {};
+  const absl::string_view family = FieldOf(metadata.bytes, 2);
+  std::vector<size_t> found;
+  for (const absl::string_view suffix : kSuffixes) {
+    const auto it = bodies_of_.find(absl::StrCat(family, suffix));
+    if (it == bodies_of_.end()) continue;
+    found.insert(found.end(), it->second.begin(), it->second.end());
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  return found;
+}
+
+}  // namespace insula::remote_write

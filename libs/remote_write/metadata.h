@@ -1,0 +1,33 @@
+// Which tenants the metadata of a metric belongs to.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
+
+namespace insula::remote_write {
+
+// Whether a MetricMetadata message (well-formed) has a name, and only UTF-8
+// texts.
+bool IsUsableMetadata(absl::string_view message);
+
+// The metric names in request bodies, by body. Holds views of them.
+class MetricIndex {
+ public:
+  // Takes the names of the series in `body`, a WriteRequest without metadata.
+  // Indexes come in ascending order.
+  void Add(absl::string_view body, size_t index);
+
+  // The indexes, ascending, whose bodies have series of the family that
+  // `field`, a whole metadata field of a WriteRequest, describes: metrics of
+  // its name, or of its name with a suffix of histograms, summaries and
+  // counters.
+  std::vector<size_t> Find(absl::string_view field) const;
+
+ private:
+  absl::flat_hash_map<absl::string_view, std::vector<size_t>> bodies_of_;
+};
+
+}  // namespace insula::remote_write

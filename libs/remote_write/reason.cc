@@ -1,0 +1,62 @@
+#include "libs/remote_write/reason.h"
+
+#include <array>
+#include <cstddef>
+
+namespace insula::remote_write {
+namespace {
+
+struct Text {
+  absl::string_view name;
+  absl::string_view cure;
+};
+
+constexpr std::array<Text, kReasonCount> kTexts = {{
+    {"missing_metric_name", "give each series a label __name__"},
+    {"metric_name_invalid", "metric names are [a-zA-Z_:][a-zA-Z0-9_:]*"},
+    {"max_label_names_per_series", "drop labels, or raise max_label_names"},
+    {"label_invalid", "label names are [a-zA-Z_][a-zA-Z0-9_]*"},
+    {"label_name_too_long", "shorten it, or raise max_label_name_bytes"},
+    {"label_value_empty", "leave empty labels out"},
+    {"label_value_invalid", "label values are UTF-8"},
+    {"label_value_too_long", "shorten it, or raise max_label_value_bytes"},
+    {"duplicate_label_names", "a label may be there once"},
+    {"labels_not_sorted", "sort labels by name"},
+    {"foreign_label", "leave the tenant's own labels out, or as they must be"},
+    {"tenant_missing", "set the label that names the tenant"},
+    {"tenant_id_invalid", "tenant ids are 1 to 150 of [A-Za-z0-9!_.*'()-]"},
+    {"tenant_not_allowed", "ask for a binding to this tenant"},
+    {"tenant_unknown", "declare the tenant in the tenant-registry"},
+    {"tenant_suspended", "the tenant is suspended"},
+    {"tenant_read_only", "the tenant takes no writes at present"},
+    {"no_upstream", "give the tenant an upstream with a write_url"},
+    {"no_enforced_labels", "give the tenant enforced_labels"},
+    {"rate_limited", "send less, or raise samples_per_second"},
+    {"burst_exceeded", "send smaller requests, or raise samples_burst"},
+    {"upstream_refused", "see the store's answer"},
+    {"upstream_unavailable", "send it again later"},
+}};
+
+}  // namespace
+
+absl::string_view ReasonName(Reason reason) {
+  return kTexts[static_cast<size_t>(reason)].name;
+}
+
+absl::string_view ReasonCure(Reason reason) {
+  return kTexts[static_cast<size_t>(reason)].cure;
+}
+
+bool IsForbidden(Reason reason) {
+  switch (reason) {
+    case Reason::kTenantNotAllowed:
+    case Reason::kTenantUnknown:
+    case Reason::kTenantSuspended:
+    case Reason::kTenantReadOnly:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace insula::remote_write

@@ -1,0 +1,32 @@
+// A small blocking HTTP client, apart from the one under test.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace insula::e2e {
+
+struct HttpAnswer {
+  int status = 0;  // 0: no answer came.
+  std::string head;
+  std::string body;
+};
+
+using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
+
+// One request on a connection of its own to 127.0.0.1. `target` goes out as it
+// is. The answer ends with the connection, or with its Content-Length.
+HttpAnswer HttpSend(int port, absl::string_view method,
+                    absl::string_view target, const HttpHeaders& headers = {},
+                    absl::string_view body = "",
+                    absl::Duration timeout = absl::Seconds(30));
+
+// "name=value&..." with everything but letters and digits percent-encoded.
+std::string FormEncode(
+    const std::vector<std::pair<std::string, std::string>>& params);
+
+}  // namespace insula::e2e

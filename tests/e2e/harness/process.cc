@@ -1,0 +1,131 @@
+#include "tests/e2e/harness/process.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+
+namespace insula::e2e {
+namespace {
+
+[[noreturn]] void Die(const std::string& what) {
+  std::perror(what.c_str());
+  std::abort();
+}
+
+}  // namespace
+
+TempDir::TempDir() {
+  path_ = (std::filesystem::temp_directory_path() / "insula-e2e.XXXXXX");
+  if (mkdtemp(path_.data()) == nullptr) Die(path_);
+}
+
+TempDir::~TempDir() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TempDir::Write(absl::string_view name,
+                           absl::string_view text) const {
+  const std::string path = absl::StrCat(path_, "/", name);
+  const std::string part = path + ".part";
+  std::ofstream(part) << text;
+  std::filesystem::rename(part, path);
+  return path;
+}
+
+bool WaitUntil(const std::function<bool()>& condition, absl::Duration timeout) {
+  const absl::Time end = absl::Now() + timeout;
+  while (!condition()) {
+    if (absl::Now() > end) return false;
+    absl::SleepFor(absl::Milliseconds(5));  // Between two looks.
+  }
+  return true;
+}
+
+int FreePort() {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  if (socket < 0 || bind(socket, generic, size) != 0 ||
+      getsockname(socket, generic, &size) != 0) {
+    Die("a free port");
+  }
+  close(socket);
+  return ntohs(address.sin_port);
+}
+
+Process::Process(std::string binary, std::vector<std::string> args,
+                 std::string log_path)
+    : binary_(std::move(binary)), log_path_(std::move(log_path)) {
+  std::vector<char*> argv = {binary_.data()};
+  for (std::string& arg : args) argv.push_back(arg.data());
+  argv.push_back(nullptr);
+
+  pid_ = fork();
+  if (pid_ < 0) Die("fork");
+  if (pid_ == 0) {
+    // Only async-signal-safe calls from here to exec.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int log =
+        open(log_path_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    execvp(argv[0], argv.data());
+    _exit(127);
+  }
+}
+
+Process::~Process() { Kill(); }
+
+void Process::Signal(int signal) const {
+  if (!exit_code_) kill(pid_, signal);
+}
+
+bool Process::Running() { return !Wait(absl::ZeroDuration()); }
+
+std::optional<int> Process::Wait(absl::Duration timeout) {
+  WaitUntil(
+      [this] {
+        int status = 0;
+        if (!exit_code_ && waitpid(pid_, &status, WNOHANG) == pid_) {
+          exit_code_ =
+              WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+        return exit_code_.has_value();
+      },
+      timeout);
+  return exit_code_;
+}
+
+void Process::Kill() {
+  Signal(SIGKILL);
+  Wait(absl::Seconds(10));
+}
+
+std::string Process::LogTail() const {
+  std::ifstream file(log_path_);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  constexpr size_t kMost = 4000;
+  return absl::StrCat(
+      "--- end of the output of ", binary_, " ---\n",
+      text.size() > kMost ? text.substr(text.size() - kMost) : text);
+}
+
+}  // namespace insula::e2e

@@ -1,0 +1,73 @@
+// Child processes of the tests.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace insula::e2e {
+
+// A directory that goes away with its owner.
+class TempDir {
+ public:
+  TempDir();
+  ~TempDir();
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+
+  const std::string& path() const { return path_; }
+  // Writes a file below it, atomically, and returns its path.
+  std::string Write(absl::string_view name, absl::string_view text) const;
+
+ private:
+  std::string path_;
+};
+
+// Asks `condition` again and again until it is true. False after `timeout`.
+bool WaitUntil(const std::function<bool()>& condition,
+               absl::Duration timeout = absl::Seconds(30));
+
+// A TCP port of 127.0.0.1 that was free a moment ago, for servers that can't
+// pick one themselves.
+int FreePort();
+
+// A running program; its stdout and stderr go to a file. Killed and reaped by
+// process id when destroyed.
+class Process {
+ public:
+  // Aborts the test program if the binary can't be started.
+  Process(std::string binary, std::vector<std::string> args,
+          std::string log_path);
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  pid_t pid() const { return pid_; }
+  void Signal(int signal) const;
+  bool Running();
+
+  // Waits for the end: the exit code, or 128 + signal. Nullopt after `timeout`.
+  std::optional<int> Wait(absl::Duration timeout);
+
+  // SIGKILL, and waits for the end.
+  void Kill();
+
+  // The end of its output, to show with a failure.
+  std::string LogTail() const;
+
+ private:
+  std::string binary_;
+  std::string log_path_;
+  pid_t pid_ = -1;
+  std::optional<int> exit_code_;
+};
+
+}  // namespace insula::e2e

@@ -1,0 +1,118 @@
+// A change of the registry is effective in every service within a second.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/e2e/harness/constellation.h"
+
+namespace insula::e2e {
+namespace {
+
+using ::testing::Lt;
+
+// On a machine with two busy cores and instrumented binaries.
+constexpr absl::Duration kEffective = absl::Seconds(1);
+
+class TenantChangeTest : public testing::Test {
+ protected:
+  void SetUp() override { constellation_.StartAll(); }
+
+  static v1::Operation Put(v1::Kind kind, const std::string& id,
+                           v1::Object object) {
+    v1::Operation operation;
+    object.mutable_meta()->set_kind(kind);
+    object.mutable_meta()->set_id(id);
+    *operation.mutable_put() = std::move(object);
+    return operation;
+  }
+
+  static v1::Operation Delete(v1::Kind kind, const std::string& id) {
+    v1::Operation operation;
+    operation.mutable_delete_()->set_kind(kind);
+    operation.mutable_delete_()->set_id(id);
+    return operation;
+  }
+
+  // A tenant with a binding that reads and writes for it.
+  static std::vector<v1::Operation> NewTenant(const std::string& id) {
+    v1::Object tenant;
+    (*tenant.mutable_tenant()->mutable_enforced_labels())["namespace"] = id;
+    tenant.mutable_tenant()->set_upstream_id("store");
+    v1::Object binding;
+    binding.mutable_binding()->set_token_sha256(TokenHash(id + "-token"));
+    binding.mutable_binding()->add_tenant_ids(id);
+    binding.mutable_binding()->add_roles(v1::ROLE_READ);
+    binding.mutable_binding()->add_roles(v1::ROLE_WRITE);
+    return {Put(v1::KIND_TENANT, id, tenant),
+            Put(v1::KIND_BINDING, id + "-team", binding)};
+  }
+
+  int WriteStatus(const std::string& id) {
+    return constellation_
+        .Write(id + "-token",
+               WriteBody({{{{"__name__", "change"}}, 1, absl::Now()}}))
+        .status;
+  }
+  int ReadStatus(const std::string& id) {
+    return constellation_.Query(id + "-token", "change").status;
+  }
+
+  // How long it takes from now until both services answer so.
+  absl::Duration Until(const std::string& id, int write, int read) {
+    const absl::Time start = absl::Now();
+    EXPECT_TRUE(WaitUntil([&] {
+      return WriteStatus(id) == write && ReadStatus(id) == read;
+    })) << WriteStatus(id)
+        << " " << ReadStatus(id);
+    return absl::Now() - start;
+  }
+
+  Constellation constellation_;
+};
+
+TEST_F(TenantChangeTest, AddedIsServedAndDeletedIsRefusedWithinASecond) {
+  EXPECT_EQ(WriteStatus("green"), 401);
+  EXPECT_EQ(ReadStatus("green"), 401);
+
+  constellation_.Apply(NewTenant("green"));
+  EXPECT_THAT(Until("green", 204, 200), Lt(kEffective));
+
+  constellation_.Apply({Delete(v1::KIND_BINDING, "green-team"),
+                        Delete(v1::KIND_TENANT, "green")});
+  EXPECT_THAT(Until("green", 401, 401), Lt(kEffective));
+}
+
+TEST_F(TenantChangeTest, SuspendedIsRefusedAndReadOnlyStillReads) {
+  constellation_.Apply(NewTenant("green"));
+  Until("green", 204, 200);
+
+  v1::Object tenant = NewTenant("green")[0].put();
+  tenant.mutable_tenant()->set_state(v1::Tenant::STATE_READ_ONLY);
+  constellation_.Apply({Put(v1::KIND_TENANT, "green", tenant)});
+  EXPECT_THAT(Until("green", 403, 200), Lt(kEffective));
+
+  tenant.mutable_tenant()->set_state(v1::Tenant::STATE_SUSPENDED);
+  constellation_.Apply({Put(v1::KIND_TENANT, "green", tenant)});
+  EXPECT_THAT(Until("green", 403, 403), Lt(kEffective));
+}
+
+TEST_F(TenantChangeTest, ATenantMadeAgainUnderADeletedIdStartsWithNewLabels) {
+  constellation_.Apply(NewTenant("green"));
+  Until("green", 204, 200);
+  constellation_.Apply({Delete(v1::KIND_BINDING, "green-team"),
+                        Delete(v1::KIND_TENANT, "green")});
+  Until("green", 401, 401);
+
+  std::vector<v1::Operation> again = NewTenant("green");
+  auto& labels = *again[0].mutable_put()->mutable_tenant();
+  (*labels.mutable_enforced_labels())["namespace"] = "other";
+  constellation_.Apply(again);
+  ASSERT_TRUE(WaitUntil([this] { return ReadStatus("green") == 200; }));
+  EXPECT_THAT(constellation_.Query("green-token", "change").body,
+              testing::HasSubstr("\"result\":[]"));
+}
+
+}  // namespace
+}  // namespace insula::e2e

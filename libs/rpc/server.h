@@ -26,18 +26,24 @@ struct ServerOptions {
 class Server {
  public:
   // `services` outlive the server. UNAVAILABLE if the address can't be bound.
+  // INVALID_ARGUMENT for TLS files that can't be used. Healthy from the start.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const ServerOptions& options, std::vector<grpc::Service*> services);
+  // Drains without patience.
   ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
 
   int port() const { return port_; }
   std::string address() const { return address_; }
 
-  // What the health service answers for "" and for every service.
+  // What the health service answers for "" and for every service. Not after
+  // Drain.
   void SetServing(bool serving);
 
   // Turns unhealthy, refuses new calls, lets open ones finish until `timeout`
-  // passes, then cancels what is left. Blocks.
+  // passes, then cancels what is left and waits for the end of its handlers.
+  // Blocks; the executor of the handlers must run meanwhile. Once.
   void Drain(absl::Duration timeout);
 
  private:
@@ -46,6 +52,7 @@ class Server {
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
   std::string address_;
+  std::vector<std::string> service_names_;
 };
 
 }  // namespace insula::rpc

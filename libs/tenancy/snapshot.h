@@ -5,15 +5,15 @@
 // with the old one, so it costs O(sqrt(n)), not O(n).
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/objects.pb.h"
@@ -40,73 +40,103 @@ struct Tenant {
   }
 };
 
-// A binding, ready to use.
+// A binding, ready to use. There may be a million of them, so it is compact.
 struct Binding {
   std::string id;
-  std::vector<TenantId> tenant_ids;
-  absl::flat_hash_set<std::string> tenant_set;  // The same ids, to look up.
-  bool every_tenant = false;
-  std::vector<v1::Role> roles;
+  std::vector<TenantId> tenant_ids;  // Sorted, no id twice.
   std::string claim_rule_id;
-  absl::Time not_after = absl::InfiniteFuture();
+  absl::Time not_after = absl::InfiniteFuture();  // Void from then on.
+  std::array<char, 32> token_sha256;
+  std::array<char, 16> uid = {};  // All zero: not set.
+  uint32_t role_bits = 0;         // 1 << v1::Role.
+  bool every_tenant = false;
 
-  bool Has(v1::Role role) const;
-  bool MayActFor(absl::string_view tenant_id) const {
-    return every_tenant || tenant_set.contains(tenant_id);
-  }
+  bool Has(v1::Role role) const { return (role_bits >> role & 1) != 0; }
+  bool MayActFor(absl::string_view tenant_id) const;
+};
+
+struct Access {
+  std::string id;
+  std::string uid;
+  v1::Access spec;
 };
 
 struct Upstream {
   std::string id;
+  std::string uid;
   v1::Upstream spec;
 };
 
 struct ClaimRule {
   std::string id;
+  std::string uid;
   v1::ClaimRule spec;
 };
 
 struct Limits {
   std::string id;
-  v1::Limits spec;
+  std::string uid;
+  v1::Limits spec;       // As the registry has it: 0 stands for the default.
+  v1::Limits effective;  // With the defaults in place; see LimitsOf().
 };
 
 class Snapshot {
  public:
   // An empty copy, of no revision.
-  Snapshot();
+  Snapshot() = default;
 
   int64_t revision() const { return revision_; }
   const std::string& epoch() const { return epoch_; }
-  int64_t object_count() const { return object_count_; }
+  int64_t object_count() const;
 
   // Null if there is none. Pointers live as long as this snapshot.
   const Tenant* FindTenant(absl::string_view id) const;
+  const Binding* FindBinding(absl::string_view id) const;
+  // By the 32 bytes of the token's SHA-256.
   const Binding* FindBindingByToken(absl::string_view token_sha256) const;
   const Upstream* FindUpstream(absl::string_view id) const;
   const ClaimRule* FindClaimRule(absl::string_view id) const;
-  // The defaults for "" and for an id that there is not.
+
+  // The limits of a tenant, with defaults in place of all zeros: samples are
+  // unlimited if samples_per_second is 0 even so, and a samples_burst that is
+  // not given is ten seconds' worth. The defaults throughout if limits_id is
+  // empty or names no object.
   const v1::Limits& LimitsOf(const Tenant& tenant) const;
 
-  // Every object, unordered. For saving a snapshot.
+  // Every object, unordered. For saving a snapshot. Of the meta data it has
+  // kind, id and uid; the rest is the registry's own and is not kept.
   void ForEachObject(const std::function<void(const v1::Object&)>& visit) const;
 
  private:
   friend class SnapshotBuilder;
 
+  struct ById {
+    template <typename T>
+    absl::string_view operator()(const T& object) const {
+      return object.id;
+    }
+    absl::string_view operator()(const Tenant& tenant) const {
+      return tenant.id.value();
+    }
+  };
+  struct ByToken {
+    absl::string_view operator()(const Binding& binding) const {
+      return absl::string_view(binding.token_sha256.data(),
+                               binding.token_sha256.size());
+    }
+  };
   template <typename T>
-  using Map = ShardedMap<std::shared_ptr<const T>>;
+  using Map = ShardedMap<T, ById>;
 
   int64_t revision_ = 0;
   std::string epoch_;
-  int64_t object_count_ = 0;
   Map<Tenant> tenants_;
+  Map<Binding> bindings_;
+  ShardedMap<Binding, ByToken> bindings_by_token_;
+  Map<Access> accesses_;
   Map<Upstream> upstreams_;
   Map<ClaimRule> claim_rules_;
   Map<Limits> limits_;
-  Map<Binding> bindings_by_token_;
-  // Every object by "KIND/id", to find what a put replaces and to save all.
-  Map<v1::Object> objects_;
 };
 
 // Makes the next snapshot from one. Not thread-safe.
@@ -117,15 +147,26 @@ class SnapshotBuilder {
 
   // Adds or replaces an object. INVALID_ARGUMENT says what is wrong with it;
   // the old copy, if any, stays. Kinds that are not known are skipped and OK.
+  // A token that another binding has goes over to the binding put last.
   absl::Status Put(const v1::Object& object);
   void Delete(const v1::ObjectRef& ref);
+
+  // How many puts were skipped because their kind is not known.
+  int64_t skipped() const { return skipped_; }
 
   // The result. The builder is used up.
   std::shared_ptr<const Snapshot> Build(int64_t revision,
                                         absl::string_view epoch) &&;
 
  private:
+  struct Editors;
+
+  void PutBinding(const v1::Object& object);
+  void DeleteBinding(absl::string_view id);
+
   std::shared_ptr<Snapshot> next_;
+  std::unique_ptr<Editors> editors_;
+  int64_t skipped_ = 0;
 };
 
 // The name of a kind as in resource files: "Tenant", "ClaimRule". "" if
@@ -136,7 +177,7 @@ v1::Kind ParseKind(absl::string_view name);
 
 // Checks an object by itself: id, spec of its kind, every field. The registry
 // refuses what fails here; followers keep their old copy.
-// INVALID_ARGUMENT: "Tenant/acme: spec.enforced_labels: what, cure".
+// INVALID_ARGUMENT: "Tenant/acme: spec.enforced_labels[a-b]: what, cure".
 absl::Status CheckObject(const v1::Object& object);
 
 }  // namespace insula::tenancy

@@ -1,9 +1,12 @@
 // The one type for tenant ids.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <string>
+#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 

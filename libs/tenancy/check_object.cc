@@ -1,0 +1,472 @@
+// The names of kinds, and the check of an object by itself.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+#include "libs/tenancy/snapshot.h"
+#include "libs/tenancy/url_check.h"
+
+namespace insula::tenancy {
+namespace {
+
+constexpr int kMaxTenantsOfABinding = 4096;
+constexpr int kMaxEnforcedLabels = 32;
+constexpr size_t kMaxLabelNameBytes = 200;
+constexpr size_t kMaxLabelValueBytes = 2048;
+constexpr size_t kMaxDisplayNameBytes = 256;
+constexpr size_t kMaxSelectorBytes = 64 << 10;
+constexpr int kMaxSelectors = 1000;
+constexpr int64_t kMaxTimeoutSeconds = 3600;
+constexpr uint32_t kMaxLimitLabelNames = 1000;
+constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
+constexpr uint32_t kMaxLimitQueryBytes = 1 << 20;
+constexpr double kMaxLimitSamples = 1e12;
+
+constexpr std::array<std::pair<v1::Kind, absl::string_view>, 6> kKinds = {{
+    {v1::KIND_TENANT, "Tenant"},
+    {v1::KIND_BINDING, "Binding"},
+    {v1::KIND_ACCESS, "Access"},
+    {v1::KIND_UPSTREAM, "Upstream"},
+    {v1::KIND_CLAIM_RULE, "ClaimRule"},
+    {v1::KIND_LIMITS, "Limits"},
+}};
+
+namespace labels {
+
+bool IsLegacyLabelName(absl::string_view name) {
+  return !name.empty() && !absl::ascii_isdigit(name[0]) &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '_';
+         });
+}
+
+// Structurally, and neither surrogates nor overlong forms.
+bool IsValidUtf8(absl::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80            ? 1
+                          : lead >> 5 == 0b110   ? 2
+                          : lead >> 4 == 0b1110  ? 3
+                          : lead >> 3 == 0b11110 ? 4
+                                                 : 0;
+    if (length == 0 || text.size() - i < length) return false;
+    uint32_t point = length == 1 ? lead : lead & (0x7fU >> length);
+    for (size_t j = 1; j < length; ++j) {
+      const auto c = static_cast<unsigned char>(text[i + j]);
+      if (c >> 6 != 0b10) return false;
+      point = point << 6 | (c & 0x3fU);
+    }
+    constexpr std::array<uint32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
+    if (point < kLeast[length] || point > 0x10ffff ||
+        (point >= 0xd800 && point < 0xe000)) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+}  // namespace labels
+
+// `text` as it may stand in a message.
+std::string Shown(absl::string_view text) {
+  constexpr size_t kMost = 200;
+  return absl::StrCat(absl::CHexEscape(text.substr(0, kMost)),
+                      text.size() > kMost ? "..." : "");
+}
+
+// "FIELD: what, cure".
+absl::Status Wrong(absl::string_view field, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
+}
+
+absl::Status CheckText(absl::string_view field, absl::string_view text,
+                       size_t max_bytes) {
+  if (text.size() > max_bytes) {
+    return Wrong(field, absl::StrCat("has ", text.size(),
+                                     " bytes, must have at most ", max_bytes));
+  }
+  if (!labels::IsValidUtf8(text)) return Wrong(field, "must be valid UTF-8");
+  if (std::any_of(text.begin(), text.end(), [](unsigned char c) {
+        return absl::ascii_iscntrl(c) != 0;
+      })) {
+    return Wrong(field, "must not have control characters, remove them");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTenantId(absl::string_view field, absl::string_view id) {
+  return Annotate(TenantId::Parse(id).status(), field);
+}
+
+absl::Status CheckReference(absl::string_view field, absl::string_view id) {
+  return id.empty() ? absl::OkStatus() : Annotate(CheckObjectId(id), field);
+}
+
+// Every id valid, none twice.
+template <typename Ids>
+absl::Status CheckTenantIds(absl::string_view field, const Ids& ids) {
+  if (ids.size() > kMaxTenantsOfABinding) {
+    return Wrong(field,
+                 absl::StrCat("has ", ids.size(), " entries, may have ",
+                              kMaxTenantsOfABinding,
+                              ": split the object, or use every_tenant"));
+  }
+  std::set<absl::string_view> seen;
+  for (int i = 0; i < ids.size(); ++i) {
+    const std::string element = absl::StrCat(field, "[", i, "]");
+    RETURN_IF_ERROR(CheckTenantId(element, ids[i]));
+    if (!seen.insert(ids[i]).second) {
+      return Wrong(element,
+                   absl::StrCat("'", Shown(ids[i]), "' is listed twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLabelName(absl::string_view field, absl::string_view name) {
+  if (name.size() > kMaxLabelNameBytes || !labels::IsLegacyLabelName(name)) {
+    return Wrong(
+        field,
+        absl::StrCat("'", Shown(name), "' is no label name: 1 to ",
+                     kMaxLabelNameBytes, " of [a-zA-Z0-9_], no digit first"));
+  }
+  if (name == "__name__") {
+    return Wrong(field,
+                 "'__name__' is the name of the metric, choose another label");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTenant(const v1::Tenant& tenant) {
+  RETURN_IF_ERROR(CheckText("spec.display_name", tenant.display_name(),
+                            kMaxDisplayNameBytes));
+  if (!v1::Tenant::State_IsValid(tenant.state())) {
+    return Wrong("spec.state", absl::StrCat(static_cast<int>(tenant.state()),
+                                            " is no state that is known"));
+  }
+  if (!tenant.org_id().empty()) {
+    RETURN_IF_ERROR(CheckTenantId("spec.org_id", tenant.org_id()));
+  }
+  if (tenant.enforced_labels().size() > kMaxEnforcedLabels) {
+    return Wrong("spec.enforced_labels",
+                 absl::StrCat("has ", tenant.enforced_labels().size(),
+                              " labels, may have ", kMaxEnforcedLabels));
+  }
+  for (const auto& [name, value] : tenant.enforced_labels()) {
+    const std::string field =
+        absl::StrCat("spec.enforced_labels[", Shown(name), "]");
+    RETURN_IF_ERROR(CheckLabelName(field, name));
+    if (value.empty()) {
+      return Wrong(field,
+                   "must have a value: an empty one matches every series "
+                   "without the label");
+    }
+    if (value.size() > kMaxLabelValueBytes) {
+      return Wrong(field,
+                   absl::StrCat("has a value of ", value.size(),
+                                " bytes, may have ", kMaxLabelValueBytes));
+    }
+    if (!labels::IsValidUtf8(value)) {
+      return Wrong(field, "must have a value of valid UTF-8");
+    }
+  }
+  RETURN_IF_ERROR(CheckReference("spec.limits_id", tenant.limits_id()));
+  return CheckReference("spec.upstream_id", tenant.upstream_id());
+}
+
+bool IsOfATenant(int role) {
+  return role != v1::ROLE_OPERATOR && role != v1::ROLE_ADMIN;
+}
+
+absl::Status CheckRoles(const v1::Binding& binding) {
+  if (binding.roles().empty()) {
+    return Wrong("spec.roles",
+                 "must have at least one role: ROLE_WRITE, ROLE_READ, ...");
+  }
+  std::set<int> seen;
+  for (int i = 0; i < binding.roles_size(); ++i) {
+    const int role = binding.roles(i);
+    const std::string field = absl::StrCat("spec.roles[", i, "]");
+    if (role == v1::ROLE_UNSPECIFIED || !v1::Role_IsValid(role)) {
+      return Wrong(field, absl::StrCat(role, " is no role that is known"));
+    }
+    if (!seen.insert(role).second) {
+      return Wrong(field, absl::StrCat(v1::Role_Name(binding.roles(i)),
+                                       " is listed twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBinding(const v1::Binding& binding) {
+  if (binding.fact_case() != v1::Binding::kTokenSha256) {
+    return Wrong("spec.token_sha256",
+                 "must be set: SHA-256 of the token, 32 bytes");
+  }
+  if (binding.token_sha256().size() != 32) {
+    return Wrong("spec.token_sha256",
+                 absl::StrCat("has ", binding.token_sha256().size(),
+                              " bytes, must be the 32 of a SHA-256"));
+  }
+  RETURN_IF_ERROR(CheckRoles(binding));
+  RETURN_IF_ERROR(CheckTenantIds("spec.tenant_ids", binding.tenant_ids()));
+  if (binding.every_tenant() && !binding.tenant_ids().empty()) {
+    return Wrong("spec.tenant_ids",
+                 "must be empty with every_tenant, remove one of them");
+  }
+  if (!binding.every_tenant() && binding.tenant_ids().empty() &&
+      std::any_of(binding.roles().begin(), binding.roles().end(),
+                  IsOfATenant)) {
+    return Wrong("spec.tenant_ids",
+                 "must name a tenant, or every_tenant be true, for roles other "
+                 "than ROLE_OPERATOR and ROLE_ADMIN");
+  }
+  RETURN_IF_ERROR(
+      CheckReference("spec.claim_rule_id", binding.claim_rule_id()));
+  // 0001-01-01 to 9999-12-31, as timestamp.proto says.
+  if (const auto& until = binding.not_after();
+      until.seconds() < -62135596800 || until.seconds() > 253402300799 ||
+      until.nanos() < 0 || until.nanos() > 999999999) {
+    return Wrong("spec.not_after", "must be in the years 1 to 9999");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAccess(const v1::Access& access) {
+  RETURN_IF_ERROR(CheckTenantId("spec.tenant_id", access.tenant_id()));
+  if (access.selectors().empty() || access.selectors_size() > kMaxSelectors) {
+    return Wrong("spec.selectors",
+                 absl::StrCat("must have 1 to ", kMaxSelectors,
+                              " selectors, has ", access.selectors_size()));
+  }
+  for (int i = 0; i < access.selectors_size(); ++i) {
+    const std::string& selector = access.selectors(i);
+    const std::string field = absl::StrCat("spec.selectors[", i, "]");
+    if (selector.empty() || selector.size() > kMaxSelectorBytes ||
+        !labels::IsValidUtf8(selector)) {
+      return Wrong(field, absl::StrCat("must be a PromQL series selector of 1 "
+                                       "to ",
+                                       kMaxSelectorBytes, " bytes of UTF-8"));
+    }
+  }
+  if (access.source_tenant_ids().empty()) {
+    return Wrong("spec.source_tenant_ids",
+                 "must name the tenants whose series are read");
+  }
+  return CheckTenantIds("spec.source_tenant_ids", access.source_tenant_ids());
+}
+
+// Fields that decide about the request itself or about who sends it.
+bool IsForbiddenHeader(absl::string_view name) {
+  static constexpr std::array<absl::string_view, 15> kForbidden = {
+      "host",    "authorization", "connection", "keep-alive", "te",
+      "trailer", "upgrade",       "expect",     "cookie",     "user-agent",
+      "date",    "via",           "forwarded",  "range",      "set-cookie"};
+  static constexpr std::array<absl::string_view, 6> kForbiddenPrefixes = {
+      "content-", "transfer-", "proxy-", "accept", "x-forwarded-", "if-"};
+  const std::string lower = absl::AsciiStrToLower(name);
+  return std::find(kForbidden.begin(), kForbidden.end(), lower) !=
+             kForbidden.end() ||
+         std::any_of(kForbiddenPrefixes.begin(), kForbiddenPrefixes.end(),
+                     [&lower](absl::string_view prefix) {
+                       return absl::StartsWith(lower, prefix);
+                     });
+}
+
+absl::Status CheckTenantHeader(const v1::Upstream& upstream) {
+  constexpr absl::string_view kField = "spec.tenant_header";
+  const std::string& name = upstream.tenant_header();
+  if (name.empty()) return absl::OkStatus();
+  if (upstream.isolation() != v1::Upstream::ISOLATION_HEADER) {
+    return Wrong(kField, "is for ISOLATION_HEADER only, remove it");
+  }
+  const bool is_token =
+      name.size() <= 128 &&
+      std::all_of(name.begin(), name.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) ||
+               absl::string_view("!#$%&'*+-.^_`|~")
+                       .find(static_cast<char>(c)) != absl::string_view::npos;
+      });
+  if (!is_token) {
+    return Wrong(kField, absl::StrCat("'", Shown(name),
+                                      "' is no HTTP header name of at most 128 "
+                                      "characters, such as X-Scope-OrgID"));
+  }
+  if (IsForbiddenHeader(name)) {
+    return Wrong(kField, absl::StrCat("'", name,
+                                      "' has a meaning of its own in HTTP, "
+                                      "choose one such as X-Scope-OrgID"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckUpstream(const v1::Upstream& upstream) {
+  if (upstream.write_url().empty() && upstream.query_url().empty()) {
+    return Wrong("spec.write_url", "must be set, or spec.query_url, or both");
+  }
+  if (!upstream.write_url().empty()) {
+    RETURN_IF_ERROR(Annotate(CheckUrl(upstream.write_url()), "spec.write_url"));
+  }
+  if (!upstream.query_url().empty()) {
+    RETURN_IF_ERROR(Annotate(CheckUrl(upstream.query_url()), "spec.query_url"));
+    if (absl::StrContains(upstream.query_url(), '?')) {
+      return Wrong("spec.query_url",
+                   "must not have a '?': it is the URL below which "
+                   "/api/v1/query lies");
+    }
+  }
+  if (upstream.isolation() != v1::Upstream::ISOLATION_HEADER &&
+      upstream.isolation() != v1::Upstream::ISOLATION_LABEL) {
+    return Wrong("spec.isolation",
+                 "must be ISOLATION_HEADER or ISOLATION_LABEL");
+  }
+  RETURN_IF_ERROR(CheckTenantHeader(upstream));
+  if (upstream.has_timeout()) {
+    const auto& timeout = upstream.timeout();
+    const bool positive = timeout.seconds() > 0 ||
+                          (timeout.seconds() == 0 && timeout.nanos() > 0);
+    if (!positive || timeout.seconds() >= kMaxTimeoutSeconds ||
+        timeout.nanos() < 0 || timeout.nanos() > 999999999) {
+      return Wrong("spec.timeout", "must be above 0 and below one hour");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckClaimRule(const v1::ClaimRule& rule) {
+  if (rule.label().empty() && rule.default_tenant_id().empty()) {
+    return Wrong("spec.label",
+                 "must be set, or spec.default_tenant_id, or both: else every "
+                 "series would be refused");
+  }
+  if (!rule.label().empty()) {
+    RETURN_IF_ERROR(CheckLabelName("spec.label", rule.label()));
+  }
+  if (!rule.default_tenant_id().empty()) {
+    RETURN_IF_ERROR(
+        CheckTenantId("spec.default_tenant_id", rule.default_tenant_id()));
+  }
+  if (rule.remove_label() && rule.label().empty()) {
+    return Wrong("spec.remove_label", "needs spec.label");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAtMost(absl::string_view field, uint32_t value,
+                         uint32_t most) {
+  if (value <= most) return absl::OkStatus();
+  return Wrong(field, absl::StrCat("is ", value, ", may be at most ", most));
+}
+
+absl::Status CheckLimits(const v1::Limits& limits) {
+  RETURN_IF_ERROR(CheckAtMost("spec.max_label_names", limits.max_label_names(),
+                              kMaxLimitLabelNames));
+  RETURN_IF_ERROR(CheckAtMost("spec.max_label_name_bytes",
+                              limits.max_label_name_bytes(),
+                              kMaxLimitLabelBytes));
+  RETURN_IF_ERROR(CheckAtMost("spec.max_label_value_bytes",
+                              limits.max_label_value_bytes(),
+                              kMaxLimitLabelBytes));
+  RETURN_IF_ERROR(CheckAtMost("spec.max_query_bytes", limits.max_query_bytes(),
+                              kMaxLimitQueryBytes));
+  const std::array<std::pair<absl::string_view, double>, 2> rates = {
+      {{"spec.samples_per_second", limits.samples_per_second()},
+       {"spec.samples_burst", limits.samples_burst()}}};
+  for (const auto& [field, value] : rates) {
+    // Written so that NaN fails too.
+    if (!(value >= 0 && value <= kMaxLimitSamples)) {
+      return Wrong(field, "must be a number from 0 to 1e12");
+    }
+  }
+  if (limits.samples_burst() > 0 && limits.samples_per_second() == 0) {
+    return Wrong("spec.samples_burst", "needs spec.samples_per_second");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSpec(const v1::Object& object) {
+  const v1::Kind kind = object.meta().kind();
+  // The numbers of the oneof's fields are those of the kinds, plus nine.
+  static_assert(v1::Object::kTenant == v1::KIND_TENANT + 9 &&
+                v1::Object::kLimits == v1::KIND_LIMITS + 9);
+  if (object.spec_case() != static_cast<int>(kind) + 9) {
+    return Wrong("spec", absl::StrCat("must be that of a ", KindName(kind)));
+  }
+  switch (object.spec_case()) {
+    case v1::Object::kTenant:
+      return CheckTenant(object.tenant());
+    case v1::Object::kBinding:
+      return CheckBinding(object.binding());
+    case v1::Object::kAccess:
+      return CheckAccess(object.access());
+    case v1::Object::kUpstream:
+      return CheckUpstream(object.upstream());
+    case v1::Object::kClaimRule:
+      return CheckClaimRule(object.claim_rule());
+    case v1::Object::kLimits:
+      return CheckLimits(object.limits());
+    case v1::Object::SPEC_NOT_SET:
+      break;
+  }
+  return Wrong("spec", "must be set");
+}
+
+absl::Status CheckMeta(const v1::Meta& meta) {
+  if (meta.kind() == v1::KIND_TENANT) {
+    RETURN_IF_ERROR(CheckTenantId("meta.id", meta.id()));
+  } else {
+    RETURN_IF_ERROR(Annotate(CheckObjectId(meta.id()), "meta.id"));
+  }
+  if (!meta.uid().empty() && meta.uid().size() != 16) {
+    return Wrong("meta.uid", absl::StrCat("has ", meta.uid().size(),
+                                          " bytes, must have 16 or be unset"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::string_view KindName(v1::Kind kind) {
+  for (const auto& [known, name] : kKinds) {
+    if (known == kind) return name;
+  }
+  return "";
+}
+
+v1::Kind ParseKind(absl::string_view name) {
+  for (const auto& [kind, known] : kKinds) {
+    if (known == name) return kind;
+  }
+  return v1::KIND_UNSPECIFIED;
+}
+
+absl::Status CheckObject(const v1::Object& object) {
+  const v1::Meta& meta = object.meta();
+  const absl::string_view kind = KindName(meta.kind());
+  const std::string name =
+      absl::StrCat(kind.empty() ? "object" : kind, "/", Shown(meta.id()));
+  if (kind.empty()) {
+    return Annotate(
+        Wrong("meta.kind", absl::StrCat(static_cast<int>(meta.kind()),
+                                        " is no kind that is known")),
+        name);
+  }
+  RETURN_IF_ERROR(Annotate(CheckMeta(meta), name));
+  return Annotate(CheckSpec(object), name);
+}
+
+}  // namespace insula::tenancy

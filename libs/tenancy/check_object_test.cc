@@ -1,0 +1,373 @@
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "insula/registry/v1/objects.pb.h"
+#include "libs/status/status_matchers.h"
+#include "libs/tenancy/snapshot.h"
+#include "libs/tenancy/url_check.h"
+
+namespace insula::tenancy {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+v1::Object Parse(const std::string& text) {
+  v1::Object object;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &object))
+      << text;
+  return object;
+}
+
+const std::string kToken = "'0123456789abcdef0123456789abcdef'";  // 32 bytes
+
+std::string TenantWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_TENANT id: 'acme' } tenant { ", spec,
+                      " }");
+}
+std::string BindingWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_BINDING id: 'a/b' } binding { ", spec,
+                      " }");
+}
+std::string UpstreamWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_UPSTREAM id: 'store' } upstream { ",
+                      spec, " }");
+}
+std::string RuleWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_CLAIM_RULE id: 'r' } claim_rule { ",
+                      spec, " }");
+}
+std::string AccessWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_ACCESS id: 'ns/x' } access { ", spec,
+                      " }");
+}
+std::string LimitsWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_LIMITS id: 'l' } limits { ", spec,
+                      " }");
+}
+
+TEST(CheckObjectTest, AcceptsSoundObjects) {
+  for (const std::string& text : std::vector<std::string>{
+           TenantWith(""),
+           TenantWith("display_name: 'Acme \303\204' state: STATE_SUSPENDED "
+                      "org_id: 'x' limits_id: 'l' upstream_id: 'ns/store' "
+                      "enforced_labels { key: 'namespace' value: '.*' } "
+                      "enforced_labels { key: '_id' value: '\303\204' }"),
+           "meta { kind: KIND_TENANT id: 'a' uid: '0123456789abcdef' } "
+           "tenant {}",
+           BindingWith("token_sha256: " + kToken +
+                       " tenant_ids: 'red' tenant_ids: 'blue' roles: "
+                       "ROLE_WRITE roles: ROLE_READ claim_rule_id: 'r' "
+                       "not_after { seconds: 1900000000 }"),
+           BindingWith("token_sha256: " + kToken +
+                       " every_tenant: true roles: ROLE_WRITE"),
+           BindingWith("token_sha256: " + kToken +
+                       " roles: ROLE_ADMIN roles: ROLE_OPERATOR"),
+           UpstreamWith("write_url: 'http://store:9090/api/v1/write' "
+                        "query_url: 'https://[::1]/prometheus' isolation: "
+                        "ISOLATION_LABEL timeout { seconds: 5 }"),
+           UpstreamWith("query_url: 'http://h' isolation: ISOLATION_HEADER "
+                        "tenant_header: 'THANOS-TENANT'"),
+           RuleWith("label: 'namespace' remove_label: true"),
+           RuleWith("default_tenant_id: 'red'"),
+           AccessWith("tenant_id: 'a' selectors: '{x=\"y\"}' "
+                      "source_tenant_ids: 'b'"),
+           LimitsWith(""),
+           LimitsWith("samples_per_second: 10 samples_burst: 20 "
+                      "max_label_names: 40"),
+       }) {
+    EXPECT_THAT(CheckObject(Parse(text)), IsOk()) << text;
+  }
+}
+
+struct Bad {
+  std::string object;
+  std::string message;  // A part of it.
+};
+
+class BadObjectTest : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadObjectTest, IsRefusedByFieldAndCause) {
+  EXPECT_THAT(CheckObject(Parse(GetParam().object)),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr(GetParam().message)))
+      << GetParam().object;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Meta, BadObjectTest,
+    testing::Values(
+        Bad{"", "object/: meta.kind: 0 is no kind"},
+        Bad{"meta { id: 'a' } tenant {}", "object/a: meta.kind: 0"},
+        Bad{"meta { kind: KIND_TENANT id: 'a|b' } tenant {}",
+            "Tenant/a|b: meta.id: tenant id 'a|b' must be of"},
+        Bad{"meta { kind: KIND_TENANT } tenant {}", "Tenant/: meta.id: "},
+        Bad{"meta { kind: KIND_BINDING id: 'a//b' } binding {}",
+            "Binding/a//b: meta.id: "},
+        Bad{"meta { kind: KIND_TENANT id: 'a' uid: 'short' } tenant {}",
+            "Tenant/a: meta.uid: has 5 bytes"},
+        Bad{"meta { kind: KIND_TENANT id: 'a' }",
+            "Tenant/a: spec: must be that of a Tenant"},
+        Bad{"meta { kind: KIND_TENANT id: 'a' } limits {}",
+            "Tenant/a: spec: must be that of a Tenant"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Tenant, BadObjectTest,
+    testing::Values(
+        Bad{TenantWith("state: 17"), "Tenant/acme: spec.state: 17"},
+        Bad{TenantWith("org_id: 'a|b'"), "spec.org_id: tenant id 'a|b'"},
+        Bad{TenantWith("org_id: 'a\\r\\nX: y'"), "spec.org_id: "},
+        Bad{TenantWith("display_name: 'a\\nb'"),
+            "spec.display_name: must not have control characters"},
+        Bad{TenantWith("display_name: '" + std::string(257, 'x') + "'"),
+            "spec.display_name: has 257 bytes"},
+        Bad{TenantWith("limits_id: '..'"), "spec.limits_id: "},
+        Bad{TenantWith("upstream_id: 'a b'"), "spec.upstream_id: "},
+        Bad{TenantWith("enforced_labels { key: 'a-b' value: 'x' }"),
+            "Tenant/acme: spec.enforced_labels[a-b]: 'a-b' is no label name"},
+        Bad{TenantWith("enforced_labels { key: '1a' value: 'x' }"),
+            "spec.enforced_labels[1a]: "},
+        Bad{TenantWith("enforced_labels { key: '' value: 'x' }"),
+            "spec.enforced_labels[]: "},
+        Bad{TenantWith("enforced_labels { key: '__name__' value: 'x' }"),
+            "spec.enforced_labels[__name__]: "},
+        Bad{TenantWith("enforced_labels { key: 'a' value: '' }"),
+            "spec.enforced_labels[a]: must have a value"},
+        Bad{TenantWith("enforced_labels { key: 'a' value: '" +
+                       std::string(2049, 'x') + "' }"),
+            "spec.enforced_labels[a]: has a value of 2049 bytes"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Binding, BadObjectTest,
+    testing::Values(
+        Bad{BindingWith("roles: ROLE_READ tenant_ids: 'a'"),
+            "Binding/a/b: spec.token_sha256: must be set"},
+        Bad{BindingWith("token_sha256: 'x' roles: ROLE_READ tenant_ids: 'a'"),
+            "spec.token_sha256: has 1 bytes"},
+        Bad{BindingWith("token_sha256: " + kToken + " tenant_ids: 'a'"),
+            "spec.roles: must have at least one"},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " tenant_ids: 'a' roles: ROLE_UNSPECIFIED"),
+            "spec.roles[0]: 0 is no role"},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " tenant_ids: 'a' roles: 40"),
+            "spec.roles[0]: 40 is no role"},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " tenant_ids: 'a' roles: ROLE_READ roles: ROLE_READ"),
+            "spec.roles[1]: ROLE_READ is listed twice"},
+        Bad{BindingWith("token_sha256: " + kToken + " roles: ROLE_READ"),
+            "spec.tenant_ids: must name a tenant"},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " roles: ROLE_ADMIN roles: ROLE_READ"),
+            "spec.tenant_ids: must name a tenant"},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " roles: ROLE_READ tenant_ids: 'a' every_tenant: "
+                        "true"),
+            "spec.tenant_ids: must be empty with every_tenant"},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " roles: ROLE_READ tenant_ids: 'a' tenant_ids: 'a'"),
+            "spec.tenant_ids[1]: 'a' is listed twice"},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " roles: ROLE_READ tenant_ids: 'a' tenant_ids: ''"),
+            "spec.tenant_ids[1]: "},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " roles: ROLE_READ tenant_ids: 'a' claim_rule_id: "
+                        "'/'"),
+            "spec.claim_rule_id: "},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " roles: ROLE_READ tenant_ids: 'a' not_after { "
+                        "seconds: 253402300800 }"),
+            "spec.not_after: "},
+        Bad{BindingWith("token_sha256: " + kToken +
+                        " roles: ROLE_READ tenant_ids: 'a' not_after { nanos: "
+                        "-1 }"),
+            "spec.not_after: "}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Upstream, BadObjectTest,
+    testing::Values(
+        Bad{UpstreamWith("isolation: ISOLATION_LABEL"),
+            "Upstream/store: spec.write_url: must be set"},
+        Bad{UpstreamWith("write_url: 'ftp://a' isolation: ISOLATION_LABEL"),
+            "spec.write_url: "},
+        Bad{UpstreamWith("query_url: 'http://a b' isolation: ISOLATION_LABEL"),
+            "spec.query_url: "},
+        Bad{UpstreamWith(
+                "query_url: 'http://a/?x=y' isolation: ISOLATION_LABEL"),
+            "spec.query_url: must not have a '?'"},
+        Bad{UpstreamWith("query_url: 'http://a'"), "spec.isolation: "},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: 9"),
+            "spec.isolation: "},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "tenant_header: 'X-A'"),
+            "spec.tenant_header: is for ISOLATION_HEADER only"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_HEADER "
+                         "tenant_header: 'X A'"),
+            "spec.tenant_header: 'X A' is no HTTP header name"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_HEADER "
+                         "tenant_header: 'X:\\r\\n'"),
+            "spec.tenant_header: 'X:\\r\\n' is no HTTP"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_HEADER "
+                         "timeout { seconds: 0 }"),
+            "spec.timeout: "},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_HEADER "
+                         "timeout { seconds: 3600 }"),
+            "spec.timeout: "},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_HEADER "
+                         "timeout { seconds: -1 nanos: 5 }"),
+            "spec.timeout: "}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Others, BadObjectTest,
+    testing::Values(
+        Bad{RuleWith(""), "ClaimRule/r: spec.label: must be set"},
+        Bad{RuleWith("label: 'a-b'"), "spec.label: 'a-b' is no label name"},
+        Bad{RuleWith("label: '__name__'"), "spec.label: "},
+        Bad{RuleWith("default_tenant_id: '..'"), "spec.default_tenant_id: "},
+        Bad{RuleWith("default_tenant_id: 'a' remove_label: true"),
+            "spec.remove_label: needs spec.label"},
+        Bad{AccessWith("selectors: 'x' source_tenant_ids: 'b'"),
+            "Access/ns/x: spec.tenant_id: "},
+        Bad{AccessWith("tenant_id: 'a' source_tenant_ids: 'b'"),
+            "spec.selectors: must have 1 to"},
+        Bad{AccessWith("tenant_id: 'a' selectors: '' source_tenant_ids: 'b'"),
+            "spec.selectors[0]: "},
+        Bad{AccessWith("tenant_id: 'a' selectors: '" + std::string(65537, 'x') +
+                       "' source_tenant_ids: 'b'"),
+            "spec.selectors[0]: "},
+        Bad{AccessWith("tenant_id: 'a' selectors: 'x'"),
+            "spec.source_tenant_ids: must name"},
+        Bad{AccessWith("tenant_id: 'a' selectors: 'x' source_tenant_ids: '.'"),
+            "spec.source_tenant_ids[0]: "},
+        Bad{LimitsWith("max_label_names: 1001"),
+            "Limits/l: spec.max_label_names: is 1001, may be at most 1000"},
+        Bad{LimitsWith("max_label_name_bytes: 4000000000"),
+            "spec.max_label_name_bytes: "},
+        Bad{LimitsWith("max_label_value_bytes: 4000000000"),
+            "spec.max_label_value_bytes: "},
+        Bad{LimitsWith("max_query_bytes: 4000000000"),
+            "spec.max_query_bytes: "},
+        Bad{LimitsWith("samples_per_second: -1"), "spec.samples_per_second: "},
+        Bad{LimitsWith("samples_per_second: nan"), "spec.samples_per_second: "},
+        Bad{LimitsWith("samples_per_second: inf"), "spec.samples_per_second: "},
+        Bad{LimitsWith("samples_per_second: 1 samples_burst: -1"),
+            "spec.samples_burst: "},
+        Bad{LimitsWith("samples_burst: 1"),
+            "spec.samples_burst: needs spec.samples_per_second"}));
+
+TEST(CheckObjectTest, RefusesTextThatIsNotUtf8) {
+  v1::Object object = Parse(TenantWith(""));
+  (*object.mutable_tenant()->mutable_enforced_labels())["a"] = "\xff";
+  EXPECT_THAT(CheckObject(object),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("must have a value of valid UTF-8")));
+}
+
+TEST(CheckObjectTest, RefusesHeadersThatMeanSomethingInHttp) {
+  for (const char* name :
+       {"Host", "hOST", "Authorization", "Content-Type", "Content-Length",
+        "CONTENT-ENCODING", "Connection", "Transfer-Encoding", "TE", "Cookie",
+        "Proxy-Authorization", "X-Forwarded-For", "Accept-Encoding"}) {
+    EXPECT_THAT(CheckObject(Parse(UpstreamWith(absl::StrCat(
+                    "query_url: 'http://a' isolation: ISOLATION_HEADER "
+                    "tenant_header: '",
+                    name, "'")))),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("has a meaning of its own in HTTP")))
+        << name;
+  }
+}
+
+TEST(CheckObjectTest, BoundsTheTenantsOfABinding) {
+  v1::Object object =
+      Parse(BindingWith("token_sha256: " + kToken + " roles: ROLE_READ"));
+  for (int i = 0; i < 4097; ++i) {
+    object.mutable_binding()->add_tenant_ids(absl::StrCat("t", i));
+  }
+  EXPECT_THAT(CheckObject(object),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("spec.tenant_ids: has 4097 entries")));
+}
+
+TEST(CheckObjectTest, ShowsHostileIdsEscapedAndCut) {
+  v1::Object object;
+  object.mutable_meta()->set_kind(v1::KIND_LIMITS);
+  object.mutable_meta()->set_id("a\n" + std::string(5000, 'x'));
+  const absl::Status status = CheckObject(object);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(StartsWith("Limits/a\\nxxx"), HasSubstr("..."),
+                    testing::Not(HasSubstr("\n"))));
+  EXPECT_LT(status.message().size(), 400U);
+}
+
+TEST(KindTest, HasANameBothWays) {
+  for (const v1::Kind kind :
+       {v1::KIND_TENANT, v1::KIND_BINDING, v1::KIND_ACCESS, v1::KIND_UPSTREAM,
+        v1::KIND_CLAIM_RULE, v1::KIND_LIMITS}) {
+    EXPECT_EQ(ParseKind(KindName(kind)), kind);
+  }
+  EXPECT_EQ(KindName(v1::KIND_CLAIM_RULE), "ClaimRule");
+  EXPECT_EQ(KindName(v1::KIND_UNSPECIFIED), "");
+  EXPECT_EQ(KindName(static_cast<v1::Kind>(9)), "");
+  EXPECT_EQ(ParseKind("tenant"), v1::KIND_UNSPECIFIED);
+  EXPECT_EQ(ParseKind(""), v1::KIND_UNSPECIFIED);
+}
+
+TEST(UrlCheckTest, AcceptsUrlsOfServers) {
+  for (const char* url :
+       {"http://a", "https://a/", "http://a.b:1/c", "http://127.0.0.1:65535",
+        "http://[::1]:9090/x/y?z=1", "http://my_store:80/%2F", "http://a?x"}) {
+    EXPECT_THAT(CheckUrl(url), IsOk()) << url;
+  }
+}
+
+TEST(UrlCheckTest, RefusesOthers) {
+  for (const std::string& url : {std::string(""),
+                                 std::string("a"),
+                                 std::string("//a"),
+                                 std::string("HTTP://a"),
+                                 std::string("http:/a"),
+                                 std::string("http://"),
+                                 std::string("http:///x"),
+                                 std::string("http://:80"),
+                                 std::string("http://u:p@a/"),
+                                 std::string("http://a@b"),
+                                 std::string("http://a:"),
+                                 std::string("http://a:0"),
+                                 std::string("http://a:65536"),
+                                 std::string("http://a:+8"),
+                                 std::string("http://a:8x"),
+                                 std::string("http://[::1"),
+                                 std::string("http://[]"),
+                                 std::string("http://[x]"),
+                                 std::string("http://[::1]x"),
+                                 std::string("http://a b"),
+                                 std::string("http://a\n"),
+                                 std::string("http://a/\r\nX: y"),
+                                 std::string("http://a/\0", 10),
+                                 std::string("http://a/#f"),
+                                 std::string("http://a/%"),
+                                 std::string("http://a/%zz"),
+                                 std::string("http://a/../b"),
+                                 std::string("http://a/./b"),
+                                 std::string("http://a/b/.."),
+                                 std::string("http://\xc3\xa4/"),
+                                 std::string("file:///etc/passwd"),
+                                 std::string("http://a\\b"),
+                                 "http://a/" + std::string(3000, 'x'),
+                                 "http://" + std::string(300, 'x')}) {
+    EXPECT_THAT(CheckUrl(url), StatusIs(absl::StatusCode::kInvalidArgument))
+        << url;
+  }
+}
+
+}  // namespace
+}  // namespace insula::tenancy

@@ -1,0 +1,293 @@
+#include "libs/tenancy/snapshot.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::tenancy {
+namespace {
+
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) +
+         absl::Nanoseconds(timestamp.nanos());
+}
+
+template <size_t N>
+std::array<char, N> ToArray(const std::string& bytes) {
+  std::array<char, N> array = {};
+  std::copy_n(bytes.begin(), std::min(N, bytes.size()), array.begin());
+  return array;
+}
+
+v1::Limits WithDefaults(v1::Limits limits) {
+  if (limits.max_label_names() == 0) limits.set_max_label_names(30);
+  if (limits.max_label_name_bytes() == 0) limits.set_max_label_name_bytes(1024);
+  if (limits.max_label_value_bytes() == 0) {
+    limits.set_max_label_value_bytes(2048);
+  }
+  if (limits.samples_burst() == 0) {
+    limits.set_samples_burst(10 * limits.samples_per_second());
+  }
+  if (limits.max_query_bytes() == 0) limits.set_max_query_bytes(256 << 10);
+  return limits;
+}
+
+void SetMeta(v1::Object* object, v1::Kind kind, absl::string_view id,
+             const std::string& uid) {
+  v1::Meta* meta = object->mutable_meta();
+  meta->set_kind(kind);
+  meta->set_id(id.data(), id.size());
+  meta->set_uid(uid);
+}
+
+v1::Object ToObject(const Binding& binding) {
+  v1::Object object;
+  std::string uid(binding.uid.begin(), binding.uid.end());
+  if (binding.uid == std::array<char, 16>{}) uid.clear();
+  SetMeta(&object, v1::KIND_BINDING, binding.id, uid);
+  v1::Binding* spec = object.mutable_binding();
+  spec->set_token_sha256(binding.token_sha256.data(),
+                         binding.token_sha256.size());
+  for (const TenantId& id : binding.tenant_ids) {
+    spec->add_tenant_ids(id.value());
+  }
+  spec->set_every_tenant(binding.every_tenant);
+  for (int role = v1::Role_MIN; role <= v1::Role_MAX; ++role) {
+    if (binding.Has(static_cast<v1::Role>(role))) {
+      spec->add_roles(static_cast<v1::Role>(role));
+    }
+  }
+  spec->set_claim_rule_id(binding.claim_rule_id);
+  if (binding.not_after != absl::InfiniteFuture()) {
+    const int64_t seconds = absl::ToUnixSeconds(binding.not_after);
+    spec->mutable_not_after()->set_seconds(seconds);
+    spec->mutable_not_after()->set_nanos(
+        static_cast<int32_t>(absl::ToInt64Nanoseconds(
+            binding.not_after - absl::FromUnixSeconds(seconds))));
+  }
+  return object;
+}
+
+// A value of the kinds that are kept as id, uid and spec.
+template <typename T, typename Spec>
+std::shared_ptr<const T> Keep(const v1::Meta& meta, const Spec& spec) {
+  auto kept = std::make_shared<T>();
+  kept->id = meta.id();
+  kept->uid = meta.uid();
+  kept->spec = spec;
+  return kept;
+}
+
+}  // namespace
+
+bool Binding::MayActFor(absl::string_view tenant_id) const {
+  if (every_tenant) return true;
+  const auto at =
+      std::lower_bound(tenant_ids.begin(), tenant_ids.end(), tenant_id,
+                       [](const TenantId& tenant, absl::string_view wanted) {
+                         return tenant.value() < wanted;
+                       });
+  return at != tenant_ids.end() && at->value() == tenant_id;
+}
+
+int64_t Snapshot::object_count() const {
+  return static_cast<int64_t>(tenants_.size() + bindings_.size() +
+                              accesses_.size() + upstreams_.size() +
+                              claim_rules_.size() + limits_.size());
+}
+
+const Tenant* Snapshot::FindTenant(absl::string_view id) const {
+  return tenants_.Find(id);
+}
+const Binding* Snapshot::FindBinding(absl::string_view id) const {
+  return bindings_.Find(id);
+}
+const Binding* Snapshot::FindBindingByToken(
+    absl::string_view token_sha256) const {
+  return bindings_by_token_.Find(token_sha256);
+}
+const Upstream* Snapshot::FindUpstream(absl::string_view id) const {
+  return upstreams_.Find(id);
+}
+const ClaimRule* Snapshot::FindClaimRule(absl::string_view id) const {
+  return claim_rules_.Find(id);
+}
+
+const v1::Limits& Snapshot::LimitsOf(const Tenant& tenant) const {
+  static const v1::Limits& defaults =
+      *new v1::Limits(WithDefaults(v1::Limits()));
+  const Limits* limits = limits_.Find(tenant.spec.limits_id());
+  return limits == nullptr ? defaults : limits->effective;
+}
+
+void Snapshot::ForEachObject(
+    const std::function<void(const v1::Object&)>& visit) const {
+  tenants_.ForEach([&visit](const Tenant& tenant) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_TENANT, tenant.id.value(), tenant.uid);
+    *object.mutable_tenant() = tenant.spec;
+    visit(object);
+  });
+  bindings_.ForEach(
+      [&visit](const Binding& binding) { visit(ToObject(binding)); });
+  accesses_.ForEach([&visit](const Access& access) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_ACCESS, access.id, access.uid);
+    *object.mutable_access() = access.spec;
+    visit(object);
+  });
+  upstreams_.ForEach([&visit](const Upstream& upstream) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_UPSTREAM, upstream.id, upstream.uid);
+    *object.mutable_upstream() = upstream.spec;
+    visit(object);
+  });
+  claim_rules_.ForEach([&visit](const ClaimRule& rule) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_CLAIM_RULE, rule.id, rule.uid);
+    *object.mutable_claim_rule() = rule.spec;
+    visit(object);
+  });
+  limits_.ForEach([&visit](const Limits& limits) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_LIMITS, limits.id, limits.uid);
+    *object.mutable_limits() = limits.spec;
+    visit(object);
+  });
+}
+
+struct SnapshotBuilder::Editors {
+  explicit Editors(Snapshot* next)
+      : tenants(&next->tenants_),
+        bindings(&next->bindings_),
+        bindings_by_token(&next->bindings_by_token_),
+        accesses(&next->accesses_),
+        upstreams(&next->upstreams_),
+        claim_rules(&next->claim_rules_),
+        limits(&next->limits_) {}
+
+  Snapshot::Map<Tenant>::Editor tenants;
+  Snapshot::Map<Binding>::Editor bindings;
+  ShardedMap<Binding, Snapshot::ByToken>::Editor bindings_by_token;
+  Snapshot::Map<Access>::Editor accesses;
+  Snapshot::Map<Upstream>::Editor upstreams;
+  Snapshot::Map<ClaimRule>::Editor claim_rules;
+  Snapshot::Map<Limits>::Editor limits;
+};
+
+SnapshotBuilder::SnapshotBuilder(const Snapshot& base)
+    : next_(std::make_shared<Snapshot>(base)),
+      editors_(std::make_unique<Editors>(next_.get())) {}
+
+SnapshotBuilder::~SnapshotBuilder() = default;
+
+absl::Status SnapshotBuilder::Put(const v1::Object& object) {
+  const v1::Meta& meta = object.meta();
+  if (meta.kind() != v1::KIND_UNSPECIFIED && KindName(meta.kind()).empty()) {
+    ++skipped_;
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckObject(object));
+  switch (meta.kind()) {
+    case v1::KIND_TENANT: {
+      ASSIGN_OR_RETURN(TenantId id, TenantId::Parse(meta.id()));
+      editors_->tenants.Put(std::make_shared<const Tenant>(
+          Tenant{std::move(id), meta.uid(), object.tenant()}));
+      break;
+    }
+    case v1::KIND_BINDING:
+      PutBinding(object);
+      break;
+    case v1::KIND_ACCESS:
+      editors_->accesses.Put(Keep<Access>(meta, object.access()));
+      break;
+    case v1::KIND_UPSTREAM:
+      editors_->upstreams.Put(Keep<Upstream>(meta, object.upstream()));
+      break;
+    case v1::KIND_CLAIM_RULE:
+      editors_->claim_rules.Put(Keep<ClaimRule>(meta, object.claim_rule()));
+      break;
+    case v1::KIND_LIMITS:
+      editors_->limits.Put(std::make_shared<const Limits>(
+          Limits{meta.id(), meta.uid(), object.limits(),
+                 WithDefaults(object.limits())}));
+      break;
+    default:
+      break;
+  }
+  return absl::OkStatus();
+}
+
+void SnapshotBuilder::PutBinding(const v1::Object& object) {
+  const v1::Binding& spec = object.binding();
+  auto binding = std::make_shared<Binding>();
+  binding->id = object.meta().id();
+  binding->uid = ToArray<16>(object.meta().uid());
+  binding->token_sha256 = ToArray<32>(spec.token_sha256());
+  binding->tenant_ids.reserve(static_cast<size_t>(spec.tenant_ids_size()));
+  for (const std::string& text : spec.tenant_ids()) {
+    // CheckObject has parsed them all.
+    if (auto id = TenantId::Parse(text); id.ok()) {
+      binding->tenant_ids.push_back(*std::move(id));
+    }
+  }
+  std::sort(binding->tenant_ids.begin(), binding->tenant_ids.end());
+  binding->every_tenant = spec.every_tenant();
+  for (const int role : spec.roles()) binding->role_bits |= 1U << role;
+  binding->claim_rule_id = spec.claim_rule_id();
+  if (spec.has_not_after()) binding->not_after = ToTime(spec.not_after());
+
+  DeleteBinding(binding->id);  // Its former token must not work any longer.
+  // This may take the token from another binding: one that hands it over within
+  // the same change, but comes later in it.
+  editors_->bindings_by_token.Put(binding);
+  editors_->bindings.Put(std::move(binding));
+}
+
+void SnapshotBuilder::DeleteBinding(absl::string_view id) {
+  const std::shared_ptr<const Binding> old = next_->bindings_.FindShared(id);
+  if (old == nullptr) return;
+  const absl::string_view token = Snapshot::ByToken()(*old);
+  // Unless another binding has taken the token over.
+  if (next_->bindings_by_token_.Find(token) == old.get()) {
+    editors_->bindings_by_token.Erase(token);
+  }
+  editors_->bindings.Erase(id);
+}
+
+void SnapshotBuilder::Delete(const v1::ObjectRef& ref) {
+  switch (ref.kind()) {
+    case v1::KIND_TENANT:
+      editors_->tenants.Erase(ref.id());
+      break;
+    case v1::KIND_BINDING:
+      DeleteBinding(ref.id());
+      break;
+    case v1::KIND_ACCESS:
+      editors_->accesses.Erase(ref.id());
+      break;
+    case v1::KIND_UPSTREAM:
+      editors_->upstreams.Erase(ref.id());
+      break;
+    case v1::KIND_CLAIM_RULE:
+      editors_->claim_rules.Erase(ref.id());
+      break;
+    case v1::KIND_LIMITS:
+      editors_->limits.Erase(ref.id());
+      break;
+    default:
+      break;
+  }
+}
+
+std::shared_ptr<const Snapshot> SnapshotBuilder::Build(
+    int64_t revision, absl::string_view epoch) && {
+  editors_.reset();
+  next_->revision_ = revision;
+  next_->epoch_ = std::string(epoch);
+  return std::move(next_);
+}
+
+}  // namespace insula::tenancy

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "libs/labels/validity.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "libs/tenancy/snapshot.h"
@@ -43,43 +44,6 @@ constexpr std::array<std::pair<v1::Kind, absl::string_view>, 6> kKinds = {{
     {v1::KIND_CLAIM_RULE, "ClaimRule"},
     {v1::KIND_LIMITS, "Limits"},
 }};
-
-namespace labels {
-
-bool IsLegacyLabelName(absl::string_view name) {
-  return !name.empty() && !absl::ascii_isdigit(name[0]) &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return absl::ascii_isalnum(c) || c == '_';
-         });
-}
-
-// Structurally, and neither surrogates nor overlong forms.
-bool IsValidUtf8(absl::string_view text) {
-  for (size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80            ? 1
-                          : lead >> 5 == 0b110   ? 2
-                          : lead >> 4 == 0b1110  ? 3
-                          : lead >> 3 == 0b11110 ? 4
-                                                 : 0;
-    if (length == 0 || text.size() - i < length) return false;
-    uint32_t point = length == 1 ? lead : lead & (0x7fU >> length);
-    for (size_t j = 1; j < length; ++j) {
-      const auto c = static_cast<unsigned char>(text[i + j]);
-      if (c >> 6 != 0b10) return false;
-      point = point << 6 | (c & 0x3fU);
-    }
-    constexpr std::array<uint32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
-    if (point < kLeast[length] || point > 0x10ffff ||
-        (point >= 0xd800 && point < 0xe000)) {
-      return false;
-    }
-    i += length;
-  }
-  return true;
-}
-
-}  // namespace labels
 
 // `text` as it may stand in a message.
 std::string Shown(absl::string_view text) {

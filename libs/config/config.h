@@ -77,6 +77,10 @@ class Secret {
   std::string value_;
 };
 
+// OK if `address` is HOST:PORT with a port from 0 to 65535, an IPv6 host in
+// brackets.
+absl::Status CheckAddress(absl::string_view address);
+
 class Fields;
 
 // A list of structs, without their type.

@@ -330,5 +330,19 @@ TEST(DurationTest, NeedsAUnitAndIsFinite) {
   }
 }
 
+TEST(AddressTest, NeedsAHostAndAPort) {
+  for (const char* address :
+       {"127.0.0.1:0", "localhost:65535", "[::1]:9801", "0.0.0.0:80"}) {
+    EXPECT_THAT(CheckAddress(address), IsOk()) << address;
+  }
+  for (const char* address : {"", "localhost", ":80", "::1:80", "a:", "a:65536",
+                              "a:-1", "a:+1", "a: 1", "a:http"}) {
+    EXPECT_THAT(CheckAddress(address),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("must be HOST:PORT")))
+        << address;
+  }
+}
+
 }  // namespace
 }  // namespace insula::config

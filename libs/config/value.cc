@@ -130,6 +130,22 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
   return Wrong(text, "a duration such as 250ms, 20s, 1m30s or 2h");
 }
 
+absl::Status CheckAddress(absl::string_view address) {
+  const size_t colon = address.rfind(':');
+  const absl::string_view host = address.substr(0, colon);
+  const bool brackets =
+      absl::StartsWith(host, "[") && absl::EndsWith(host, "]");
+  uint32_t port = 0;
+  if (colon == absl::string_view::npos || host.empty() ||
+      (absl::StrContains(host, ':') && !brackets) ||
+      !std::all_of(address.begin() + colon + 1, address.end(),
+                   absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(address.substr(colon + 1), &port) || port > 65535) {
+    return Wrong(address, "HOST:PORT, for example 127.0.0.1:9801 or [::]:9801");
+  }
+  return absl::OkStatus();
+}
+
 void Fields::Add(absl::string_view key, std::string& value,
                  absl::string_view help) {
   AddField(

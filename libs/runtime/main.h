@@ -27,9 +27,10 @@ int MainWith(absl::string_view name, int argc, char** argv,
 
 // Handles --config FILE, --check-config, --help, --help-markdown, --version and
 // a flag per setting, loads the configuration and hands it to `run`. `Config`
-// has a member `process` of type ProcessConfig, Describe() and Validate().
-// Returns the exit code: 0 after a clean drain, 1 if `run` failed, 2 if the
-// configuration is wrong.
+// has a member `process` of type ProcessConfig, Describe() and Validate(),
+// which calls process.Describe() and process.Validate(). Errors of
+// configuration are printed as "NAME: PLACE: KEY: what". Returns the exit code:
+// 0 after a clean drain, 1 if `run` failed, 2 if the configuration is wrong.
 template <typename Config>
 int Main(absl::string_view name, int argc, char** argv,
          absl::Status (*run)(const Config&, Process&)) {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,7 +30,7 @@ struct ProcessConfig {
   std::string log_level = "info";
   std::string log_format = "logfmt";
   // Not empty: written once all listeners are bound, a line "NAME ADDRESS"
-  // each.
+  // each; replaced as a whole, so a reader never sees a part.
   std::string ports_file;
 
   // Keys: admin.listen_address, worker_threads, blocking_threads,
@@ -40,15 +39,20 @@ struct ProcessConfig {
   absl::Status Validate() const;
 };
 
-// Components hold its executor and metrics and must be destroyed before it.
-// Thread-safe.
+// Components hold its executor and metrics and must be destroyed before it, as
+// they are when Main's `run` declares them. What then remains ends in this
+// order: the admin server, which serves till here so that a drain can be
+// watched; the pool for blocking work, which finishes its queue; the executor,
+// which finishes what runs (what takes longer than 2 s is dropped and logged);
+// the metrics. Thread-safe but where noted.
 class Process {
  public:
   using ReadyCheck = std::function<absl::Status()>;
 
   // Starts the threads and the admin server: /metrics, /livez, /readyz,
   // /config. `config_dump` is what /config shows. UNAVAILABLE if the admin
-  // address can't be bound.
+  // address can't be bound. Signals are caught from here on: one that comes
+  // early ends WaitForSignal at once.
   static absl::StatusOr<std::unique_ptr<Process>> Start(
       absl::string_view service, const ProcessConfig& config,
       std::string config_dump);
@@ -60,28 +64,35 @@ class Process {
   const Clock& clock();
   const std::string& service() const;
 
-  // Adds a dependency that /readyz checks. It must not block.
+  // Where the admin server listens, as bound.
+  std::string admin_address() const;
+
+  // Adds a dependency that /readyz checks. It must not block. Checks run, one
+  // at a time, between SetReady and the signal, so what they use must live from
+  // the one to the other.
   void AddReadyCheck(std::string name, ReadyCheck check);
 
   // Says that listener `name` is bound to `address`: logs it, and names it in
-  // ports_file.
+  // ports_file, which is written by SetReady.
   void Announce(absl::string_view name, absl::string_view address);
 
   // Everything is built: /readyz answers by the checks from now on.
   void SetReady();
 
   // Blocks until SIGTERM or SIGINT; a second one ends the process at once.
-  // Meanwhile SIGHUP calls the handlers of OnReload. On return /readyz is 503
-  // and drain_delay has passed.
+  // Meanwhile SIGHUP calls the handlers of OnReload, on this thread. On return
+  // /readyz is 503 and drain_delay has passed. For one thread.
   void WaitForSignal();
+
+  // `handler` may block. It runs only within WaitForSignal.
   void OnReload(std::function<void()> handler);
 
-  // What is left of drain_timeout since the signal.
+  // What is left of drain_timeout since the signal; all of it before.
   absl::Duration DrainTimeLeft() const;
 
  private:
-  Process();
   struct State;
+  explicit Process(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
 

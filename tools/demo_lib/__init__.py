@@ -1,0 +1,1 @@
+"""What tools/demo runs: two teams that share one Prometheus."""

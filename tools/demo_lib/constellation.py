@@ -1,0 +1,225 @@
+"""The processes of the demo, their configuration, and questions to them.
+
+      node-exporter                         Prometheus (the shared store)
+            ▲                                  ▲                 ▲
+            │ scrapes                          │                 │
+    Prometheus (the teams' own) ──▶ ingest-gateway         query-frontend
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from tools.demo_lib.processes import DemoError, free_port
+from tools.demo_lib.registry import TOP, Registry
+
+_BIN = os.path.join(TOP, "build", "release", "bin")
+
+_RESOURCES = """\
+kind: Upstream
+id: store
+spec:
+  write_url: http://127.0.0.1:{store}/api/v1/write
+  query_url: http://127.0.0.1:{store}
+  isolation: ISOLATION_LABEL
+---
+kind: Tenant
+id: red
+spec: {{display_name: Team Red, enforced_labels: {{namespace: red}}, upstream_id: store}}
+---
+kind: Tenant
+id: blue
+spec: {{display_name: Team Blue, enforced_labels: {{namespace: blue}}, upstream_id: store}}
+---
+kind: ClaimRule
+id: by-namespace
+spec: {{label: namespace}}
+---
+kind: Binding
+id: shared-prometheus
+spec:
+  token_sha256: {sender}
+  tenant_ids: [red, blue]
+  roles: [ROLE_WRITE]
+  claim_rule_id: by-namespace
+---
+kind: Binding
+id: red-reader
+spec: {{token_sha256: {red}, tenant_ids: [red], roles: [ROLE_READ]}}
+---
+kind: Binding
+id: blue-reader
+spec: {{token_sha256: {blue}, tenant_ids: [blue], roles: [ROLE_READ]}}
+"""
+
+# What every team runs in its own Prometheus; only the URL and the token of
+# remote_write are Insula's.
+_SENDER = """\
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: red-node
+    static_configs:
+      - targets: ["127.0.0.1:{exporter}"]
+        labels: {{namespace: red, job: node}}
+  - job_name: blue-node
+    static_configs:
+      - targets: ["127.0.0.1:{exporter}"]
+        labels: {{namespace: blue, job: node}}
+  - job_name: blue-insula
+    static_configs:
+      - targets: [{services}]
+        labels: {{namespace: blue, job: insula}}
+remote_write:
+  - url: {gateway}/api/v1/write
+    authorization: {{credentials: {token}}}
+    queue_config: {{batch_send_deadline: 500ms}}
+"""
+
+
+def _sha256(token):
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Constellation:
+    """Starts everything in `processes.directory`; Processes.stop() ends it."""
+
+    tenants = ("red", "blue")
+
+    def __init__(self, processes):
+        self.processes = processes
+        self._directory = processes.directory
+        self.tokens = {name: secrets.token_hex(16)
+                       for name in (*self.tenants, "sender")}
+        self._start_store()
+        self._start_services()
+        self._start_sender()
+        self.registry = Registry(self.ports["tenant-registry"]["grpc"])
+
+    # Starting.
+
+    def _path(self, name):
+        return os.path.join(self._directory, name)
+
+    def _write(self, name, text):
+        # Configurations hold tokens.
+        with open(os.open(self._path(name), os.O_CREAT | os.O_WRONLY, 0o600),
+                  "w") as file:
+            file.write(text)
+        return self._path(name)
+
+    def _start_prometheus(self, name, config, *flags):
+        port = free_port()
+        self.processes.start(name, [
+            "prometheus", f"--config.file={self._write(name + '.yml', config)}",
+            f"--storage.tsdb.path={self._path(name)}",
+            f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn", *flags])
+        url = f"http://127.0.0.1:{port}"
+        self.processes.wait_http_ok(name, f"{url}/-/ready")
+        return url
+
+    def _start_store(self):
+        self.store = self._start_prometheus(
+            "store", "global: {}\n", "--web.enable-remote-write-receiver")
+
+    def _start_service(self, name, config):
+        """Starts a binary of ours on free ports and waits until it is ready."""
+        ports_file = self._path(f"{name}.ports")
+        self.processes.start(name, [
+            os.path.join(_BIN, name),
+            f"--config={self._write(name + '.yaml', config)}",
+            "--admin.listen-address=127.0.0.1:0", f"--ports-file={ports_file}"])
+
+        def ports():
+            try:
+                with open(ports_file) as file:
+                    return dict(line.split() for line in file)
+            except FileNotFoundError:
+                return None
+
+        self.ports[name] = self.processes.wait_until(
+            f"{name} to listen", ports, 30)
+        self.processes.wait_http_ok(
+            name, f"http://{self.ports[name]['admin']}/readyz")
+
+    def _start_services(self):
+        self.ports = {}
+        resources = _RESOURCES.format(
+            store=urllib.parse.urlsplit(self.store).port,
+            **{name: _sha256(token) for name, token in self.tokens.items()})
+        self._start_service("tenant-registry", f"""\
+grpc: {{listen_address: "127.0.0.1:0"}}
+storage: {{path: {self._path("registry.db")}}}
+sources: {{files: [{self._write("tenants.yaml", resources)}]}}
+""")
+        for name in ("ingest-gateway", "query-frontend"):
+            self._start_service(name, f"""\
+grpc: {{listen_address: "127.0.0.1:0"}}
+listeners: [{{name: http, listen_address: "127.0.0.1:0"}}]
+registry:
+  address: {self.ports["tenant-registry"]["grpc"]}
+  state_dir: {self._path(name + ".state")}
+""")
+        self.gateway = f"http://{self.ports['ingest-gateway']['http']}"
+        self.frontend = f"http://{self.ports['query-frontend']['http']}"
+
+    def _start_sender(self):
+        exporter = free_port()
+        self.processes.start("node-exporter", [
+            "prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{exporter}",
+            "--log.level=warn"])
+        self.processes.wait_http_ok(
+            "node-exporter", f"http://127.0.0.1:{exporter}/metrics")
+        services = ", ".join(f'"{ports["admin"]}"' for ports in self.ports.values())
+        self.sender = self._start_prometheus("sender", _SENDER.format(
+            exporter=exporter, services=services, gateway=self.gateway,
+            token=self.tokens["sender"]))
+
+    # Asking.
+
+    def query(self, tenant, promql):
+        """The result of an instant query as `tenant`: [(labels, value)]."""
+        return self._query(self.frontend, promql, self.tokens[tenant])
+
+    def query_store(self, promql):
+        """The same, of the shared store itself."""
+        return self._query(self.store, promql, None)
+
+    @staticmethod
+    def _query(base, promql, token):
+        url = f"{base}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            with urllib.request.urlopen(
+                    urllib.request.Request(url, headers=headers), timeout=10) as answer:
+                data = json.load(answer)["data"]
+        except urllib.error.HTTPError as error:
+            raise DemoError(f"{promql}: {error.code} {error.read().decode()}") from error
+        except OSError as error:
+            raise DemoError(f"{promql}: {error}") from error
+        return [(each["metric"], float(each["value"][1])) for each in data["result"]]
+
+    def curl(self, tenant):
+        """A command that asks as `tenant`, ready to paste."""
+        return (f"curl -sS -H 'Authorization: Bearer {self.tokens[tenant]}' "
+                f"'{self.frontend}/api/v1/query?query=up'")
+
+    def urls(self):
+        """What there is to look at: (name, URL)."""
+        yield "query-frontend (Grafana, curl)", self.frontend
+        yield "ingest-gateway (remote write)", f"{self.gateway}/api/v1/write"
+        yield "tenant-registry (gRPC)", self.ports["tenant-registry"]["grpc"]
+        for name, ports in self.ports.items():
+            yield f"{name} admin", f"http://{ports['admin']}/metrics"
+        yield "the teams' Prometheus", self.sender
+        yield "the shared store, unprotected", self.store
+
+    def wait_for_samples(self):
+        """Waits until every scraped target has reached its reader."""
+        for tenant, targets in (("red", 1), ("blue", 1 + len(self.ports))):
+            def all_up():
+                return len(self.query(tenant, "up == 1")) == targets  # noqa: B023
+            self.processes.wait_until(f"{targets} targets of {tenant}", all_up, 40)

@@ -1,0 +1,164 @@
+"""Plants each fault that tools/lint looks for and expects it to be found."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+_TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, _TOP)
+sys.dont_write_bytecode = True
+
+from tools.lint_lib.source import strip  # noqa: E402
+
+# A small tree without a fault.
+_CLEAN = {
+    "libs/CMakeLists.txt": "add_subdirectory(low)\nadd_subdirectory(high)\n",
+    "libs/low/CMakeLists.txt": "cc_library(low HDRS low.h SRCS low.cc)\n",
+    "libs/low/low.h": "#pragma once\n\nint Low();\n",
+    "libs/low/private.h": "#pragma once\n",
+    "libs/low/low.cc": '#include "libs/low/low.h"\n\n'
+                       '#include "libs/low/private.h"\n\n'
+                       "// Does not throw; \"sleep(1)\" is a text.\n"
+                       "int Low() { return 1'000; }\n",
+    "libs/high/CMakeLists.txt":
+        "cc_library(high  # Comment (with parentheses)\n"
+        "  HDRS high.h\n  SRCS high.cc\n  DEPS libs::low)\n"
+        "cc_test(high_test SRCS high_test.cc DEPS libs::high TIMEOUT 10)\n",
+    "libs/high/high.h": '#pragma once\n\n#include "libs/low/low.h"\n',
+    "libs/high/high.cc": '#include "libs/high/high.h"\n\n'
+                         "awaitable<int> High() {\n"
+                         "  const Options options{1};\n"
+                         '  if (co_await Send(options, "{")) {\n'
+                         "    co_return 1;\n  }\n  co_return 2;\n}\n",
+    "libs/high/high_test.cc": '#include "libs/high/high.h"\n',
+    "services/gate/CMakeLists.txt":
+        "cc_service(gate SRCS gate.cc DEPS libs::high protos::word)\n",
+    "services/gate/gate.cc": '#include "insula/word.pb.h"\n'
+                             '#include "libs/high/high.h"\n',
+    "services/gate/main.cc": "int main() {}\n",
+    "services/gate/gate.h": "#pragma once\n",
+    "protos/CMakeLists.txt": "cc_proto(word FILES insula/word.proto)\n",
+    "deploy/a.yaml": "a: 1\n---\nb: 2\n",
+    "a.json": "{}\n",
+    "notes.md": "TODO(#12): write.\n",
+}
+
+
+def _lint(changes):
+    """What tools/lint prints about the clean tree with `changes`."""
+    with tempfile.TemporaryDirectory() as root:
+        for path, text in {**_CLEAN, **changes}.items():
+            place = os.path.join(root, path)
+            os.makedirs(os.path.dirname(place), exist_ok=True)
+            with open(place, "w", encoding="utf-8") as file:
+                file.write(text)
+        subprocess.run(["git", "init", "-q", root], check=True)
+        with open(os.path.join(root, ".clang-format"), "w", encoding="utf-8") as file:
+            file.write("BasedOnStyle: Google\nIncludeBlocks: Preserve\n")
+        run = subprocess.run([sys.executable, f"{_TOP}/tools/lint", "--root", root],
+                             capture_output=True, text=True, check=False)
+        return run.returncode, run.stdout + run.stderr
+
+
+class LintTest(unittest.TestCase):
+
+    def _finds(self, expected, changes):
+        status, output = _lint(changes)
+        self.assertEqual(status, 1, output)
+        # The planted fault may also be badly formatted; nothing else is wrong.
+        findings = [line for line in output.splitlines()[:-1]
+                    if "not formatted" not in line or expected in line]
+        self.assertEqual(len(findings), 1, output)
+        self.assertIn(expected, findings[0])
+
+    def test_is_content_with_a_clean_tree(self):
+        status, output = _lint({})
+        self.assertEqual(status, 0, output)
+
+    def test_finds_an_include_that_no_dep_names(self):
+        self._finds("high_test.cc:1: includes libs/low/low.h, add libs::low",
+                    {"libs/high/high_test.cc": '#include "libs/low/low.h"\n'})
+
+    def test_finds_a_proto_include_that_no_dep_names(self):
+        self._finds("add protos::word", {
+            "libs/high/high_test.cc": '#include "insula/word.pb.h"\n'})
+
+    def test_finds_an_include_of_a_missing_header(self):
+        self._finds("there is no libs/low/gone.h", {
+            "libs/low/low.cc": '#include "libs/low/gone.h"\n'})
+
+    def test_finds_an_include_of_a_private_header(self):
+        self._finds("libs/low/private.h is private", {
+            "libs/high/high.cc": '#include "libs/low/private.h"\n'})
+
+    def test_finds_a_source_without_a_target(self):
+        self._finds("libs/low/lost.cc:1: no target", {"libs/low/lost.cc": "int x;\n"})
+
+    def test_finds_an_include_of_a_higher_layer(self):
+        self._finds("low stands below high", {
+            "libs/low/CMakeLists.txt":
+                "cc_library(low HDRS low.h SRCS low.cc DEPS libs::high)\n",
+            "libs/low/low.cc": '#include "libs/high/high.h"\n'})
+
+    def test_finds_an_include_of_a_service_in_a_library(self):
+        self._finds("only services/gate includes its headers", {
+            "libs/high/CMakeLists.txt":
+                _CLEAN["libs/high/CMakeLists.txt"].replace("DEPS libs::high",
+                                                           "DEPS libs::high gate_service"),
+            "libs/high/high_test.cc": '#include "services/gate/gate.h"\n'})
+
+    def test_finds_a_throw(self):
+        self._finds("low.cc:3: throw", {
+            "libs/low/low.cc": "int Low() {\n  /* throw */\n  throw 1;\n}\n"})
+
+    def test_finds_a_brace_in_the_arguments_of_a_co_await(self):
+        for expression in ("co_await Send({1})", "co_await Send(Options{1}, 2)",
+                           "co_await client->Send(1, Wrap(Options{.a = 1}))",
+                           "co_await Send(\n      Options{1})"):
+            with self.subTest(expression):
+                self._finds("in the arguments of a co_await", {
+                    "libs/high/high.cc":
+                        f"awaitable<int> High() {{\n  co_return {expression};\n}}\n"})
+
+    def test_finds_a_header_without_pragma_once(self):
+        self._finds("private.h:1: no #pragma once", {"libs/low/private.h": "int x;\n"})
+
+    def test_finds_a_sleep_in_a_test(self):
+        self._finds("high_test.cc:2: sleeps", {
+            "libs/high/high_test.cc":
+                "void Wait() {\n  absl::SleepFor(absl::Seconds(1));\n}\n"})
+
+    def test_finds_a_todo_without_an_issue(self):
+        self._finds("low.h:3: TODO without an issue", {
+            "libs/low/low.h": "#pragma once\n\n// TODO: more.\n"})
+
+    def test_finds_yaml_and_json_that_do_not_parse(self):
+        self._finds("deploy/a.yaml:1: ", {"deploy/a.yaml": "a: [1\n"})
+        self._finds("a.json:1: ", {"a.json": "{,}\n"})
+
+    def test_finds_code_that_is_not_formatted(self):
+        self._finds("low.h:3: not formatted", {
+            "libs/low/low.h": "#pragma once\n\nint  Low( );\n"})
+
+    def test_refuses_a_rule_that_there_is_not(self):
+        run = subprocess.run([sys.executable, f"{_TOP}/tools/lint", "no_such_rule"],
+                             capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 2)
+
+
+class StripTest(unittest.TestCase):
+
+    def test_blanks_comments_and_literals_and_keeps_places(self):
+        for text, expected in (
+                ('f("a{\\"b"); // {', "f(       );     "),
+                ("x = '{'; y = 1'000;", "x =    ; y = 1'000;"),
+                ('R"x({")")x" z', "            z"),
+                ("a /* {\n} */ b", "a     \n     b")):
+            with self.subTest(text):
+                self.assertEqual(strip(text), expected)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,230 @@
+"""The rules. Each takes the tree and yields findings "path:line: what, cure"."""
+
+import json
+import os
+import re
+import subprocess
+
+import yaml
+
+from tools.lint_lib import cmake
+from tools.lint_lib.source import line_of, strip
+
+# Files that may throw, because the code that they wrap demands it.
+MAY_THROW = {}
+
+# Files of tests that may sleep, and why.
+MAY_SLEEP = {
+    "tests/e2e/harness/wait.cc": "the one pause between two looks at a condition",
+}
+
+_INCLUDE = re.compile(
+    r'^[ \t]*#[ \t]*include[ \t]+"((?:libs|services|tests|insula|prometheus)/[^"]+)"',
+    re.MULTILINE)
+_SLEEP = re.compile(r"\b(?:SleepFor|sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\(")
+_TODO = re.compile(r"\b(?:TODO|FIXME|XXX)\b(?!\(#\d+\))")
+
+
+def includes_agree_with_deps(tree):
+    """What a file includes of ours, its target names among its DEPS."""
+    targets = cmake.targets(tree)
+    owner_of_header = {}
+    owners_of_file = {}
+    for target in targets:
+        for file in target.files():
+            owners_of_file.setdefault(file, []).append(target)
+        if target.function == "cc_library":
+            for header in target.lists["HDRS"]:
+                owner_of_header[f"{target.directory}/{header}"] = target.alias
+        elif target.function == "cc_service":
+            for path in tree.named(".h"):
+                if os.path.dirname(path) == target.directory:
+                    owner_of_header[path] = target.alias
+        elif target.function == "cc_proto":
+            for proto in target.lists["FILES"]:
+                for ending in (".pb.h", ".grpc.pb.h"):
+                    owner_of_header[proto.replace(".proto", ending)] = target.alias
+
+    for path in tree.cpp():
+        if not path.startswith(("libs/", "services/", "tests/")):
+            continue
+        owners = owners_of_file.get(path)
+        if owners is None:
+            if path.endswith(".cc"):
+                yield f"{path}:1: no target has this file, list it in CMakeLists.txt"
+                continue
+            # A private header: its directory's targets include it.
+            owners = [target for target in targets
+                      if target.directory == os.path.dirname(path)
+                      and target.function in ("cc_library", "cc_service")]
+        text = tree.text(path)
+        for match in _INCLUDE.finditer(text):
+            header = match.group(1)
+            line = line_of(text, match.start())
+            wanted = owner_of_header.get(header)
+            if wanted is None:
+                if not os.path.isfile(os.path.join(tree.root, header)):
+                    yield f"{path}:{line}: there is no {header}"
+                elif os.path.dirname(header) != os.path.dirname(path):
+                    yield (f"{path}:{line}: {header} is private to its directory, "
+                           "or missing from HDRS there")
+                continue
+            if not _names(owners, wanted, targets):
+                names = ", ".join(sorted({target.name for target in owners}))
+                yield (f"{path}:{line}: includes {header}, "
+                       f"add {wanted} to the DEPS of {names}")
+
+
+def _names(owners, wanted, targets):
+    """Whether one of `owners` is, or depends on, the target `wanted`. A test
+    of a service may use what the service names."""
+    for owner in owners:
+        if owner.alias == wanted or wanted in owner.deps:
+            return True
+        for target in targets:
+            if (target.function == "cc_service" and target.alias in owner.deps
+                    and wanted in target.deps):
+                return True
+    return False
+
+
+def includes_point_down(tree):
+    """services → libs → protos, and below libs/ only to lower layers."""
+    order = {name: place for place, name in enumerate(cmake.layers(tree))}
+    for path in tree.cpp():
+        parts = path.split("/")
+        if parts[0] not in ("libs", "services"):
+            continue
+        text = tree.text(path)
+        for match in _INCLUDE.finditer(text):
+            target = match.group(1).split("/")
+            where = f"{path}:{line_of(text, match.start())}"
+            if target[0] == "tests":
+                yield f"{where}: nothing outside tests/ includes {match.group(1)}"
+            elif target[0] == "services" and target[:2] != parts[:2]:
+                yield f"{where}: only {'/'.join(target[:2])} includes its headers"
+            elif target[0] == parts[0] == "libs" and target[1] != parts[1]:
+                if target[1] not in order:
+                    yield f"{where}: {target[1]} is not listed in libs/CMakeLists.txt"
+                elif order[target[1]] > order.get(parts[1], -1):
+                    yield (f"{where}: {parts[1]} stands below {target[1]} in "
+                           "libs/CMakeLists.txt and can't use it")
+
+
+def nothing_throws(tree):
+    """Failures are absl::Status; exceptions of others end where they are wrapped."""
+    for path in tree.cpp():
+        if path in MAY_THROW:
+            continue
+        code = strip(tree.text(path))
+        for match in re.finditer(r"\bthrow\b", code):
+            yield (f"{path}:{line_of(code, match.start())}: throw, "
+                   "return an absl::Status instead")
+
+
+def no_brace_in_co_await_arguments(tree):
+    """g++ 12 destroys an aggregate temporary in a co_await expression twice."""
+    for path in tree.cpp():
+        code = strip(tree.text(path))
+        for match in re.finditer(r"\bco_await\b", code):
+            brace = _brace_in_arguments(code, match.end())
+            if brace is not None:
+                yield (f"{path}:{line_of(code, brace)}: '{{' in the arguments of a "
+                       "co_await, name the value first")
+
+
+def _brace_in_arguments(code, position):
+    """Where the operand of a co_await, which begins at `position`, has its first
+    '{' inside parentheses; None if nowhere."""
+    depth = 0
+    while position < len(code):
+        character = code[position]
+        if character in "([":
+            depth += 1
+        elif character in ")]":
+            depth -= 1
+            if depth < 0:
+                return None
+        elif character == "{":
+            return position if depth > 0 else None
+        elif character in ";,}" and depth == 0:
+            return None
+        position += 1
+    return None
+
+
+def headers_have_pragma_once(tree):
+    for path in tree.named(".h"):
+        if not re.search(r"^#pragma once$", tree.text(path), re.MULTILINE):
+            yield f"{path}:1: no #pragma once"
+
+
+def tests_do_not_sleep(tree):
+    """A test waits for a condition; a fixed pause is too short or too long."""
+    for path in tree.cpp():
+        if not (path.startswith("tests/") or path.endswith("_test.cc")):
+            continue
+        if path in MAY_SLEEP:
+            continue
+        code = strip(tree.text(path))
+        for match in _SLEEP.finditer(code):
+            yield (f"{path}:{line_of(code, match.start())}: sleeps, "
+                   "wait for a condition instead")
+
+
+def todos_name_an_issue(tree):
+    for path in tree.paths:
+        if path.startswith("tools/lint_lib/") or not path.endswith(
+                (".h", ".cc", ".py", ".txt", ".cmake", ".proto", ".yaml", ".yml", ".md")):
+            continue
+        text = tree.text(path)
+        for match in _TODO.finditer(text):
+            yield (f"{path}:{line_of(text, match.start())}: {match.group()} without an "
+                   f"issue, write {match.group()}(#NUMBER)")
+
+
+def data_files_parse(tree):
+    """YAML and JSON files are YAML and JSON."""
+    for path in tree.named(".yaml", ".yml", ".json"):
+        if "/testdata/" in path:
+            continue  # May be wrong on purpose.
+        try:
+            if path.endswith(".json"):
+                json.loads(tree.text(path))
+            else:
+                list(yaml.safe_load_all(tree.text(path)))
+        except (ValueError, yaml.YAMLError) as error:
+            yield f"{path}:1: {' '.join(str(error).split())}"
+
+
+def code_is_formatted(tree):
+    """As clang-format-19 formats it."""
+    files = [path for path in tree.cpp()]
+    if not files:
+        return
+    halves = [files[0::2], files[1::2]]  # Two processes: it is the slowest rule.
+    running = [subprocess.Popen(["clang-format-19", "--dry-run", *half], cwd=tree.root,
+                                stderr=subprocess.PIPE, text=True)
+               for half in halves if half]
+    for process in running:
+        _, errors = process.communicate()
+        seen = set()
+        for path, line in re.findall(r"^([^\s:]+):(\d+):\d+: warning", errors, re.MULTILINE):
+            if path not in seen:
+                seen.add(path)
+                yield f"{path}:{line}: not formatted, run tools/format"
+        if process.returncode != 0:
+            yield f"clang-format-19 failed: {errors.strip()}"
+
+
+ALL = (
+    includes_agree_with_deps,
+    includes_point_down,
+    nothing_throws,
+    no_brace_in_co_await_arguments,
+    headers_have_pragma_once,
+    tests_do_not_sleep,
+    todos_name_an_issue,
+    data_files_parse,
+    code_is_formatted,
+)

@@ -15,7 +15,7 @@ MAY_THROW = {}
 
 # Files of tests that may sleep, and why.
 MAY_SLEEP = {
-    "tests/e2e/harness/wait.cc": "the one pause between two looks at a condition",
+    "tests/e2e/harness/process.cc": "the one pause between two looks at a condition",
 }
 
 _INCLUDE = re.compile(

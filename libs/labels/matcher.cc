@@ -9,13 +9,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "libs/labels/validity.h"
 
 namespace insula::labels {
 namespace {
 
 constexpr int64_t kMaxAutomatonBytes = int64_t{64} << 20;
-constexpr size_t kMaxQuoted = 200;  // Of an expression, in an error's text.
+constexpr size_t kMaxShown = 200;
 
 // Whether `pattern` holds `\C` as an operator, not inside `\Q...\E`.
 bool HasAnyByteEscape(absl::string_view pattern) {
@@ -32,10 +33,12 @@ bool HasAnyByteEscape(absl::string_view pattern) {
   return false;
 }
 
-std::string Quoted(absl::string_view pattern) {
-  return absl::StrCat("`",
-                      absl::Utf8SafeCHexEscape(pattern.substr(0, kMaxQuoted)),
-                      pattern.size() > kMaxQuoted ? "...`" : "`");
+// The beginning of `text`, always as UTF-8, for an error's text.
+std::string Shown(absl::string_view text) {
+  const absl::string_view part = text.substr(0, kMaxShown);
+  return absl::StrCat(
+      "`", IsValidUtf8(part) ? std::string(part) : absl::CHexEscape(part),
+      text.size() > kMaxShown ? "...`" : "`");
 }
 
 }  // namespace
@@ -74,16 +77,15 @@ absl::Status Matcher::Compile() {
     return absl::OkStatus();
   }
   if (!IsValidUtf8(value_)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "error parsing regexp: ", Quoted(value_), " is not valid UTF-8"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("error parsing regexp: invalid UTF-8: ", Shown(value_)));
   }
   if (value_.find_first_of("\\.+*?()|[]{}^$") == std::string::npos) {
     return absl::OkStatus();  // A literal.
   }
   if (HasAnyByteEscape(value_)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("error parsing regexp: invalid escape sequence: `\\C` in ",
-                     Quoted(value_)));
+        "error parsing regexp: invalid escape sequence: `\\C`");
   }
   re2::RE2::Options options;
   options.set_log_errors(false);
@@ -93,12 +95,17 @@ absl::Status Matcher::Compile() {
   auto automaton = std::make_shared<const re2::RE2>(value_, options);
   if (automaton->error_code() == re2::RE2::ErrorPatternTooLarge) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "error parsing regexp: expression too large: ", Quoted(value_),
+        "error parsing regexp: expression too large: ", Shown(value_),
         " needs more than ", kMaxAutomatonBytes >> 20, " MiB; shorten it"));
   }
   if (!automaton->ok()) {
+    // RE2 ends its message with the part at fault, which may be all of it.
+    absl::string_view why = automaton->error();
+    if (absl::ConsumeSuffix(&why, automaton->error_arg())) {
+      absl::ConsumeSuffix(&why, ": ");
+    }
     return absl::InvalidArgumentError(absl::StrCat(
-        "error parsing regexp: ", automaton->error(), " in ", Quoted(value_)));
+        "error parsing regexp: ", why, ": ", Shown(automaton->error_arg())));
   }
   form_ = Form::kAutomaton;
   automaton_ = std::move(automaton);

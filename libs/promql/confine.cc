@@ -1,0 +1,131 @@
+#include "libs/promql/confine.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "libs/labels/validity.h"
+#include "libs/promql/printer.h"
+#include "libs/promql/visit.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::promql {
+namespace {
+
+using Matchers = std::vector<labels::Matcher>;
+
+bool Contains(const Matchers& matchers, const labels::Matcher& wanted) {
+  return std::find(matchers.begin(), matchers.end(), wanted) != matchers.end();
+}
+
+absl::Status CheckEnforced(const Matchers& enforced) {
+  if (enforced.empty()) {
+    return absl::InvalidArgumentError(
+        "no matchers to enforce; a tenant needs at least one");
+  }
+  for (const labels::Matcher& matcher : enforced) {
+    if (!labels::IsLegacyLabelName(matcher.name())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("cannot enforce ", PrintSelector({matcher}),
+                       ": the label name must be of [a-zA-Z0-9_] and not "
+                       "start with a digit"));
+    }
+    if (matcher.MatchesEmpty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cannot enforce ", PrintSelector({matcher}),
+          ": series without the label would pass; require a value"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void ConfineSelector(VectorSelector& selector, const Matchers& enforced) {
+  for (const labels::Matcher& matcher : enforced) {
+    if (Contains(selector.matchers, matcher)) continue;
+    selector.matchers.push_back(matcher);
+    // A name in front and a matcher on it do not parse; `{__name__="up",...}`
+    // does.
+    if (matcher.name() == labels::kMetricName) selector.name.clear();
+  }
+}
+
+absl::StatusOr<size_t> CountSelectors(const Expr& expr) {
+  ASSIGN_OR_RETURN(const auto selectors, Selectors(expr));
+  return selectors.size();
+}
+
+}  // namespace
+
+// Tests of isolation must fail when there is none. They are run once more
+// against binaries that link the library target `promql_broken`, the only one
+// that defines this.
+#ifdef INSULA_BREAK_CONFINEMENT
+
+absl::Status Confine(Expr*, const Matchers&) { return absl::OkStatus(); }
+absl::Status CheckConfined(const Expr&, const Matchers&) {
+  return absl::OkStatus();
+}
+
+#else
+
+absl::Status Confine(Expr* expr, const Matchers& enforced) {
+  RETURN_IF_ERROR(CheckEnforced(enforced));
+  ASSIGN_OR_RETURN(const auto selectors, Selectors(*expr));
+  for (VectorSelector* selector : selectors) {
+    ConfineSelector(*selector, enforced);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckConfined(const Expr& expr, const Matchers& enforced) {
+  RETURN_IF_ERROR(CheckEnforced(enforced));
+  ASSIGN_OR_RETURN(const auto selectors, Selectors(expr));
+  for (const VectorSelector* selector : selectors) {
+    for (const labels::Matcher& matcher : enforced) {
+      if (Contains(selector->matchers, matcher)) continue;
+      return absl::InternalError(
+          absl::StrCat("selector ", PrintSelector(selector->matchers),
+                       " lacks ", PrintSelector({matcher})));
+    }
+  }
+  return absl::OkStatus();
+}
+
+#endif
+
+absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
+                                         const Matchers& enforced,
+                                         const ParseOptions& options) {
+  ASSIGN_OR_RETURN(const ExprPtr expr, Parse(query, options));
+  RETURN_IF_ERROR(Confine(expr.get(), enforced));
+  RETURN_IF_ERROR(CheckConfined(*expr, enforced));
+  std::string text = Print(*expr);
+  if (text.size() > kMaxConfinedBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the query, confined to the tenant, has ", text.size(),
+                     " bytes, more than the ", kMaxConfinedBytes,
+                     " allowed; use fewer selectors"));
+  }
+
+  // What is sent is this text, so this text is what is checked.
+  ParseOptions again = options;
+  again.max_bytes = kMaxConfinedBytes;
+  again.max_tokens = again.max_regex_size = std::numeric_limits<size_t>::max();
+  absl::StatusOr<ExprPtr> sent = Parse(text, again);
+  if (!sent.ok()) {
+    return absl::InternalError(absl::StrCat(
+        "the confined query does not parse: ", sent.status().message()));
+  }
+  RETURN_IF_ERROR(CheckConfined(**sent, enforced));
+  ASSIGN_OR_RETURN(const size_t meant, CountSelectors(*expr));
+  ASSIGN_OR_RETURN(const size_t found, CountSelectors(**sent));
+  if (found != meant || Print(**sent) != text) {
+    return absl::InternalError("the confined query reads as another one");
+  }
+  return text;
+}
+
+}  // namespace insula::promql

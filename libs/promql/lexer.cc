@@ -1,0 +1,477 @@
+#include "libs/promql/lexer.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "libs/promql/quote.h"
+
+namespace insula::promql {
+namespace {
+
+constexpr char32_t kEof = 0xFFFFFFFF;
+
+bool IsSpace(char32_t c) {
+  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+bool IsDigit(char32_t c) { return c >= '0' && c <= '9'; }
+bool IsAlpha(char32_t c) {
+  return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool IsAlphaNumeric(char32_t c) { return IsAlpha(c) || IsDigit(c); }
+
+int DigitValue(char32_t c) {
+  if (IsDigit(c)) return static_cast<int>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<int>(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return static_cast<int>(c - 'A' + 10);
+  return 16;
+}
+
+// As Go's `%#U`: U+0041 'A'.
+std::string CodePoint(char32_t c) {
+  const std::string shown = c == '\'' ? "'''" : QuotedCharacter(c);
+  return absl::StrFormat("U+%04X %s", static_cast<uint32_t>(c), shown);
+}
+
+struct Keyword {
+  absl::string_view word;
+  TokenType type;
+};
+
+// Sorted by word.
+constexpr Keyword kKeywords[] = {
+    {"and", TokenType::kAnd},
+    {"atan2", TokenType::kAtan2},
+    {"avg", TokenType::kAvg},
+    {"bool", TokenType::kBool},
+    {"bottomk", TokenType::kBottomk},
+    {"by", TokenType::kBy},
+    {"count", TokenType::kCount},
+    {"count_values", TokenType::kCountValues},
+    {"end", TokenType::kEndKeyword},
+    {"group", TokenType::kGroup},
+    {"group_left", TokenType::kGroupLeft},
+    {"group_right", TokenType::kGroupRight},
+    {"ignoring", TokenType::kIgnoring},
+    {"inf", TokenType::kNumber},
+    {"max", TokenType::kMax},
+    {"min", TokenType::kMin},
+    {"nan", TokenType::kNumber},
+    {"offset", TokenType::kOffset},
+    {"on", TokenType::kOn},
+    {"or", TokenType::kOr},
+    {"quantile", TokenType::kQuantile},
+    {"start", TokenType::kStart},
+    {"stddev", TokenType::kStddev},
+    {"stdvar", TokenType::kStdvar},
+    {"sum", TokenType::kSum},
+    {"topk", TokenType::kTopk},
+    {"unless", TokenType::kUnless},
+    {"without", TokenType::kWithout},
+};
+constexpr size_t kLongestKeyword = 12;
+
+// kIdentifier if `word` is no keyword.
+TokenType KeywordType(absl::string_view word) {
+  if (word.size() > kLongestKeyword) return TokenType::kIdentifier;
+  char lower[kLongestKeyword];
+  std::transform(word.begin(), word.end(), lower,
+                 [](unsigned char c) { return absl::ascii_tolower(c); });
+  const absl::string_view wanted(lower, word.size());
+  const Keyword* found = std::lower_bound(
+      std::begin(kKeywords), std::end(kKeywords), wanted,
+      [](const Keyword& k, absl::string_view w) { return k.word < w; });
+  if (found == std::end(kKeywords) || found->word != wanted) {
+    return TokenType::kIdentifier;
+  }
+  return found->type;
+}
+
+}  // namespace
+
+char32_t Lexer::Peek() {
+  if (pos_ >= input_.size()) {
+    width_ = 0;
+    return kEof;
+  }
+  char32_t c = static_cast<uint8_t>(input_[pos_]);
+  width_ = c < 0x80 ? 1 : DecodeCharacter(input_.substr(pos_), &c);
+  return c;
+}
+
+char32_t Lexer::Take() {
+  const char32_t c = Peek();
+  pos_ += width_;
+  return c;
+}
+
+bool Lexer::Accept(absl::string_view set) {
+  if (pos_ >= input_.size() ||
+      set.find(input_[pos_]) == absl::string_view::npos) {
+    return false;
+  }
+  ++pos_;
+  return true;
+}
+
+void Lexer::AcceptDigits(bool hex) {
+  while (pos_ < input_.size()) {
+    const auto c = static_cast<unsigned char>(input_[pos_]);
+    if (!(hex ? absl::ascii_isxdigit(c) : absl::ascii_isdigit(c))) return;
+    ++pos_;
+  }
+}
+
+Token Lexer::Emit(TokenType type) {
+  const Token token{type, static_cast<int32_t>(start_),
+                    input_.substr(start_, pos_ - start_)};
+  start_ = pos_;
+  return token;
+}
+
+Token Lexer::Fail(std::string message) {
+  failed_ = true;
+  error_ = std::move(message);
+  return Token{TokenType::kError, static_cast<int32_t>(start_), {}};
+}
+
+void Lexer::SkipSpacesAndComments() {
+  while (pos_ < input_.size()) {
+    const char c = input_[pos_];
+    if (c == '#') {
+      pos_ = std::min(input_.find_first_of("\r\n", pos_), input_.size());
+    } else if (IsSpace(static_cast<uint8_t>(c))) {
+      ++pos_;
+    } else {
+      break;
+    }
+  }
+  start_ = pos_;
+}
+
+Token Lexer::Next() {
+  if (failed_) {
+    return Token{TokenType::kError, static_cast<int32_t>(start_), {}};
+  }
+  if (expect_duration_) {
+    expect_duration_ = false;
+    return Bracket();
+  }
+  SkipSpacesAndComments();
+  return brace_open_ ? Braces() : Statement();
+}
+
+Token Lexer::Statement() {
+  const char32_t c = Take();
+  switch (c) {
+    case kEof:
+      if (paren_depth_ != 0) return Fail("unclosed left parenthesis");
+      if (bracket_open_) return Fail("unclosed left bracket");
+      return Emit(TokenType::kEnd);
+    case ',':
+      return Emit(TokenType::kComma);
+    case '*':
+      return Emit(TokenType::kMultiply);
+    case '/':
+      return Emit(TokenType::kDivide);
+    case '%':
+      return Emit(TokenType::kModulo);
+    case '+':
+      return Emit(TokenType::kAdd);
+    case '-':
+      return Emit(TokenType::kSubtract);
+    case '^':
+      return Emit(TokenType::kPower);
+    case '@':
+      return Emit(TokenType::kAt);
+    case '=':
+      if (Accept("=")) return Emit(TokenType::kEqualEqual);
+      if (Peek() == '~') return Fail("unexpected character after '=': '~'");
+      return Emit(TokenType::kEqual);
+    case '!':
+      if (Accept("=")) return Emit(TokenType::kNotEqual);
+      return Fail(absl::StrCat("unexpected character after '!': ",
+                               QuotedCharacter(Peek())));
+    case '<':
+      return Emit(Accept("=") ? TokenType::kLessOrEqual : TokenType::kLess);
+    case '>':
+      return Emit(Accept("=") ? TokenType::kGreaterOrEqual
+                              : TokenType::kGreater);
+    case '"':
+    case '\'':
+      return String(static_cast<char>(c));
+    case '`':
+      return RawString();
+    case '(':
+      ++paren_depth_;
+      return Emit(TokenType::kLeftParen);
+    case ')':
+      if (--paren_depth_ < 0) {
+        start_ = pos_;
+        return Fail("unexpected right parenthesis ')'");
+      }
+      return Emit(TokenType::kRightParen);
+    case '{':
+      brace_open_ = true;
+      return Emit(TokenType::kLeftBrace);
+    case '[':
+      if (bracket_open_) return Fail("unexpected left bracket '['");
+      bracket_open_ = true;
+      got_colon_ = false;
+      expect_duration_ = true;
+      return Emit(TokenType::kLeftBracket);
+    case ']':
+      if (!bracket_open_) return Fail("unexpected right bracket ']'");
+      bracket_open_ = false;
+      return Emit(TokenType::kRightBracket);
+    default:
+      break;
+  }
+  if (IsDigit(c) || (c == '.' && IsDigit(Peek()))) {
+    pos_ = start_;
+    return NumberOrDuration();
+  }
+  if (IsAlpha(c) || c == ':') {
+    return bracket_open_ ? ColonInBracket(c) : KeywordOrIdentifier();
+  }
+  return Fail(absl::StrCat("unexpected character: ", QuotedCharacter(c)));
+}
+
+// Prometheus 2.42 takes a letter for a colon here: `[5m x1m]` is `[5m:1m]`.
+Token Lexer::ColonInBracket(char32_t c) {
+  if (got_colon_) {
+    return Fail(absl::StrCat("unexpected colon ", QuotedCharacter(c)));
+  }
+  got_colon_ = true;
+  return Emit(TokenType::kColon);
+}
+
+Token Lexer::Braces() {
+  const char32_t c = Take();
+  switch (c) {
+    case kEof:
+      return Fail("unexpected end of input inside braces");
+    case ',':
+      return Emit(TokenType::kComma);
+    case '"':
+    case '\'':
+      return String(static_cast<char>(c));
+    case '`':
+      return RawString();
+    case '=':
+      return Emit(Accept("~") ? TokenType::kEqualRegex : TokenType::kEqual);
+    case '!':
+      if (Accept("~")) return Emit(TokenType::kNotRegex);
+      if (Accept("=")) return Emit(TokenType::kNotEqual);
+      return Fail(absl::StrCat("unexpected character after '!' inside braces: ",
+                               QuotedCharacter(Peek())));
+    case '{':
+      return Fail("unexpected left brace '{'");
+    case '}':
+      brace_open_ = false;
+      return Emit(TokenType::kRightBrace);
+    default:
+      break;
+  }
+  if (IsAlpha(c)) return Identifier();
+  return Fail(
+      absl::StrCat("unexpected character inside braces: ", QuotedCharacter(c)));
+}
+
+Token Lexer::Identifier() {
+  while (pos_ < input_.size() && IsAlphaNumeric(input_[pos_])) ++pos_;
+  return Emit(TokenType::kIdentifier);
+}
+
+Token Lexer::KeywordOrIdentifier() {
+  bool colon = input_[start_] == ':';
+  while (pos_ < input_.size() &&
+         (IsAlphaNumeric(input_[pos_]) || input_[pos_] == ':')) {
+    colon |= input_[pos_++] == ':';
+  }
+  if (colon) return Emit(TokenType::kMetricIdentifier);
+  return Emit(KeywordType(input_.substr(start_, pos_ - start_)));
+}
+
+Token Lexer::String(char quote) {
+  while (true) {
+    const char32_t c = Take();
+    if (c == static_cast<uint8_t>(quote)) return Emit(TokenType::kString);
+    if (c == '\\') {
+      if (!Escape(quote)) {
+        return Token{TokenType::kError, static_cast<int32_t>(start_), {}};
+      }
+    } else if (c == kReplacement) {
+      return Fail("invalid UTF-8 rune");
+    } else if (c == kEof || c == '\n') {
+      return Fail("unterminated quoted string");
+    }
+  }
+}
+
+// The backslash has been taken. False: an error has been noted.
+bool Lexer::Escape(char quote) {
+  const auto fail = [this](std::string message) {
+    Fail(std::move(message));
+    return false;
+  };
+  const char32_t kind = Take();
+  int digits = 0;
+  uint32_t base = 16;
+  uint32_t highest = 0x10FFFF;
+  uint32_t value = 0;
+  if (kind == kEof) return fail("escape sequence not terminated");
+  if (kind == static_cast<uint8_t>(quote)) return true;
+  switch (kind) {
+    case 'a':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+    case 'v':
+    case '\\':
+      return true;
+    case 'x':
+      digits = 2;
+      highest = 255;
+      break;
+    case 'u':
+      digits = 4;
+      break;
+    case 'U':
+      digits = 8;
+      break;
+    default:
+      if (kind < '0' || kind > '7') {
+        return fail(absl::StrCat("unknown escape sequence ", CodePoint(kind)));
+      }
+      digits = 2;
+      base = 8;
+      highest = 255;
+      value = kind - '0';
+  }
+  for (; digits > 0; --digits) {
+    const char32_t c = Take();
+    const auto digit = static_cast<uint32_t>(DigitValue(c));
+    if (digit >= base) {
+      if (c == kEof) return fail("escape sequence not terminated");
+      return fail(absl::StrCat("illegal character ", CodePoint(c),
+                               " in escape sequence"));
+    }
+    value = value * base + digit;
+  }
+  if (value > highest || (value >= 0xD800 && value < 0xE000)) {
+    return fail("escape sequence is an invalid Unicode code point");
+  }
+  return true;
+}
+
+Token Lexer::RawString() {
+  while (true) {
+    const char32_t c = Take();
+    if (c == '`') return Emit(TokenType::kString);
+    if (c == kReplacement) return Fail("invalid UTF-8 rune");
+    if (c == kEof) return Fail("unterminated raw string");
+  }
+}
+
+// What follows a `[`.
+Token Lexer::Bracket() {
+  while (pos_ < input_.size() && IsSpace(static_cast<uint8_t>(input_[pos_]))) {
+    ++pos_;
+  }
+  start_ = pos_;
+  if (Number()) return Fail("missing unit character in duration");
+  if (RestOfDuration()) return Emit(TokenType::kDuration);
+  return Fail(absl::StrCat("bad duration syntax: ",
+                           Quoted(input_.substr(start_, pos_ - start_))));
+}
+
+Token Lexer::NumberOrDuration() {
+  if (Number()) return Emit(TokenType::kNumber);
+  if (RestOfDuration()) return Emit(TokenType::kDuration);
+  return Fail(absl::StrCat("bad number or duration syntax: ",
+                           Quoted(input_.substr(start_, pos_ - start_))));
+}
+
+// Takes what may be a number. Whether it is one shows when its value is needed;
+// false if a letter follows, as it does in a duration.
+bool Lexer::Number() {
+  const bool hex = Accept("0") && Accept("xX");
+  AcceptDigits(hex);
+  if (Accept(".")) AcceptDigits(hex);
+  if (Accept("eE")) {
+    Accept("+-");
+    AcceptDigits(false);
+  }
+  return !IsAlphaNumeric(Peek());
+}
+
+// Takes the first unit of a duration and all that follows. Units that are
+// wrong, like `hs`, show when the value is needed.
+bool Lexer::RestOfDuration() {
+  if (!Accept("smhdwy")) return false;
+  Accept("s");
+  while (Accept("0123456789")) {
+    AcceptDigits(false);
+    if (!Accept("smhdw")) return false;
+    Accept("s");
+  }
+  if (!IsAlphaNumeric(Peek())) return true;
+  Take();  // For the message.
+  return false;
+}
+
+namespace {
+
+// In quotes, and of long texts the first ten characters only.
+std::string Shortened(absl::string_view text) {
+  constexpr size_t kMaxBytes = 10;
+  constexpr int kMaxCharacters = 10;
+  if (text.size() <= kMaxBytes) return Quoted(text);
+  size_t end = 0;
+  for (int i = 0; i < kMaxCharacters && end < text.size(); ++i) {
+    char32_t c;
+    end += DecodeCharacter(text.substr(end), &c);
+  }
+  return absl::StrCat(Quoted(text.substr(0, end)), "...");
+}
+
+}  // namespace
+
+std::string Describe(const Token& token) {
+  const std::string quoted = Shortened(token.text);
+  switch (token.type) {
+    case TokenType::kEnd:
+      return "end of input";
+    case TokenType::kError:
+      return "error";
+    case TokenType::kIdentifier:
+      return absl::StrCat("identifier ", Quoted(token.text));
+    case TokenType::kMetricIdentifier:
+      return absl::StrCat("metric identifier ", Quoted(token.text));
+    case TokenType::kString:
+      return absl::StrCat("string ", quoted);
+    case TokenType::kNumber:
+      return absl::StrCat("number ", quoted);
+    case TokenType::kDuration:
+      return absl::StrCat("duration ", quoted);
+    case TokenType::kEqual:
+      return quoted;
+    default:
+      break;
+  }
+  if (IsKeyword(token.type)) return absl::StrCat("<", token.text, ">");
+  if (IsOperator(token.type)) return absl::StrCat("<op:", token.text, ">");
+  if (IsAggregator(token.type)) return absl::StrCat("<aggr:", token.text, ">");
+  return quoted;
+}
+
+}  // namespace insula::promql

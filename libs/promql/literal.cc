@@ -1,0 +1,165 @@
+#include "libs/promql/literal.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <optional>
+#include <string>
+#include <system_error>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/charconv.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "libs/promql/quote.h"
+
+namespace insula::promql {
+namespace {
+
+struct Unit {
+  absl::string_view name;
+  int64_t milliseconds;
+  bool exact;  // Written only if nothing remains.
+};
+
+constexpr Unit kUnits[] = {
+    {"y", int64_t{1000} * 60 * 60 * 24 * 365, true},
+    {"w", int64_t{1000} * 60 * 60 * 24 * 7, true},
+    {"d", int64_t{1000} * 60 * 60 * 24, false},
+    {"h", int64_t{1000} * 60 * 60, false},
+    {"m", int64_t{1000} * 60, false},
+    {"s", 1000, false},
+    {"ms", 1, false},
+};
+
+// What fits 63 bits of nanoseconds.
+constexpr int64_t kMaxMilliseconds =
+    std::numeric_limits<int64_t>::max() / 1'000'000;
+
+// `text` as a 64-bit integer by Go's rules for prefixes, if it is one.
+std::optional<int64_t> ParseInteger(absl::string_view text) {
+  int base = 10;
+  if (absl::StartsWithIgnoreCase(text, "0x")) {
+    base = 16;
+    text.remove_prefix(2);
+  } else if (text.size() > 1 && text[0] == '0') {
+    base = 8;
+    text.remove_prefix(1);
+  }
+  int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value, base);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return value;
+}
+
+absl::Status BadNumber(absl::string_view text, absl::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("error parsing number: strconv.ParseFloat: parsing ",
+                   Quoted(text), ": ", why));
+}
+
+}  // namespace
+
+absl::StatusOr<double> ParseNumber(absl::string_view text) {
+  if (absl::EqualsIgnoreCase(text, "inf")) {
+    return std::numeric_limits<double>::infinity();
+  }
+  if (absl::EqualsIgnoreCase(text, "nan")) {
+    return std::numeric_limits<double>::quiet_NaN();
+  }
+  if (const std::optional<int64_t> integer = ParseInteger(text)) {
+    return static_cast<double>(*integer);
+  }
+  if (absl::StartsWithIgnoreCase(text, "0x")) {
+    return BadNumber(text, "invalid syntax");
+  }
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const absl::from_chars_result result =
+      absl::from_chars(text.data(), end, value);
+  if (result.ptr != end || result.ec == std::errc::invalid_argument) {
+    return BadNumber(text, "invalid syntax");
+  }
+  if (result.ec == std::errc::result_out_of_range && std::abs(value) > 1) {
+    return BadNumber(text, "value out of range");
+  }
+  return value;
+}
+
+std::string NumberText(double value) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  char buffer[64];
+  const auto scientific = std::to_chars(buffer, buffer + sizeof(buffer), value,
+                                        std::chars_format::scientific);
+  const absl::string_view text(buffer, scientific.ptr - buffer);
+  // Both sides write an exponent of at least two digits.
+  int exponent = 0;
+  const size_t e = text.find('e');
+  const bool parsed = absl::SimpleAtoi(text.substr(e + 1), &exponent);
+  if (!parsed || exponent < -4 || exponent > 5) return std::string(text);
+  const auto fixed = std::to_chars(buffer, buffer + sizeof(buffer), value,
+                                   std::chars_format::fixed);
+  return std::string(buffer, fixed.ptr);
+}
+
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
+  const auto invalid = [whole = text] {
+    return absl::InvalidArgumentError(
+        absl::StrCat("not a valid duration string: ", Quoted(whole)));
+  };
+  int64_t total = 0;
+  bool too_long = false;
+  const Unit* unit = kUnits;
+  while (!text.empty()) {
+    size_t digits = 0;
+    while (digits < text.size() &&
+           absl::ascii_isdigit(static_cast<unsigned char>(text[digits]))) {
+      ++digits;
+    }
+    size_t letters = digits;
+    while (letters < text.size() &&
+           absl::ascii_isalpha(static_cast<unsigned char>(text[letters]))) {
+      ++letters;
+    }
+    const absl::string_view name = text.substr(digits, letters - digits);
+    while (unit != std::end(kUnits) && unit->name != name) ++unit;
+    if (digits == 0 || unit == std::end(kUnits)) return invalid();
+    int64_t count = 0;
+    if (!absl::SimpleAtoi(text.substr(0, digits), &count) ||
+        count > (kMaxMilliseconds - total) / unit->milliseconds) {
+      too_long = true;  // Unless something that follows is not even a unit.
+    } else {
+      total += count * unit->milliseconds;
+    }
+    ++unit;
+    text.remove_prefix(letters);
+  }
+  if (too_long) return absl::InvalidArgumentError("duration out of range");
+  if (total == 0) {
+    return absl::InvalidArgumentError("duration must be greater than 0");
+  }
+  return absl::Milliseconds(total);
+}
+
+std::string DurationText(absl::Duration duration) {
+  int64_t rest = absl::ToInt64Milliseconds(duration);
+  if (rest == 0) return "0s";
+  std::string text;
+  for (const Unit& unit : kUnits) {
+    if (unit.exact && rest % unit.milliseconds != 0) continue;
+    if (const int64_t count = rest / unit.milliseconds; count > 0) {
+      absl::StrAppend(&text, count, unit.name);
+      rest -= count * unit.milliseconds;
+    }
+  }
+  return text;
+}
+
+}  // namespace insula::promql

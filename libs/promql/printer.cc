@@ -1,0 +1,257 @@
+#include "libs/promql/printer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "libs/promql/literal.h"
+#include "libs/promql/quote.h"
+
+namespace insula::promql {
+namespace {
+
+// Prints a tree by a stack of nodes, each with how much of it is done.
+class Printer {
+ public:
+  explicit Printer(const Expr& root) { Push(&root); }
+
+  std::string Run() {
+    while (!stack_.empty()) {
+      Frame frame = stack_.back();
+      stack_.pop_back();
+      Step(*frame.expr, frame.step);
+    }
+    return std::move(out_);
+  }
+
+ private:
+  struct Frame {
+    const Expr* expr;
+    size_t step;
+  };
+
+  void Push(const Expr* expr, size_t step = 0) {
+    stack_.push_back(Frame{expr, step});
+  }
+  // Prints `child`, then `expr` from the step after this one.
+  void Descend(const Expr* child, const Expr* expr, size_t step) {
+    Push(expr, step + 1);
+    Push(child);
+  }
+
+  void Step(const Expr& expr, size_t step);
+  void Step(const Aggregate& expr, size_t step);
+  void Step(const Binary& expr, size_t step);
+  void Step(const Call& expr, size_t step);
+  void Step(const MatrixSelector& expr);
+  void Step(const Paren& expr, size_t step);
+  void Step(const Subquery& expr, size_t step);
+
+  void AppendSelector(const VectorSelector& expr);
+  void AppendModifiers(const Modifiers& modifiers);
+  void AppendMatching(const Binary& expr);
+  void AppendLabels(const std::vector<std::string>& names) {
+    absl::StrAppend(&out_, "(", absl::StrJoin(names, ", "), ")");
+  }
+
+  std::vector<Frame> stack_;
+  std::string out_;
+};
+
+void AppendMatcher(const labels::Matcher& matcher, std::string* out) {
+  absl::StrAppend(out, matcher.name(), labels::MatchOperator(matcher.type()));
+  AppendQuoted(matcher.value(), out);
+}
+
+void Printer::Step(const Expr& expr, size_t step) {
+  switch (expr.kind) {
+    case ExprKind::kAggregate:
+      return Step(static_cast<const Aggregate&>(expr), step);
+    case ExprKind::kBinary:
+      return Step(static_cast<const Binary&>(expr), step);
+    case ExprKind::kCall:
+      return Step(static_cast<const Call&>(expr), step);
+    case ExprKind::kMatrixSelector:
+      return Step(static_cast<const MatrixSelector&>(expr));
+    case ExprKind::kNumber:
+      absl::StrAppend(&out_,
+                      NumberText(static_cast<const Number&>(expr).value));
+      return;
+    case ExprKind::kParen:
+      return Step(static_cast<const Paren&>(expr), step);
+    case ExprKind::kString:
+      return AppendQuoted(static_cast<const String&>(expr).value, &out_);
+    case ExprKind::kSubquery:
+      return Step(static_cast<const Subquery&>(expr), step);
+    case ExprKind::kUnary: {
+      const auto& unary = static_cast<const Unary&>(expr);
+      out_.push_back(unary.negative ? '-' : '+');
+      return Push(unary.expr.get());
+    }
+    case ExprKind::kVectorSelector: {
+      const auto& selector = static_cast<const VectorSelector&>(expr);
+      AppendSelector(selector);
+      return AppendModifiers(selector.modifiers);
+    }
+  }
+  out_.append("?");  // No parser takes it, so that nobody evaluates it.
+}
+
+void Printer::Step(const Aggregate& expr, size_t step) {
+  if (step == 0) {
+    absl::StrAppend(&out_, Name(expr.op));
+    if (expr.without || !expr.grouping.empty()) {
+      out_.append(expr.without ? " without " : " by ");
+      AppendLabels(expr.grouping);
+      out_.push_back(' ');
+    }
+    out_.push_back('(');
+    if (expr.parameter != nullptr) {
+      return Descend(expr.parameter.get(), &expr, 0);
+    }
+    return Descend(expr.expr.get(), &expr, 1);
+  }
+  if (step == 1) {
+    out_.append(", ");
+    return Descend(expr.expr.get(), &expr, 1);
+  }
+  out_.push_back(')');
+}
+
+void Printer::Step(const Binary& expr, size_t step) {
+  if (step == 0) {
+    // A sign would take the power as its operand: +(Inf ^ 2).
+    if (expr.op == BinaryOp::kPower && expr.lhs->kind == ExprKind::kNumber &&
+        std::isinf(static_cast<const Number&>(*expr.lhs).value)) {
+      out_.append("Inf");
+      return Push(&expr, 1);
+    }
+    return Descend(expr.lhs.get(), &expr, 0);
+  }
+  absl::StrAppend(&out_, " ", Name(expr.op), expr.return_bool ? " bool" : "");
+  AppendMatching(expr);
+  out_.push_back(' ');
+  Push(expr.rhs.get());
+}
+
+void Printer::AppendMatching(const Binary& expr) {
+  if (!expr.matching.has_value()) return;
+  const VectorMatching& matching = *expr.matching;
+  const bool grouped = matching.cardinality == Cardinality::kManyToOne ||
+                       matching.cardinality == Cardinality::kOneToMany;
+  if (matching.labels.empty() && !matching.on && !grouped) return;
+  out_.append(matching.on ? " on " : " ignoring ");
+  AppendLabels(matching.labels);
+  if (!grouped) return;
+  out_.append(matching.cardinality == Cardinality::kManyToOne
+                  ? " group_left "
+                  : " group_right ");
+  AppendLabels(matching.include);
+}
+
+void Printer::Step(const Call& expr, size_t step) {
+  if (step == 0) absl::StrAppend(&out_, expr.function->name, "(");
+  if (step == expr.args.size()) {
+    out_.push_back(')');
+    return;
+  }
+  if (step > 0) out_.append(", ");
+  Descend(expr.args[step].get(), &expr, step);
+}
+
+void Printer::Step(const MatrixSelector& expr) {
+  AppendSelector(expr.vector());
+  absl::StrAppend(&out_, "[", DurationText(expr.window), "]");
+  AppendModifiers(expr.vector().modifiers);
+}
+
+void Printer::Step(const Paren& expr, size_t step) {
+  if (step == 0) {
+    out_.push_back('(');
+    return Descend(expr.expr.get(), &expr, 0);
+  }
+  out_.push_back(')');
+}
+
+void Printer::Step(const Subquery& expr, size_t step) {
+  if (step == 0) return Descend(expr.expr.get(), &expr, 0);
+  absl::StrAppend(&out_, "[", DurationText(expr.window), ":");
+  if (expr.step != absl::ZeroDuration()) {
+    absl::StrAppend(&out_, DurationText(expr.step));
+  }
+  out_.push_back(']');
+  AppendModifiers(expr.modifiers);
+}
+
+// Appends the matchers in braces, sorted by their text, but for `omitted`.
+void AppendBraces(const std::vector<labels::Matcher>& matchers,
+                  const labels::Matcher* omitted, bool even_if_empty,
+                  std::string* out) {
+  std::vector<std::string> texts;
+  texts.reserve(matchers.size());
+  for (const labels::Matcher& matcher : matchers) {
+    if (omitted != nullptr && matcher == *omitted) continue;
+    AppendMatcher(matcher, &texts.emplace_back());
+  }
+  if (texts.empty() && !even_if_empty) return;
+  std::sort(texts.begin(), texts.end());
+  absl::StrAppend(out, "{", absl::StrJoin(texts, ","), "}");
+}
+
+void Printer::AppendSelector(const VectorSelector& expr) {
+  out_.append(expr.name);
+  // The matcher for which the name in front stands.
+  const labels::Matcher* named = nullptr;
+  for (const labels::Matcher& matcher : expr.matchers) {
+    if (!expr.name.empty() && matcher.type() == labels::MatchType::kEqual &&
+        matcher.name() == labels::kMetricName && matcher.value() == expr.name) {
+      named = &matcher;
+    }
+  }
+  AppendBraces(expr.matchers, named, /*even_if_empty=*/expr.name.empty(),
+               &out_);
+}
+
+void Printer::AppendModifiers(const Modifiers& modifiers) {
+  switch (modifiers.at) {
+    case Modifiers::At::kNone:
+      break;
+    case Modifiers::At::kTime: {
+      const int64_t ms = absl::ToUnixMillis(modifiers.time);
+      absl::StrAppendFormat(&out_, " @ %s%d.%03d", ms < 0 ? "-" : "",
+                            std::abs(ms) / 1000, std::abs(ms) % 1000);
+      break;
+    }
+    case Modifiers::At::kStart:
+      out_.append(" @ start()");
+      break;
+    case Modifiers::At::kEnd:
+      out_.append(" @ end()");
+      break;
+  }
+  if (modifiers.offset > absl::ZeroDuration()) {
+    absl::StrAppend(&out_, " offset ", DurationText(modifiers.offset));
+  } else if (modifiers.offset < absl::ZeroDuration()) {
+    absl::StrAppend(&out_, " offset -", DurationText(-modifiers.offset));
+  }
+}
+
+}  // namespace
+
+std::string Print(const Expr& expr) { return Printer(expr).Run(); }
+
+std::string PrintSelector(const std::vector<labels::Matcher>& matchers) {
+  std::string text;
+  AppendBraces(matchers, nullptr, /*even_if_empty=*/true, &text);
+  return text;
+}
+
+}  // namespace insula::promql

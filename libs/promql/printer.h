@@ -1,0 +1,23 @@
+// Writes expressions in the canonical form.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "libs/labels/matcher.h"
+#include "libs/promql/ast.h"
+
+namespace insula::promql {
+
+// The text of `expr` as Prometheus 2.42 prints it: one line, matchers sorted,
+// modifiers of aggregations in front. It parses to the same tree again, hence
+// printing it once more changes nothing. Where Prometheus' own form would lose
+// something it is kept: `ignoring () group_left ()`, `__name__=""`, `Inf ^ 2`,
+// U+FFFD in strings.
+std::string Print(const Expr& expr);
+
+// `{__name__="up",job="api"}`: the matchers in braces, sorted, the name among
+// them. For `match[]`.
+std::string PrintSelector(const std::vector<labels::Matcher>& matchers);
+
+}  // namespace insula::promql

@@ -23,6 +23,38 @@ bool IsSample(absl::string_view message) {
   return HasShape(message, SampleShape());
 }
 
+// Nearly every label is `0a <size> <name> 12 <size> <value>` with sizes of one
+// byte. False: it has to be read field by field.
+bool ReadPlainLabel(absl::string_view message, SeriesLabel* label) {
+  const auto byte = [message](size_t i) {
+    return static_cast<uint8_t>(message[i]);
+  };
+  if (message.size() < 4 || byte(0) != 0x0a || byte(1) >= 0x80) return false;
+  const size_t name = byte(1);
+  if (message.size() < name + 4 || byte(name + 2) != 0x12) return false;
+  const size_t value = byte(name + 3);
+  if (value >= 0x80 || message.size() != name + value + 4) return false;
+  label->name = absl::string_view(message.data() + 2, name);
+  label->value = absl::string_view(message.data() + name + 4, value);
+  return true;
+}
+
+// Reads any label. False if it is malformed.
+bool ReadAnyLabel(absl::string_view message, SeriesLabel* label) {
+  int names = 0;
+  int values = 0;
+  WireReader reader(message);
+  WireField part;
+  while (reader.Next(&part)) {
+    if (part.number != 1 && part.number != 2) continue;
+    if (part.type != WireType::kBytes) return false;
+    (part.number == 1 ? label->name : label->value) = part.bytes;
+    ++(part.number == 1 ? names : values);
+  }
+  label->whole = names <= 1 && values <= 1;
+  return reader.ok();
+}
+
 }  // namespace
 
 void SeriesReader::Start(NameScheme scheme, absl::string_view claim_label) {
@@ -92,21 +124,13 @@ bool SeriesReader::ReadOther(const WireField& field) {
 
 bool SeriesReader::ReadLabel(const WireField& field, size_t index) {
   SeriesLabel label;
-  int names = 0;
-  int values = 0;
-  WireReader reader(field.bytes);
-  WireField part;
-  while (reader.Next(&part)) {
-    if (part.number != 1 && part.number != 2) continue;
-    if (part.type != WireType::kBytes) return false;
-    (part.number == 1 ? label.name : label.value) = part.bytes;
-    ++(part.number == 1 ? names : values);
+  if (!ReadPlainLabel(field.bytes, &label) &&
+      !ReadAnyLabel(field.bytes, &label)) {
+    return false;
   }
-  if (!reader.ok()) return false;
   if (index >= kMaxKeptLabels) return true;
   label.raw = field.raw;
   label.position = field.raw.data();
-  label.whole = names <= 1 && values <= 1;
   label.value_ok = IsValueOk(label);
   if (index >= labels_.size()) {
     labels_.push_back(label);

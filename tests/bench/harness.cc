@@ -1,0 +1,234 @@
+#include "tests/bench/harness.h"
+
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <openssl/sha.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+
+namespace insula::bench {
+namespace {
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+sockaddr_in Loopback(int port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return address;
+}
+
+}  // namespace
+
+void Die(absl::string_view what) {
+  std::fprintf(stderr, "bench: %s\n", std::string(what).c_str());
+  std::exit(1);
+}
+
+std::string OwnDirectory() {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path();
+}
+
+TempDir::TempDir() {
+  char path[] = "/tmp/insula-bench-XXXXXX";
+  if (mkdtemp(path) == nullptr) Die("can't make a directory in /tmp");
+  path_ = path;
+}
+
+TempDir::~TempDir() { std::filesystem::remove_all(path_); }
+
+std::string TempDir::Write(absl::string_view name,
+                           absl::string_view text) const {
+  const std::string path = absl::StrCat(path_, "/", name);
+  std::ofstream(path) << text;
+  return path;
+}
+
+Child::Child(const std::function<int()>& run) : pid_(fork()) {
+  if (pid_ < 0) Die("fork failed");
+  if (pid_ == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    _exit(run());
+  }
+}
+
+Child::~Child() {
+  if (pid_ < 0) return;
+  kill(pid_, SIGTERM);
+  waitpid(pid_, nullptr, 0);
+}
+
+int Child::Wait() {
+  int status = 0;
+  if (waitpid(pid_, &status, 0) != pid_) Die("waitpid failed");
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+std::function<int()> Program(std::string binary, std::string config,
+                             std::string log) {
+  return [binary, config, log] {
+    const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(out, STDOUT_FILENO);
+    dup2(out, STDERR_FILENO);
+    execl(binary.c_str(), binary.c_str(), "--config", config.c_str(), nullptr);
+    return 127;
+  };
+}
+
+std::map<std::string, int> WaitUntilReady(const std::string& dir,
+                                          const std::string& name) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (absl::Now() < deadline) {
+    std::map<std::string, int> ports;
+    std::ifstream file(absl::StrCat(dir, "/", name, ".ports"));
+    std::string listener;
+    std::string address;
+    while (file >> listener >> address) {
+      const std::string port = address.substr(address.rfind(':') + 1);
+      if (!absl::SimpleAtoi(port, &ports[listener])) break;
+    }
+    const int fd =
+        ports.contains("admin") ? Connection::Dial(ports["admin"]) : -1;
+    if (fd >= 0) {
+      Connection admin(fd);
+      admin.Send("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+      if (absl::StartsWith(admin.Receive(), "HTTP/1.1 200")) return ports;
+    }
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  Die(absl::StrCat(name, " did not get ready:\n",
+                   ReadFile(absl::StrCat(dir, "/", name, ".log"))));
+}
+
+std::string CommonConfig(const std::string& dir, const std::string& name) {
+  return absl::StrCat("ports_file: ", dir, "/", name,
+                      ".ports\nadmin: {listen_address: '127.0.0.1:0'}\n"
+                      "grpc: {listen_address: '127.0.0.1:0'}\n");
+}
+
+std::string TokenHash(absl::string_view token) {
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(),
+         digest);
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
+}
+
+absl::Duration CpuTime(pid_t pid) {
+  const std::string text = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
+  const size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos) Die("a service has ended");
+  const std::vector<std::string> fields =
+      absl::StrSplit(text.substr(name_end + 2), ' ');
+  int64_t user = 0;
+  int64_t system = 0;
+  if (fields.size() < 13 || !absl::SimpleAtoi(fields[11], &user) ||
+      !absl::SimpleAtoi(fields[12], &system)) {
+    Die("can't read CPU time from /proc");
+  }
+  return absl::Seconds(1) * (user + system) / sysconf(_SC_CLK_TCK);
+}
+
+int Listen(int* port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address = Loopback(0);
+  socklen_t size = sizeof(address);
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (bind(fd, any, size) != 0 || listen(fd, 1024) != 0 ||
+      getsockname(fd, any, &size) != 0) {
+    Die("can't listen on 127.0.0.1");
+  }
+  *port = ntohs(address.sin_port);
+  return fd;
+}
+
+Connection::Connection(int fd) : fd_(fd) {
+  const int yes = 1;
+  setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+}
+
+Connection::~Connection() { close(fd_); }
+
+int Connection::Dial(int port) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const sockaddr_in address = Loopback(port);
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address),
+              sizeof(address)) == 0) {
+    return fd;
+  }
+  close(fd);
+  return -1;
+}
+
+bool Connection::Send(absl::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+absl::string_view Connection::Receive() {
+  buffer_.erase(0, taken_);
+  taken_ = 0;
+  std::optional<size_t> total = MessageSize();
+  while (!total || buffer_.size() < *total) {
+    char chunk[64 << 10];
+    const ssize_t n = recv(fd_, chunk, sizeof(chunk), 0);
+    if (n <= 0) return "";
+    buffer_.append(chunk, static_cast<size_t>(n));
+    if (!total) total = MessageSize();
+  }
+  taken_ = *total;
+  return absl::string_view(buffer_).substr(0, taken_);
+}
+
+std::optional<size_t> Connection::MessageSize() const {
+  const size_t head = buffer_.find("\r\n\r\n");
+  if (head == std::string::npos) return std::nullopt;
+  size_t body = 0;
+  for (absl::string_view line :
+       absl::StrSplit(absl::string_view(buffer_).substr(0, head), "\r\n")) {
+    constexpr absl::string_view kName = "content-length:";
+    if (!absl::StartsWithIgnoreCase(line, kName)) continue;
+    if (!absl::SimpleAtoi(line.substr(kName.size()), &body)) body = 0;
+  }
+  return head + 4 + body;
+}
+
+int ServeAlways(int listener, const std::string& answer) {
+  for (int fd; (fd = accept(listener, nullptr, nullptr)) >= 0;) {
+    std::thread([fd, answer] {
+      Connection connection(fd);
+      while (!connection.Receive().empty() && connection.Send(answer)) {
+      }
+    }).detach();
+  }
+  return 1;
+}
+
+}  // namespace insula::bench

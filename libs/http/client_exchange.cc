@@ -1,0 +1,327 @@
+#include "libs/http/client_exchange.h"
+
+#include <algorithm>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "libs/http/body.h"
+#include "libs/http/gzip.h"
+#include "libs/http/tls_context.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::http {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+constexpr size_t kHeadRoom = 16 << 10;
+constexpr size_t kMaxFields = 200;
+constexpr int kMaxInterimAnswers = 8;
+
+// The client's own, or of one hop.
+bool IsClientsOwn(absl::string_view name) {
+  for (const absl::string_view own :
+       {"host", "content-length", "accept-encoding", "connection",
+        "transfer-encoding", "keep-alive", "proxy-connection", "te", "trailer",
+        "upgrade", "expect"}) {
+    if (absl::EqualsIgnoreCase(name, own)) return true;
+  }
+  return false;
+}
+
+bool TakesBody(absl::string_view method) {
+  return method == "POST" || method == "PUT" || method == "PATCH";
+}
+
+std::string HostKey(const Url& url) {
+  return absl::StrCat(url.scheme, "://", url.host, "|", url.port);
+}
+
+}  // namespace
+
+absl::Status CheckRequest(const ClientRequest& request) {
+  if (!IsToken(request.method)) {
+    return absl::InvalidArgumentError("request method is not a token");
+  }
+  const Url& url = request.url;
+  const std::string& target = url.target;
+  if ((url.scheme != "http" && url.scheme != "https") || url.host.empty() ||
+      url.port < 1 || url.port > 65535 || !absl::StartsWith(target, "/") ||
+      !std::all_of(target.begin(), target.end(), absl::ascii_isgraph) ||
+      !std::all_of(url.host.begin(), url.host.end(), absl::ascii_isgraph)) {
+    return absl::InvalidArgumentError("request URL is malformed: parse it");
+  }
+  for (const auto& [name, value] : request.headers) {
+    if (!IsToken(name) || !IsFieldValue(value)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("request header '", name, "' is malformed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string RequestHeadText(const ClientRequest& request) {
+  std::string text;
+  text.reserve(512 + request.url.target.size());
+  absl::StrAppend(&text, request.method, " ", request.url.target,
+                  " HTTP/1.1\r\nHost: ", request.url.HostPort(), "\r\n");
+  for (const auto& [name, value] : request.headers) {
+    if (!IsClientsOwn(name)) absl::StrAppend(&text, name, ": ", value, "\r\n");
+  }
+  if (!request.body.empty() || TakesBody(request.method)) {
+    absl::StrAppend(&text, "Content-Length: ", request.body.size(), "\r\n");
+  }
+  text.append("Accept-Encoding: gzip\r\n\r\n");
+  return text;
+}
+
+ClientExchange::ClientExchange(ExchangeContext context,
+                               const ClientRequest* request,
+                               absl::Time deadline,
+                               asio::any_io_executor strand)
+    : context_(std::move(context)),
+      request_(*request),
+      deadline_(deadline),
+      strand_(std::move(strand)),
+      host_key_(HostKey(request_.url)) {}
+
+void ClientExchange::OnExpiry() {
+  if (lease_.connection != nullptr) lease_.connection->stream.Cancel();
+  if (waiting_on_ != nullptr) waiting_on_->cancel();
+}
+
+absl::Status ClientExchange::Failure(const absl::Status& otherwise) const {
+  if (watchdog_->expired() && absl::Now() >= deadline_) {
+    return absl::DeadlineExceededError("no complete answer in time");
+  }
+  return otherwise;
+}
+
+asio::awaitable<absl::StatusOr<Response>> ClientExchange::Run() {
+  watchdog_.emplace(strand_, weak_from_this(), [this] { OnExpiry(); });
+  watchdog_->Set(deadline_ - absl::Now());
+  absl::StatusOr<Response> result = absl::UnknownError("");
+  absl::Status ready = co_await Acquire();
+  if (ready.ok()) {
+    const bool pooled = lease_.connection != nullptr;
+    if (!pooled) ready = co_await Connect();
+    if (ready.ok()) result = co_await RoundTrip();
+    // The host may close an idle connection just when we begin to use it.
+    const auto state = co_await asio::this_coro::cancellation_state;
+    const bool cancelled = state.cancelled() != asio::cancellation_type::none;
+    if (ready.ok() && pooled && !any_byte_ && !cancelled &&
+        absl::IsUnavailable(result.status()) && !watchdog_->expired()) {
+      ready = co_await Connect();
+      if (ready.ok()) result = co_await RoundTrip();
+    }
+  }
+  watchdog_->Stop();
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (!ready.ok()) result = std::move(ready);
+  if (!result.ok() && state.cancelled() != asio::cancellation_type::none) {
+    result = absl::CancelledError("the request was cancelled");
+  }
+  lease_ = ConnectionPool::Lease();
+  co_return result;
+}
+
+asio::awaitable<absl::Status> ClientExchange::Acquire() {
+  auto waiter = std::make_shared<ConnectionPool::Waiter>(strand_);
+  CO_ASSIGN_OR_RETURN(lease_, context_.pool->Acquire(host_key_, waiter));
+  if (lease_) co_return absl::OkStatus();
+  waiting_on_ = std::shared_ptr<asio::steady_timer>(waiter, &waiter->timer);
+  co_await waiting_on_->async_wait(kAwaitTuple);
+  waiting_on_ = nullptr;
+  context_.pool->Abandon(host_key_, waiter.get());
+  lease_ = context_.pool->Collect(waiter.get());
+  if (lease_) co_return absl::OkStatus();
+  co_return Failure(absl::UnavailableError("gave up to wait for a connection"));
+}
+
+asio::awaitable<absl::StatusOr<ClientExchange::Endpoints>>
+ClientExchange::Resolve() {
+  const Url& url = request_.url;
+  const auto port = static_cast<uint16_t>(url.port);
+  boost::system::error_code not_numeric;
+  const auto address = asio::ip::make_address(url.host, not_numeric);
+  if (!not_numeric) co_return Endpoints(1, tcp::endpoint(address, port));
+
+  // A look-up can't be interrupted, so it is left behind at the deadline.
+  struct Lookup {
+    Lookup(const asio::any_io_executor& executor,
+           const asio::any_io_executor& strand)
+        : resolver(executor),
+          done(strand, Watchdog::Clock::time_point::max()) {}
+    tcp::resolver resolver;
+    asio::steady_timer done;
+    absl::StatusOr<Endpoints> result =
+        absl::UnavailableError("looking up the host's address took too long");
+  };
+  auto lookup = std::make_shared<Lookup>(context_.executor, strand_);
+  lookup->resolver.async_resolve(
+      url.host, absl::StrCat(url.port), tcp::resolver::numeric_service,
+      asio::bind_executor(strand_, [lookup](boost::system::error_code error,
+                                            const auto& found) {
+        if (error) {
+          lookup->result = absl::UnavailableError(absl::StrCat(
+              "can't look up the host's address: ", error.message()));
+        } else {
+          Endpoints endpoints;
+          for (const auto& each : found) endpoints.push_back(each.endpoint());
+          lookup->result = std::move(endpoints);
+        }
+        lookup->done.cancel();
+      }));
+  waiting_on_ = std::shared_ptr<asio::steady_timer>(lookup, &lookup->done);
+  co_await waiting_on_->async_wait(kAwaitTuple);
+  waiting_on_ = nullptr;
+  co_return std::move(lookup->result);
+}
+
+asio::awaitable<absl::Status> ClientExchange::Connect() {
+  lease_.connection = nullptr;
+  const absl::Duration left = deadline_ - absl::Now();
+  watchdog_->Set(std::min(left, context_.options->connect_timeout));
+  CO_ASSIGN_OR_RETURN(const Endpoints endpoints, co_await Resolve());
+  if (watchdog_->expired()) {
+    co_return Failure(absl::UnavailableError("connecting took too long"));
+  }
+  lease_.connection = std::make_unique<ClientConnection>(
+      tcp::socket(context_.executor), context_.tls, context_.connections);
+  Stream& stream = lease_.connection->stream;
+  Stream::ErrorCode error = asio::error::host_not_found;
+  for (const tcp::endpoint& endpoint : endpoints) {
+    stream.Close();
+    const auto [connected] =
+        co_await stream.socket().async_connect(endpoint, kAwaitTuple);
+    error = connected;
+    if (!error || watchdog_->expired()) break;
+  }
+  if (error) {
+    co_return Failure(absl::UnavailableError(
+        watchdog_->expired()
+            ? "connecting took too long"
+            : absl::StrCat("can't connect: ", error.message())));
+  }
+  stream.socket().set_option(tcp::no_delay(true), error);
+  if (stream.is_tls()) {
+    const auto& tls = context_.options->tls;
+    const bool named = tls && !tls->server_name.empty();
+    CO_RETURN_IF_ERROR(ExpectServer(
+        stream.ssl(), named ? tls->server_name : request_.url.host));
+    const auto [failed] = co_await stream.Handshake(/*as_server=*/false);
+    if (failed) {
+      co_return Failure(absl::UnavailableError(
+          absl::StrCat("TLS handshake failed: ", failed.message())));
+    }
+  }
+  watchdog_->Set(deadline_ - absl::Now());
+  co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::StatusOr<Response>> ClientExchange::RoundTrip() {
+  const std::string text = RequestHeadText(request_);
+  const auto [write_error, bytes] =
+      co_await lease_.connection->stream.WriteAll(text, request_.body);
+  // A host may refuse a request before it has read all of it: then its answer
+  // is there all the same.
+  ResponseHead head;
+  absl::Status status = co_await ReadHead(&head);
+  if (!status.ok()) {
+    co_return Failure(write_error && !any_byte_
+                          ? absl::UnavailableError(absl::StrCat(
+                                "can't send: ", write_error.message()))
+                          : status);
+  }
+  Response response;
+  status = co_await ReadAnswer(&head, &response);
+  if (!status.ok()) co_return Failure(status);
+  if (write_error) lease_.connection = nullptr;
+  co_return response;
+}
+
+asio::awaitable<absl::Status> ClientExchange::ReadHead(ResponseHead* head) {
+  ClientConnection& connection = *lease_.connection;
+  HeadScanner::Limits limits;
+  limits.max_bytes = context_.options->max_header_bytes;
+  limits.max_fields = kMaxFields;
+  for (int interim = 0; interim <= kMaxInterimAnswers; ++interim) {
+    HeadScanner scanner(limits);
+    std::optional<size_t> end;
+    while (true) {
+      absl::StatusOr<std::optional<size_t>> found =
+          scanner.Scan(connection.input.view());
+      if (absl::IsResourceExhausted(found.status())) co_return found.status();
+      if (!found.ok()) {
+        co_return absl::UnavailableError(
+            absl::StrCat("malformed answer: ", found.status().message()));
+      }
+      if ((end = *found)) break;
+      const Stream::ErrorCode error =
+          co_await connection.input.ReadMore(&connection.stream, kHeadRoom);
+      if (error) {
+        co_return absl::UnavailableError(absl::StrCat(
+            "connection ended before the answer: ", error.message()));
+      }
+      any_byte_ = true;
+    }
+    absl::StatusOr<ResponseHead> parsed =
+        ParseResponseHead(connection.input.view().substr(0, *end));
+    if (!parsed.ok()) {
+      co_return absl::UnavailableError(
+          absl::StrCat("malformed answer: ", parsed.status().message()));
+    }
+    connection.input.Consume(*end);
+    *head = *std::move(parsed);
+    if (head->status >= 200) co_return absl::OkStatus();
+    if (head->status == 101) break;
+  }
+  co_return absl::UnavailableError("malformed answer: it never becomes final");
+}
+
+asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
+                                                         Response* response) {
+  ClientConnection& connection = *lease_.connection;
+  absl::StatusOr<Framing> framing = FrameResponse(
+      head->headers, head->minor_version, head->status, request_.method);
+  if (!framing.ok()) {
+    co_return absl::UnavailableError(
+        absl::StrCat("ambiguous answer: ", framing.status().message()));
+  }
+  const size_t max_bytes = context_.options->max_response_bytes;
+  Reservation unlimited(nullptr);
+  absl::Status status =
+      co_await ReadBody(&connection.stream, &connection.input, *framing,
+                        max_bytes, &unlimited, &response->body);
+  if (status.ok() && IsGzip(head->headers) && !response->body.empty()) {
+    const std::string encoded = std::move(response->body);
+    response->body.clear();
+    status = co_await Gunzip(encoded, max_bytes, &unlimited, &response->body);
+    head->headers.Remove("content-encoding");
+    head->headers.Remove("content-length");
+  }
+  if (absl::IsResourceExhausted(status)) {
+    co_return Annotate(status, "answer is too large");
+  }
+  if (!status.ok()) {
+    co_return absl::UnavailableError(
+        absl::StrCat("incomplete answer: ", status.message()));
+  }
+  response->status = head->status;
+  response->headers = std::move(head->headers);
+  // Bytes behind the answer belong to nothing that was asked.
+  if (framing->keep_alive && connection.input.empty()) lease_.Keep();
+  co_return absl::OkStatus();
+}
+
+}  // namespace insula::http

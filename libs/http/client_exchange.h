@@ -1,0 +1,78 @@
+// One request of a client, from the connection it needs to its answer. For
+// libs/http alone.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/http/client.h"
+#include "libs/http/connection_pool.h"
+#include "libs/http/framing.h"
+#include "libs/http/head.h"
+#include "libs/http/message.h"
+#include "libs/http/stream.h"
+#include "libs/http/watchdog.h"
+#include "libs/metrics/metrics.h"
+
+namespace insula::http {
+
+// What exchanges of one client share.
+struct ExchangeContext {
+  const ClientOptions* options;
+  boost::asio::any_io_executor executor;  // Of new connections.
+  ConnectionPool* pool;
+  metrics::Gauge* connections;
+  Stream::TlsContext tls;  // Null for http.
+};
+
+// INVALID_ARGUMENT if something in `request` would change the meaning of the
+// message it becomes.
+absl::Status CheckRequest(const ClientRequest& request);
+
+// The head of `request`, with the fields that are the client's own.
+std::string RequestHeadText(const ClientRequest& request);
+
+// Runs on the strand of the caller's coroutine.
+class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
+ public:
+  // `request` outlives Run().
+  ClientExchange(ExchangeContext context, const ClientRequest* request,
+                 absl::Time deadline, boost::asio::any_io_executor strand);
+
+  boost::asio::awaitable<absl::StatusOr<Response>> Run();
+
+ private:
+  boost::asio::awaitable<absl::Status> Acquire();
+  boost::asio::awaitable<absl::Status> Connect();
+  using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
+  boost::asio::awaitable<absl::StatusOr<Endpoints>> Resolve();
+  boost::asio::awaitable<absl::StatusOr<Response>> RoundTrip();
+  boost::asio::awaitable<absl::Status> ReadHead(ResponseHead* head);
+  boost::asio::awaitable<absl::Status> ReadAnswer(ResponseHead* head,
+                                                  Response* response);
+
+  // What a failed operation means: the deadline, a cancellation or `otherwise`.
+  absl::Status Failure(const absl::Status& otherwise) const;
+  void OnExpiry();
+
+  const ExchangeContext context_;
+  const ClientRequest& request_;
+  const absl::Time deadline_;
+  const boost::asio::any_io_executor strand_;
+  const std::string host_key_;
+
+  std::optional<Watchdog> watchdog_;  // Needs shared_from_this().
+  ConnectionPool::Lease lease_;
+  std::shared_ptr<boost::asio::steady_timer> waiting_on_;
+  bool any_byte_ = false;  // Of the answer has come.
+};
+
+}  // namespace insula::http

@@ -1,0 +1,101 @@
+// One connection of a server. For libs/http alone.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "libs/http/body.h"
+#include "libs/http/framing.h"
+#include "libs/http/head.h"
+#include "libs/http/message.h"
+#include "libs/http/server_core.h"
+#include "libs/http/stream.h"
+#include "libs/http/watchdog.h"
+
+namespace insula::http {
+
+// Reads requests one after the other and answers each before the next. Lives
+// on the strand of its socket. An idle one holds no buffers.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core);
+
+  // Begins. Called once, on the strand, after ServerCore::Add().
+  void Start();
+
+  // Thread-safe. BeginDrain() ends an idle connection; Cut() any.
+  void BeginDrain();
+  void Cut();
+
+ private:
+  enum class Phase { kIdle, kReading, kHandling, kWriting, kClosed };
+
+  // What is known of a request that is being answered.
+  struct Exchange {
+    RequestHead head;
+    Framing framing;
+    std::string id;
+    absl::Time started;
+    bool accepts_gzip = false;
+    bool body_read = false;  // The next request can be found behind it.
+  };
+
+  // Why a request is refused; `status` 0: without an answer.
+  struct Refusal {
+    int status = 0;
+    Rejection reason = Rejection::kFraming;
+    std::string message;
+  };
+
+  boost::asio::awaitable<void> Run();
+  boost::asio::awaitable<bool> Handshake();
+  boost::asio::awaitable<bool> WaitForRequest();
+  // False: nothing more can follow on this connection.
+  boost::asio::awaitable<bool> ServeOne();
+  boost::asio::awaitable<std::optional<Refusal>> ReadHead(Exchange* exchange);
+  boost::asio::awaitable<std::optional<Refusal>> ReadRequestBody(
+      Exchange* exchange, Reservation* reservation, Request* request);
+  boost::asio::awaitable<Response> Handle(Request* request);
+  boost::asio::awaitable<bool> Answer(Exchange* exchange, Response* response);
+  boost::asio::awaitable<bool> Refuse(Exchange* exchange,
+                                      const Refusal* refusal);
+  boost::asio::awaitable<void> Finish();
+
+  Refusal HeadFailure(const absl::Status& status);
+  Refusal BodyFailure(const absl::Status& status);
+  Refusal InputFailure(absl::string_view part);
+  std::optional<Response> Admit(Exchange* exchange, const Request& request);
+
+  // While a handler runs, cancels it when the client leaves.
+  void WatchClient();
+  void StopWatching();
+  void OnClientReadable();
+  void OnExpiry();
+  void CancelHandler();
+
+  const std::shared_ptr<ServerCore> core_;
+  Stream stream_;
+  std::optional<Watchdog> watchdog_;  // Needs shared_from_this().
+  boost::asio::cancellation_signal cancel_;
+  InputBuffer input_;
+  Peer peer_;
+  Phase phase_ = Phase::kIdle;
+  bool client_gone_ = false;
+  bool cut_ = false;
+  bool broken_ = false;       // Reading or writing failed.
+  bool unread_body_ = false;  // Of a refused request.
+  bool watching_ = false;
+  uint64_t watch_ = 0;  // The current watch of the client, by number.
+  // Looks again when bytes of the next request hide the end of the stream.
+  std::optional<boost::asio::steady_timer> recheck_;
+};
+
+}  // namespace insula::http

@@ -1,0 +1,158 @@
+#include "libs/http/connection_pool.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <boost/asio/strand.hpp>
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+
+namespace insula::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr size_t kMaxWaiting = 10'000;  // To one host.
+
+}  // namespace
+
+ConnectionPool::Lease& ConnectionPool::Lease::operator=(
+    Lease&& other) noexcept {
+  if (this == &other) return *this;
+  Return();
+  connection = std::move(other.connection);
+  pool_ = std::exchange(other.pool_, nullptr);
+  host_ = std::move(other.host_);
+  keep_ = std::exchange(other.keep_, false);
+  return *this;
+}
+
+void ConnectionPool::Lease::Return() {
+  if (pool_ == nullptr) return;
+  if (!keep_) connection.reset();
+  std::exchange(pool_, nullptr)->Return(host_, std::move(connection));
+  keep_ = false;
+}
+
+ConnectionPool::ConnectionPool(asio::any_io_executor executor, int max_per_host,
+                               absl::Duration idle_timeout)
+    : max_per_host_(static_cast<size_t>(std::max(max_per_host, 1))),
+      idle_timeout_(std::chrono::duration_cast<Clock::duration>(
+          absl::ToChronoMilliseconds(std::clamp(
+              idle_timeout, absl::ZeroDuration(), absl::Hours(24 * 365))))),
+      reaper_(asio::any_io_executor(asio::make_strand(executor))) {}
+
+absl::StatusOr<ConnectionPool::Lease> ConnectionPool::Acquire(
+    const std::string& host, std::shared_ptr<Waiter> waiter) {
+  Lease lease(shared_from_this(), host);
+  Connections stale;  // Closed after the lock.
+  sync::MutexLock lock(&mutex_);
+  Host& entry = hosts_[host];
+  const Clock::time_point oldest = Clock::now() - idle_timeout_;
+  while (!entry.idle.empty()) {
+    std::unique_ptr<ClientConnection> connection = std::move(entry.idle.back());
+    entry.idle.pop_back();
+    if (connection->idle_since >= oldest && connection->stream.IsSilent()) {
+      ++entry.leased;
+      lease.connection = std::move(connection);
+      return lease;
+    }
+    stale.push_back(std::move(connection));
+  }
+  if (static_cast<size_t>(entry.leased) < max_per_host_) {
+    ++entry.leased;
+    return lease;
+  }
+  lease.pool_ = nullptr;  // Nothing to give back.
+  if (entry.waiting.size() >= kMaxWaiting) {
+    return absl::UnavailableError(
+        absl::StrCat(kMaxWaiting, " requests wait for a connection already"));
+  }
+  entry.waiting.push_back(std::move(waiter));
+  return lease;
+}
+
+void ConnectionPool::Abandon(const std::string& host, const Waiter* waiter) {
+  sync::MutexLock lock(&mutex_);
+  const auto found = hosts_.find(host);
+  if (found == hosts_.end()) return;
+  found->second.waiting.remove_if(
+      [waiter](const auto& other) { return other.get() == waiter; });
+}
+
+ConnectionPool::Lease ConnectionPool::Collect(Waiter* waiter) {
+  sync::MutexLock lock(&mutex_);
+  return std::move(waiter->lease);
+}
+
+void ConnectionPool::Return(const std::string& host,
+                            std::unique_ptr<ClientConnection> connection) {
+  std::unique_ptr<ClientConnection> unwanted;  // Closed after the lock.
+  sync::MutexLock lock(&mutex_);
+  const auto found = hosts_.find(host);
+  Host& entry = found->second;
+  if (closed_) unwanted = std::move(connection);
+  if (!entry.waiting.empty()) {
+    const std::shared_ptr<Waiter> waiter = std::move(entry.waiting.front());
+    entry.waiting.pop_front();
+    waiter->lease = Lease(shared_from_this(), host);
+    waiter->lease.connection = std::move(connection);
+    asio::post(waiter->timer.get_executor(),
+               [waiter] { waiter->timer.cancel(); });
+    return;
+  }
+  --entry.leased;
+  if (connection != nullptr) {
+    connection->idle_since = Clock::now();
+    entry.idle.push_back(std::move(connection));
+    if (!std::exchange(reaper_scheduled_, true)) ScheduleReaper();
+  } else if (entry.leased == 0 && entry.idle.empty()) {
+    hosts_.erase(found);
+  }
+}
+
+void ConnectionPool::ScheduleReaper() {
+  asio::post(reaper_.get_executor(), [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->reaper_.expires_after(self->idle_timeout_ +
+                                std::chrono::milliseconds(10));
+    self->reaper_.async_wait([weak](const boost::system::error_code& error) {
+      if (error) return;
+      if (const auto pool = weak.lock()) pool->Reap();
+    });
+  });
+}
+
+void ConnectionPool::Reap() {
+  Connections old;  // Closed after the lock.
+  sync::MutexLock lock(&mutex_);
+  const Clock::time_point oldest = Clock::now() - idle_timeout_;
+  bool any_left = false;
+  for (auto host = hosts_.begin(); host != hosts_.end();) {
+    Connections& idle = host->second.idle;
+    const auto first_young = std::find_if(
+        idle.begin(), idle.end(),
+        [oldest](const auto& each) { return each->idle_since >= oldest; });
+    std::move(idle.begin(), first_young, std::back_inserter(old));
+    idle.erase(idle.begin(), first_young);
+    if (!idle.empty()) any_left = true;
+    host = host->second.leased == 0 && idle.empty() ? hosts_.erase(host)
+                                                    : std::next(host);
+  }
+  reaper_scheduled_ = any_left;
+  if (any_left) ScheduleReaper();
+}
+
+void ConnectionPool::Close() {
+  Connections old;  // Closed after the lock.
+  sync::MutexLock lock(&mutex_);
+  closed_ = true;
+  for (auto& [name, host] : hosts_) {
+    std::move(host.idle.begin(), host.idle.end(), std::back_inserter(old));
+    host.idle.clear();
+  }
+}
+
+}  // namespace insula::http

@@ -1,0 +1,115 @@
+#include "libs/http/server_core.h"
+
+#include <algorithm>
+#include <mutex>
+
+namespace insula::http {
+namespace {
+
+const char* ReasonLabel(Rejection reason) {
+  switch (reason) {
+    case Rejection::kAccept:
+      return "accept";
+    case Rejection::kHandshake:
+      return "handshake";
+    case Rejection::kFraming:
+      return "framing";
+    case Rejection::kHeaderLimit:
+      return "header_limit";
+    case Rejection::kTimeout:
+      return "timeout";
+    case Rejection::kBodyLimit:
+      return "body_limit";
+    case Rejection::kMemory:
+      return "memory";
+    case Rejection::kBody:
+      return "body";
+    case Rejection::kAdmission:
+      return "admission";
+    case Rejection::kClientGone:
+      return "client_gone";
+    case Rejection::kDeadline:
+      return "deadline";
+    case Rejection::kHandlerError:
+    case Rejection::kCount:
+      break;
+  }
+  return "handler_error";
+}
+
+}  // namespace
+
+ServerMetrics::ServerMetrics(const std::string& server,
+                             metrics::Registry* registry)
+    : connections_(registry->AddGauge("insula_http_server_connections",
+                                      "Open connections.",
+                                      {{"server", server}})),
+      seconds_(registry->AddHistogram(
+          "insula_http_server_request_seconds",
+          "From the end of a request's header to the end of its answer.",
+          {{"server", server}})),
+      requests_(registry, "insula_http_server_requests_total",
+                "Requests by status code.", {{"server", server}}) {
+  for (size_t i = 0; i < rejected_.size(); ++i) {
+    rejected_[i] = &registry->AddCounter(
+        "insula_http_server_rejected_total",
+        "Connections and requests that the server itself refused or gave up.",
+        {{"server", server},
+         {"reason", ReasonLabel(static_cast<Rejection>(i))}});
+  }
+}
+
+void ServerMetrics::CountRequest(int code, absl::Duration duration) {
+  requests_.Increment(code);
+  seconds_.Observe(absl::ToDoubleSeconds(duration));
+}
+
+bool ServerCore::Add(Connection* connection) {
+  sync::MutexLock lock(&mutex_);
+  if (draining()) return false;
+  connections_.insert(connection);
+  metrics.connections().Add(1);
+  return true;
+}
+
+void ServerCore::Remove(Connection* connection) {
+  // The server may be gone as soon as the last connection has left, so its
+  // metrics are not touched after that.
+  metrics.connections().Add(-1);
+  {
+    sync::MutexLock lock(&mutex_);
+    connections_.erase(connection);
+    if (connections_.empty()) empty_.notify_all();
+  }
+  on_removed();
+}
+
+bool ServerCore::full() {
+  sync::MutexLock lock(&mutex_);
+  return connections_.size() >= static_cast<size_t>(options.max_connections);
+}
+
+void ServerCore::SetDraining() {
+  sync::MutexLock lock(&mutex_);
+  draining_.store(true, std::memory_order_release);
+}
+
+void ServerCore::ForEach(const std::function<void(Connection*)>& visit) {
+  sync::MutexLock lock(&mutex_);
+  for (Connection* connection : connections_) visit(connection);
+}
+
+bool ServerCore::WaitUntilEmpty(absl::Duration timeout) {
+  std::unique_lock<sync::Mutex> lock(mutex_);
+  const auto empty = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    return connections_.empty();
+  };
+  if (timeout == absl::InfiniteDuration()) {
+    empty_.wait(lock, empty);
+    return true;
+  }
+  timeout = std::min(timeout, absl::Hours(24 * 365));
+  return empty_.wait_for(lock, absl::ToChronoNanoseconds(timeout), empty);
+}
+
+}  // namespace insula::http

@@ -1,0 +1,102 @@
+// What the connections of one server share. For libs/http alone.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/time/time.h"
+#include "libs/http/body.h"
+#include "libs/http/code_counters.h"
+#include "libs/http/server.h"
+#include "libs/http/stream.h"
+#include "libs/metrics/metrics.h"
+#include "libs/sync/mutex.h"
+
+namespace insula::http {
+
+class Connection;
+
+// Why a request was not given to the handler, or its answer not to the client.
+enum class Rejection {
+  kAccept,        // No file descriptors or memory for another connection.
+  kHandshake,     // TLS failed or took too long.
+  kFraming,       // 400, 417 or 505.
+  kHeaderLimit,   // 431.
+  kTimeout,       // The client was too slow; 408, or closed.
+  kBodyLimit,     // 413.
+  kMemory,        // 503, max_buffered_bytes.
+  kBody,          // Malformed gzip or chunks.
+  kAdmission,     // By options.admit.
+  kClientGone,    // Before its answer.
+  kDeadline,      // 504.
+  kHandlerError,  // It threw, or answered what can't be sent.
+  kCount,
+};
+
+class ServerMetrics {
+ public:
+  ServerMetrics(const std::string& server, metrics::Registry* registry);
+
+  void CountRejection(Rejection reason) {
+    rejected_[static_cast<size_t>(reason)]->Increment();
+  }
+  void CountRequest(int code, absl::Duration duration);
+  metrics::Gauge& connections() { return connections_; }
+
+ private:
+  metrics::Gauge& connections_;
+  metrics::Histogram& seconds_;
+  std::array<metrics::Counter*, static_cast<size_t>(Rejection::kCount)>
+      rejected_;
+  CodeCounters requests_;
+};
+
+class ServerCore {
+ public:
+  ServerCore(ServerOptions server_options, Handler server_handler,
+             Stream::TlsContext tls_context, metrics::Registry* registry)
+      : options(std::move(server_options)),
+        handler(std::move(server_handler)),
+        tls(std::move(tls_context)),
+        metrics(options.name, registry),
+        budget(options.max_buffered_bytes) {}
+
+  const ServerOptions options;
+  const Handler handler;
+  const Stream::TlsContext tls;
+  ServerMetrics metrics;
+  Budget budget;
+
+  // Connections answer with "Connection: close" from now on.
+  bool draining() const { return draining_.load(std::memory_order_acquire); }
+
+  // Adds a connection before it starts; false, and it must not, when draining.
+  bool Add(Connection* connection) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The connection's last act.
+  void Remove(Connection* connection) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool full() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Called, anywhere, when a connection ended. Set before the first Add().
+  std::function<void()> on_removed;
+
+  void SetDraining() ABSL_LOCKS_EXCLUDED(mutex_);
+  void ForEach(const std::function<void(Connection*)>& visit)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Whether all connections ended before `timeout` passed.
+  bool WaitUntilEmpty(absl::Duration timeout) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  std::atomic<bool> draining_ = false;
+  sync::Mutex mutex_;
+  std::condition_variable_any empty_;
+  std::unordered_set<Connection*> connections_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace insula::http

@@ -1,30 +1,32 @@
-"""The targets that the CMakeLists.txt files declare."""
+"""The targets that the CMakeLists.txt files declare.
+
+Understands what those files use: the functions of cmake/targets.cmake, plain
+add_library and add_executable, lists made with set(), and foreach() over words.
+"""
 
 import os
 import re
 
-_CALL = re.compile(r"\b(cc_\w+)\s*\(([^()]*)\)")
-_LIST_KEYWORDS = {"HDRS", "SRCS", "DEPS", "PRIVATE_DEPS", "FILES", "LABELS"}
-_VALUE_KEYWORDS = {"TIMEOUT", "DATA"}
-_FLAG_KEYWORDS = {"TESTONLY", "GRPC"}
+_COMMAND = re.compile(r"\b(\w+)\s*\(((?:[^()]|\([^()]*\))*)\)")
+_FOREACH = re.compile(r"\bforeach\s*\(([^()]*)\)(.*?)\bendforeach\s*\([^()]*\)", re.DOTALL)
+_LIST_KEYWORDS = {"HDRS", "SRCS", "DEPS", "PRIVATE_DEPS", "FILES"}
+_OTHER_KEYWORDS = {"TIMEOUT", "DATA", "LABELS", "TESTONLY", "GRPC"}
+_PLAIN = {"add_library", "add_executable"}
 
 
 class Target:
-    """One cc_library, cc_test, cc_service or cc_proto."""
+    """One library, test, service, executable or set of protos."""
 
-    def __init__(self, function, directory, words, where):
+    def __init__(self, function, directory, words):
         self.function = function
         self.directory = directory
-        self.where = where  # "path:line"
         self.name = words[0]
         self.lists = {keyword: [] for keyword in _LIST_KEYWORDS}
-        current = None
+        current = self.lists["SRCS"] if function in _PLAIN else None
         for word in words[1:]:
             if word in _LIST_KEYWORDS:
                 current = self.lists[word]
-            elif word in _VALUE_KEYWORDS:
-                current = []
-            elif word in _FLAG_KEYWORDS:
+            elif word in _OTHER_KEYWORDS:
                 current = None
             elif current is not None:
                 current.append(word)
@@ -34,7 +36,7 @@ class Target:
     def alias(self):
         """How others name it among their DEPS."""
         if self.function == "cc_library":
-            return self.directory.rsplit("/", 1)[0].replace("/", "::") + "::" + self.name
+            return os.path.dirname(self.directory).replace("/", "::") + "::" + self.name
         if self.function == "cc_proto":
             return f"protos::{self.name}"
         if self.function == "cc_service":
@@ -44,26 +46,50 @@ class Target:
     def files(self):
         files = self.lists["HDRS"] + self.lists["SRCS"]
         if self.function == "cc_service":
-            files.append("main.cc")
+            files = [*files, "main.cc"]
         return [os.path.normpath(f"{self.directory}/{file}") for file in files]
 
 
-def _calls(tree, path):
-    text = re.sub(r"#[^\n]*", lambda match: " " * len(match.group()), tree.text(path))
-    for match in _CALL.finditer(text):
-        words = match.group(2).split()
-        if words:
-            line = text.count("\n", 0, match.start()) + 1
-            yield Target(match.group(1), os.path.dirname(path), words,
-                         f"{path}:{line}")
+def _unroll(text):
+    """`text` with each foreach() over words written out."""
+    def repeat(match):
+        variable, *words = match.group(1).split()
+        return "\n".join(match.group(2).replace(f"${{{variable}}}", word)
+                         for word in words)
+
+    return _FOREACH.sub(repeat, text)
+
+
+def _commands(text):
+    """(command, words) with the variables of set() replaced."""
+    variables = {}
+    for match in _COMMAND.finditer(_unroll(re.sub(r"#[^\n]*", "", text))):
+        words = []
+        for word in match.group(2).split():
+            variable = re.fullmatch(r"\$\{(\w+)\}", word)
+            if variable and variable.group(1) in variables:
+                words += variables[variable.group(1)]
+            else:
+                words.append(word)
+        if match.group(1) == "set" and words:
+            variables[words[0]] = words[1:]
+        elif words:
+            yield match.group(1), words
 
 
 def targets(tree):
     """Every target below protos/, libs/, services/ and tests/."""
-    return [target
-            for path in tree.named("CMakeLists.txt")
-            if path.startswith(("protos/", "libs/", "services/", "tests/"))
-            for target in _calls(tree, path)]
+    found = {}
+    for path in tree.named("CMakeLists.txt"):
+        if not path.startswith(("protos/", "libs/", "services/", "tests/")):
+            continue
+        for command, words in _commands(tree.text(path)):
+            if command in _PLAIN or (command.startswith("cc_") and len(words) > 1):
+                target = Target(command, os.path.dirname(path), words)
+                found[target.name] = target
+            elif command == "target_link_libraries" and words[0] in found:
+                found[words[0]].deps |= set(words[1:])
+    return list(found.values())
 
 
 def layers(tree):

@@ -33,6 +33,17 @@ _CLEAN = {
                          '  if (co_await Send(options, "{")) {\n'
                          "    co_return 1;\n  }\n  co_return 2;\n}\n",
     "libs/high/high_test.cc": '#include "libs/high/high.h"\n',
+    # Lists of words, loops and plain targets.
+    "tests/CMakeLists.txt":
+        "set(parts\n  one.cc two.cc)\n"
+        "add_library(parts STATIC ${parts})\n"
+        "target_link_libraries(parts PUBLIC libs::low)\n"
+        "foreach(test a b)\n  cc_test(${test}_test SRCS ${test}_test.cc DEPS parts)\n"
+        "endforeach()\n",
+    "tests/one.cc": '#include "libs/low/low.h"\n',
+    "tests/two.cc": "int two;\n",
+    "tests/a_test.cc": "int a;\n",
+    "tests/b_test.cc": "int b;\n",
     "services/gate/CMakeLists.txt":
         "cc_service(gate SRCS gate.cc DEPS libs::high protos::word)\n",
     "services/gate/gate.cc": '#include "insula/word.pb.h"\n'
@@ -93,7 +104,12 @@ class LintTest(unittest.TestCase):
         self._finds("libs/low/private.h is private", {
             "libs/high/high.cc": '#include "libs/low/private.h"\n'})
 
+    def test_finds_an_include_that_no_linked_library_names(self):
+        self._finds("two.cc:1: includes libs/high/high.h, add libs::high to the DEPS of parts",
+                    {"tests/two.cc": '#include "libs/high/high.h"\n'})
+
     def test_finds_a_source_without_a_target(self):
+        self._finds("tests/c_test.cc:1: no target", {"tests/c_test.cc": "int c;\n"})
         self._finds("libs/low/lost.cc:1: no target", {"libs/low/lost.cc": "int x;\n"})
 
     def test_finds_an_include_of_a_higher_layer(self):

@@ -18,6 +18,7 @@ MAY_THROW = {
 # Files of tests that may sleep, and why.
 MAY_SLEEP = {
     "tests/e2e/harness/process.cc": "the one pause between two looks at a condition",
+    "tests/bench/harness.cc": "the pause between two looks whether a service is ready",
     "libs/rpc/rpc_stream_test.cc": "looks whether a count has stopped to grow",
 }
 
@@ -31,63 +32,69 @@ _TODO = re.compile(r"\b(?:TODO|FIXME|XXX)\b(?!\(#\d+\))")
 def includes_agree_with_deps(tree):
     """What a file includes of ours, its target names among its DEPS."""
     targets = cmake.targets(tree)
-    owner_of_header = {}
-    owners_of_file = {}
+    header_owners = _header_owners(tree, targets)
+    file_owners = {}
     for target in targets:
         for file in target.files():
-            owners_of_file.setdefault(file, []).append(target)
-        if target.function == "cc_library":
-            for header in target.lists["HDRS"]:
-                owner_of_header[f"{target.directory}/{header}"] = target.alias
-        elif target.function == "cc_service":
-            for path in tree.named(".h"):
-                if os.path.dirname(path) == target.directory:
-                    owner_of_header[path] = target.alias
-        elif target.function == "cc_proto":
-            for proto in target.lists["FILES"]:
-                for ending in (".pb.h", ".grpc.pb.h"):
-                    owner_of_header[proto.replace(".proto", ending)] = target.alias
+            file_owners.setdefault(file, []).append(target)
 
     for path in tree.cpp():
         if not path.startswith(("libs/", "services/", "tests/")):
             continue
-        owners = owners_of_file.get(path)
+        owners = file_owners.get(path)
         if owners is None:
             if path.endswith(".cc"):
                 yield f"{path}:1: no target has this file, list it in CMakeLists.txt"
                 continue
-            # A private header: its directory's targets include it.
+            # A private header: the targets of its directory include it.
             owners = [target for target in targets
-                      if target.directory == os.path.dirname(path)
-                      and target.function in ("cc_library", "cc_service")]
+                      if target.directory == os.path.dirname(path)]
         text = tree.text(path)
         for match in _INCLUDE.finditer(text):
             header = match.group(1)
-            line = line_of(text, match.start())
-            wanted = owner_of_header.get(header)
+            where = f"{path}:{line_of(text, match.start())}"
+            wanted = header_owners.get(header)
             if wanted is None:
                 if not os.path.isfile(os.path.join(tree.root, header)):
-                    yield f"{path}:{line}: there is no {header}"
+                    yield f"{where}: there is no {header}"
                 elif os.path.dirname(header) != os.path.dirname(path):
-                    yield (f"{path}:{line}: {header} is private to its directory, "
+                    yield (f"{where}: {header} is private to its directory, "
                            "or missing from HDRS there")
-                continue
-            if not _names(owners, wanted, targets):
+            elif not _names(owners, wanted, targets):
                 names = ", ".join(sorted({target.name for target in owners}))
-                yield (f"{path}:{line}: includes {header}, "
-                       f"add {wanted} to the DEPS of {names}")
+                yield (f"{where}: includes {header}, "
+                       f"add {wanted[0]} to the DEPS of {names}")
+
+
+def _header_owners(tree, targets):
+    """For each header that others may include, what they have to name."""
+    owners = {}
+    for target in targets:
+        headers = []
+        if target.function == "cc_library":
+            headers = [f"{target.directory}/{name}" for name in target.lists["HDRS"]]
+        elif target.function == "cc_service":
+            headers = [path for path in tree.named(".h")
+                       if os.path.dirname(path) == target.directory]
+        elif target.function == "cc_proto":
+            headers = [proto.replace(".proto", ending)
+                       for proto in target.lists["FILES"]
+                       for ending in (".pb.h", ".grpc.pb.h")]
+        for header in headers:
+            owners.setdefault(header, []).append(target.alias)
+    return owners
 
 
 def _names(owners, wanted, targets):
-    """Whether one of `owners` is, or depends on, the target `wanted`. A test
-    of a service may use what the service names."""
+    """Whether one of `owners` is, or depends on, one of the targets `wanted`. A
+    test of a service may use what the service names."""
     for owner in owners:
-        if owner.alias == wanted or wanted in owner.deps:
-            return True
+        named = {owner.alias} | owner.deps
         for target in targets:
-            if (target.function == "cc_service" and target.alias in owner.deps
-                    and wanted in target.deps):
-                return True
+            if target.function == "cc_service" and target.alias in named:
+                named |= target.deps
+        if not named.isdisjoint(wanted):
+            return True
     return False
 
 

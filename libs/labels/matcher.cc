@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "libs/labels/regex_cost.h"
 #include "libs/labels/validity.h"
 
 namespace insula::labels {
@@ -58,16 +59,18 @@ absl::string_view MatchOperator(MatchType type) {
 }
 
 absl::StatusOr<Matcher> Matcher::Create(MatchType type, absl::string_view name,
-                                        absl::string_view value) {
+                                        absl::string_view value,
+                                        size_t max_regex_cost) {
   Matcher matcher(type, name, value);
   if (type == MatchType::kRegex || type == MatchType::kNotRegex) {
-    if (absl::Status status = matcher.Compile(); !status.ok()) return status;
+    if (absl::Status status = matcher.Compile(max_regex_cost); !status.ok())
+      return status;
   }
   matcher.matches_empty_ = matcher.Matches("");
   return matcher;
 }
 
-absl::Status Matcher::Compile() {
+absl::Status Matcher::Compile(size_t max_cost) {
   if (value_ == ".*") {
     form_ = Form::kAnything;
     return absl::OkStatus();
@@ -86,6 +89,13 @@ absl::Status Matcher::Compile() {
   if (HasAnyByteEscape(value_)) {
     return absl::InvalidArgumentError(
         "error parsing regexp: invalid escape sequence: `\\C`");
+  }
+  regex_cost_ = RegexCost(value_);
+  if (regex_cost_ > max_cost) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "error parsing regexp: expression too large: ", Shown(value_),
+        " costs ", regex_cost_, ", more than the ", max_cost,
+        " allowed; shorten it"));
   }
   re2::RE2::Options options;
   options.set_log_errors(false);
@@ -139,10 +149,6 @@ bool Matcher::Matches(absl::string_view value) const {
       return !MatchesPattern(value);
   }
   return false;
-}
-
-size_t Matcher::RegexSize() const {
-  return automaton_ == nullptr ? 0 : automaton_->ProgramSize();
 }
 
 }  // namespace insula::labels

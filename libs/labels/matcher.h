@@ -18,6 +18,9 @@ namespace insula::labels {
 // The label that holds a series' metric name.
 inline constexpr absl::string_view kMetricName = "__name__";
 
+// The most that one regular expression may cost by default: 0.2 s.
+inline constexpr size_t kMaxRegexCost = size_t{1} << 20;
+
 enum class MatchType { kEqual, kNotEqual, kRegex, kNotRegex };
 
 // The operator as PromQL writes it: `=`, `!=`, `=~` or `!~`.
@@ -35,12 +38,14 @@ class Matcher {
   // - is not one by the syntax of RE2, or holds `\C`, which matches half a
   //   character and which Prometheus does not have;
   // - is not well-formed UTF-8;
-  // - needs more than 64 MiB as an automaton.
+  // - costs more than `max_regex_cost` to compile, by regex_cost.h, or needs
+  //   more than 64 MiB as an automaton. Cheap to refuse.
   // Expressions match whole values, and `.` matches a line feed as well
   // (`^(?s:...)$`). Each is compiled alone, so that no parenthesis in it can
   // reach what stands around it. Names and other values are taken as they are.
   static absl::StatusOr<Matcher> Create(MatchType type, absl::string_view name,
-                                        absl::string_view value);
+                                        absl::string_view value,
+                                        size_t max_regex_cost = kMaxRegexCost);
 
   MatchType type() const { return type_; }
   const std::string& name() const { return name_; }
@@ -53,9 +58,9 @@ class Matcher {
   // Whether a series without the label passes.
   bool MatchesEmpty() const { return matches_empty_; }
 
-  // The size of the automaton, in instructions, which its memory and the time
-  // to make it grow with; 0 if there is none. For budgets over many matchers.
-  size_t RegexSize() const;
+  // What compiling the expression cost, by regex_cost.h; 0 for none, and for
+  // one that needs no automaton. For a budget over many matchers.
+  size_t regex_cost() const { return regex_cost_; }
 
   // Equality of text, not of meaning.
   friend bool operator==(const Matcher& a, const Matcher& b) {
@@ -69,12 +74,13 @@ class Matcher {
   Matcher(MatchType type, absl::string_view name, absl::string_view value)
       : type_(type), name_(name), value_(value) {}
 
-  absl::Status Compile();
+  absl::Status Compile(size_t max_cost);
   bool MatchesPattern(absl::string_view value) const;
 
   MatchType type_;
   Form form_ = Form::kLiteral;
   bool matches_empty_ = false;
+  size_t regex_cost_ = 0;
   std::string name_;
   std::string value_;
   std::shared_ptr<const re2::RE2> automaton_;

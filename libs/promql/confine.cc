@@ -113,7 +113,7 @@ absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
   // What is sent is this text, so this text is what is checked.
   ParseOptions again = options;
   again.max_bytes = kMaxConfinedBytes;
-  again.max_tokens = again.max_regex_size = std::numeric_limits<size_t>::max();
+  again.max_tokens = again.max_regex_cost = std::numeric_limits<size_t>::max();
   absl::StatusOr<ExprPtr> sent = Parse(text, again);
   if (!sent.ok()) {
     return absl::InternalError(absl::StrCat(

@@ -143,7 +143,8 @@ class Parser {
       : text_(text),
         options_(options),
         max_depth_(std::clamp(options.max_depth, 1, kMaxDepth)),
-        lexer_(text) {}
+        lexer_(text),
+        regex_budget_(options.max_regex_cost) {}
 
   absl::StatusOr<ExprPtr> Expression();
   absl::StatusOr<std::vector<labels::Matcher>> MetricSelector();
@@ -215,7 +216,7 @@ class Parser {
   size_t tokens_ = 0;
   int depth_ = 0;
   int aggregations_ = 0;  // That the next token is inside of.
-  size_t regex_size_ = 0;
+  size_t regex_budget_;
   std::vector<Pending> pending_;
   std::optional<ParseError> error_;
 };
@@ -663,19 +664,12 @@ bool Parser::ParseMatcher(std::vector<labels::Matcher>* matchers) {
 bool Parser::AddMatcher(labels::MatchType type, const Token& label,
                         const Token& value,
                         std::vector<labels::Matcher>* matchers) {
-  absl::StatusOr<labels::Matcher> matcher =
-      labels::Matcher::Create(type, label.text, Unquote(value.text));
+  absl::StatusOr<labels::Matcher> matcher = labels::Matcher::Create(
+      type, label.text, Unquote(value.text), regex_budget_);
   if (!matcher.ok()) {
     return Fail(label.start, std::string(matcher.status().message()));
   }
-  regex_size_ += matcher->RegexSize();
-  if (regex_size_ > options_.max_regex_size) {
-    return Fail(label.start,
-                absl::StrCat("the regular expressions of the query need more "
-                             "than the ",
-                             options_.max_regex_size,
-                             " instructions allowed; simplify them"));
-  }
+  regex_budget_ -= matcher->regex_cost();
   matchers->push_back(*std::move(matcher));
   return true;
 }

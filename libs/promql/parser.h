@@ -22,8 +22,9 @@ struct ParseOptions {
   // `a+b+c` do not nest.
   int max_depth = 256;
 
-  // The automata of all regular expressions together, in instructions.
-  size_t max_regex_size = 1 << 20;
+  // What all regular expressions together may cost, by labels/regex_cost.h:
+  // 50 ms. A list of names costs twice its length.
+  size_t max_regex_cost = 512 << 10;
 };
 
 // Parses and type-checks an expression. Everything that is wrong is

@@ -176,7 +176,7 @@ class ParserLimitTest : public testing::Test {
     }  // Frees the tree.
     const auto took = std::chrono::steady_clock::now() - start;
     // Sanitizers and a loaded machine included.
-    EXPECT_LT(took, std::chrono::seconds(2)) << query.substr(0, 40);
+    EXPECT_LT(took, std::chrono::seconds(5)) << query.substr(0, 40);
     return outcome;
   }
 
@@ -282,7 +282,7 @@ TEST_F(ParserLimitTest, BoundsTheRegularExpressionsOfAQuery) {
   EXPECT_THAT(Timed("{a=~\"((b{100}){100}){100}\"}"), HasSubstr("regexp"));
   EXPECT_THAT(
       Timed(absl::StrCat("{", Repeat("a=~\"\\\\pL{900}\",", 1'000), "}")),
-      HasSubstr("instructions allowed"));
+      HasSubstr("expression too large"));
   EXPECT_THAT(Timed(absl::StrCat("{a=~\"", Repeat("(", 200'000), "\"}")),
               HasSubstr("regexp"));
   EXPECT_EQ(

@@ -47,7 +47,7 @@ boost::asio::awaitable<absl::StatusOr<Response>> Call(
     Request request;
     Response response;
     grpc::Status status;
-    internal::Operation operation;
+    Operation operation;
   };
   auto state = std::make_shared<State>();
   state->context.set_deadline(absl::ToChronoTime(deadline));
@@ -58,7 +58,7 @@ boost::asio::awaitable<absl::StatusOr<Response>> Call(
   // on. Hence the callback lets go of the state before the coroutine can.
   (stub->*method)(&state->context, &state->request, &state->response,
                   [state](grpc::Status status) mutable {
-                    internal::Operation::Handle operation(state->operation);
+                    Operation::Handle operation(state->operation);
                     state->status = std::move(status);
                     state.reset();
                     operation.Complete(true);
@@ -222,7 +222,7 @@ class ClientStream {
     void OnDone(const grpc::Status& status) override {
       status_ = status;
       const auto work = std::move(work_);
-      internal::Operation::Handle done(done_);
+      Operation::Handle done(done_);
       std::shared_ptr<Core> last;
       {
         sync::MutexLock lock(&mutex_);
@@ -234,9 +234,9 @@ class ClientStream {
 
     boost::asio::executor_work_guard<boost::asio::any_io_executor> work_;
     grpc::ClientContext context_;
-    internal::Operation reading_;
-    internal::Operation writing_;
-    internal::Operation done_;
+    Operation reading_;
+    Operation writing_;
+    Operation done_;
     Request request_;
     Response response_;
     grpc::Status status_;

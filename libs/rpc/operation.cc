@@ -9,7 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
-namespace insula::rpc::internal {
+namespace insula::rpc {
 
 namespace asio = boost::asio;
 
@@ -85,4 +85,4 @@ void Operation::Handle::Complete(bool ok) {
   if (waiter) waiter(ok);
 }
 
-}  // namespace insula::rpc::internal
+}  // namespace insula::rpc

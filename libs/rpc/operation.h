@@ -1,7 +1,11 @@
-// One gRPC operation at a time (a read, a write), whose end a coroutine awaits.
+// One operation at a time (a read, a write) that ends on another thread, and a
+// coroutine that awaits the end.
 //
-// For the adapters in this directory. gRPC calls Complete() on its own threads;
-// the coroutine resumes on its own executor.
+//   operation.Begin();
+//   library.StartRead(&buffer, [&] { operation.Complete(true); });
+//   const bool ok = co_await operation.Wait();
+//
+// The coroutine resumes on its own executor.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -13,7 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "libs/sync/mutex.h"
 
-namespace insula::rpc::internal {
+namespace insula::rpc {
 
 // Thread-safe; but one coroutine waits at a time.
 class Operation {
@@ -30,7 +34,7 @@ class Operation {
   // and the operation stays on its way.
   boost::asio::awaitable<bool> Wait(std::function<void()> on_cancel = nullptr);
 
-  // gRPC reports the end of the operation. Once it is called, `this` may be
+  // The end of the operation, from any thread. Once it is called, `this` may be
   // gone.
   void Complete(bool ok);
 
@@ -58,4 +62,4 @@ class Operation::Handle {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace insula::rpc::internal
+}  // namespace insula::rpc

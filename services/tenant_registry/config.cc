@@ -1,0 +1,112 @@
+#include "services/tenant_registry/config.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::tenant_registry {
+
+void TlsConfig::Describe(config::Fields& fields) {
+  fields.Add("cert_file", cert_file,
+             "Own certificate chain, PEM. With key and CA: mutual TLS; all "
+             "three empty: plain text.");
+  fields.Add("key_file", key_file, "Key of the certificate, PEM.");
+  fields.Add("ca_file", ca_file, "CA of the callers, PEM.");
+}
+
+void GrpcConfig::Describe(config::Fields& fields) {
+  fields.Add("listen_address", listen_address, "Where to serve gRPC.");
+  fields.AddGroup("tls", tls);
+}
+
+void StorageConfig::Describe(config::Fields& fields) {
+  fields.Add("path", path, "The SQLite file; made if there is none.");
+  fields.Add("keep_changes", keep_changes,
+             "Revisions that a follower may be behind without starting over.");
+}
+
+void SourcesConfig::Describe(config::Fields& fields) {
+  fields.Add("files", files, "Resource files (YAML) to import and to follow.");
+  fields.Add("max_deletion_percent", max_deletion_percent,
+             "If more objects vanish from a file at once, and more than 10, "
+             "they are kept. 100: never.");
+  fields.Add("poll_interval", poll_interval,
+             "How often to look for changes that inotify missed.");
+}
+
+void WatchConfig::Describe(config::Fields& fields) {
+  fields.Add("queue", queue,
+             "Changes that may wait for a follower before it is cut off.");
+  fields.Add("max_watchers", max_watchers, "Most followers at a time.");
+  fields.Add("write_timeout", write_timeout,
+             "Longest wait for a follower to take a message.");
+  fields.Add("progress_interval", progress_interval,
+             "How often an idle follower hears that it is up to date.");
+}
+
+void Config::Describe(config::Fields& fields) {
+  process.Describe(fields);
+  fields.AddGroup("grpc", grpc);
+  fields.AddGroup("storage", storage);
+  fields.AddGroup("sources", sources);
+  fields.AddGroup("watch", watch);
+}
+
+absl::Status Config::Validate() const {
+  RETURN_IF_ERROR(process.Validate());
+  auto wrong = [](absl::string_view key, absl::string_view cure) {
+    return absl::InvalidArgumentError(absl::StrCat(key, ": ", cure));
+  };
+  const rpc::Tls& tls = grpc.tls;
+  const bool all =
+      !tls.cert_file.empty() && !tls.key_file.empty() && !tls.ca_file.empty();
+  const bool none =
+      tls.cert_file.empty() && tls.key_file.empty() && tls.ca_file.empty();
+  if (!all && !none) {
+    return wrong("grpc.tls", "give cert_file, key_file and ca_file, or none");
+  }
+  if (storage.path.empty()) return wrong("storage.path", "must not be empty");
+  if (storage.keep_changes < 1) {
+    return wrong("storage.keep_changes", "must be at least 1");
+  }
+  const std::set<std::string> files(sources.files.begin(), sources.files.end());
+  if (files.size() != sources.files.size() || files.contains("")) {
+    return wrong("sources.files", "has an empty or repeated path");
+  }
+  if (sources.max_deletion_percent < 0 || sources.max_deletion_percent > 100) {
+    return wrong("sources.max_deletion_percent", "must be 0 to 100");
+  }
+  if (sources.poll_interval < absl::Milliseconds(100)) {
+    return wrong("sources.poll_interval", "must be at least 100ms");
+  }
+  if (watch.queue < 1) return wrong("watch.queue", "must be at least 1");
+  if (watch.max_watchers < 1) {
+    return wrong("watch.max_watchers", "must be at least 1");
+  }
+  if (watch.write_timeout < absl::Milliseconds(100)) {
+    return wrong("watch.write_timeout", "must be at least 100ms");
+  }
+  if (watch.progress_interval < absl::Milliseconds(100)) {
+    return wrong("watch.progress_interval", "must be at least 100ms");
+  }
+  return absl::OkStatus();
+}
+
+rpc::ServerOptions Config::server_options() const {
+  rpc::ServerOptions options;
+  options.listen_address = grpc.listen_address;
+  if (!grpc.tls.cert_file.empty()) options.tls = grpc.tls;
+  return options;
+}
+
+RegistryOptions Config::registry_options() const {
+  RegistryOptions options;
+  options.keep_changes = storage.keep_changes;
+  options.watch_queue = watch.queue;
+  options.max_watchers = watch.max_watchers;
+  return options;
+}
+
+}  // namespace insula::tenant_registry

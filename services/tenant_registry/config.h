@@ -1,0 +1,58 @@
+// Configuration of the tenant-registry.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "libs/config/config.h"
+#include "libs/rpc/server.h"
+#include "libs/runtime/process.h"
+#include "services/tenant_registry/file_source.h"
+#include "services/tenant_registry/registry.h"
+#include "services/tenant_registry/tenant_registry_service.h"
+
+namespace insula::tenant_registry {
+
+struct TlsConfig : rpc::Tls {
+  void Describe(config::Fields& fields);
+};
+
+struct GrpcConfig {
+  std::string listen_address = "127.0.0.1:9701";
+  TlsConfig tls;
+  void Describe(config::Fields& fields);
+};
+
+struct StorageConfig {
+  std::string path = "tenant-registry.db";
+  int64_t keep_changes = RegistryOptions().keep_changes;
+  void Describe(config::Fields& fields);
+};
+
+struct SourcesConfig : FileSourceOptions {
+  void Describe(config::Fields& fields);
+};
+
+struct WatchConfig : WatchOptions {
+  int queue = RegistryOptions().watch_queue;
+  int max_watchers = RegistryOptions().max_watchers;
+  void Describe(config::Fields& fields);
+};
+
+struct Config {
+  runtime::ProcessConfig process;
+  GrpcConfig grpc;
+  StorageConfig storage;
+  SourcesConfig sources;
+  WatchConfig watch;
+
+  Config() { process.admin_listen_address = "127.0.0.1:9801"; }
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+
+  rpc::ServerOptions server_options() const;
+  RegistryOptions registry_options() const;
+};
+
+}  // namespace insula::tenant_registry

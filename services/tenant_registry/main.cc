@@ -1,0 +1,53 @@
+// Serves the tenant registry. See docs/services/tenant-registry.md.
+#include "libs/runtime/main.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "libs/rpc/server.h"
+#include "libs/status/status_macros.h"
+#include "services/tenant_registry/config.h"
+#include "services/tenant_registry/file_source.h"
+#include "services/tenant_registry/registry.h"
+#include "services/tenant_registry/sqlite_store.h"
+#include "services/tenant_registry/tenant_registry_service.h"
+
+namespace insula::tenant_registry {
+namespace {
+
+absl::Status Run(const Config& config, runtime::Process& process) {
+  // Build, in dependency order; destruction undoes it in reverse.
+  ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
+                   OpenSqliteStore(config.storage.path));
+  ASSIGN_OR_RETURN(const std::shared_ptr<Registry> registry,
+                   Registry::Open(std::move(store), config.registry_options(),
+                                  {process.executor(), &process.blocking(),
+                                   &process.clock(), &process.metrics()}));
+  TenantRegistryService service(registry, config.watch, process.executor());
+  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
+                   rpc::Server::Start(config.server_options(), {&service}));
+  FileSource files(registry, config.sources, process.executor(),
+                   &process.blocking());
+
+  // Serve.
+  process.Announce("grpc", server->address());
+  process.AddReadyCheck("files", [&files] { return files.Ready(); });
+  process.OnReload([&files] { files.Reload(); });
+  process.SetReady();
+  process.WaitForSignal();
+
+  // Drain: end the watches, finish open calls and what they have begun.
+  registry->CloseWatches();
+  server->Drain(process.DrainTimeLeft());
+  registry->Finish();
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace insula::tenant_registry
+
+int main(int argc, char** argv) {
+  return insula::runtime::Main("tenant-registry", argc, argv,
+                               insula::tenant_registry::Run);
+}

@@ -1,0 +1,48 @@
+#include "services/tenant_registry/metrics.h"
+
+namespace insula::tenant_registry {
+
+Metrics::Metrics(metrics::Registry* registry)
+    : revision(registry->AddGauge("tenant_registry_revision",
+                                  "The revision of the store.")),
+      watchers(registry->AddGauge("tenant_registry_watchers",
+                                  "Followers with an open Watch.")),
+      apply_seconds(registry->AddHistogram(
+          "tenant_registry_apply_seconds",
+          "Time from an Apply to its answer, waiting included.")),
+      slow_watchers_cut(registry->AddCounter(
+          "tenant_registry_slow_watchers_cut_total",
+          "Watches ended because their client took too little in time.")),
+      compaction_failures(registry->AddCounter(
+          "tenant_registry_compaction_failures_total",
+          "Failed attempts to drop old changes from the log.")),
+      source_errors(registry->AddGauge(
+          "tenant_registry_source_errors",
+          "Objects and files of the file sources that are refused now.")),
+      source_held_deletions(registry->AddGauge(
+          "tenant_registry_source_held_deletions",
+          "Objects that vanished from a file in such numbers that they are "
+          "kept until somebody looks.")) {
+  for (const v1::Kind kind :
+       {v1::KIND_TENANT, v1::KIND_BINDING, v1::KIND_ACCESS, v1::KIND_UPSTREAM,
+        v1::KIND_CLAIM_RULE, v1::KIND_LIMITS}) {
+    objects[kind] =
+        &registry->AddGauge("tenant_registry_objects", "Objects by kind.",
+                            {{"kind", std::string(tenancy::KindName(kind))}});
+  }
+  for (int code = 0; code <= 16; ++code) {
+    applies_[code] = &registry->AddCounter(
+        "tenant_registry_applies_total", "Applies by the code of their answer.",
+        {{"code",
+          absl::StatusCodeToString(static_cast<absl::StatusCode>(code))}});
+  }
+}
+
+metrics::Counter& Metrics::Applies(absl::StatusCode code) {
+  const auto index = static_cast<size_t>(code);
+  return *applies_[index < applies_.size()
+                       ? index
+                       : static_cast<size_t>(absl::StatusCode::kUnknown)];
+}
+
+}  // namespace insula::tenant_registry

@@ -1,0 +1,34 @@
+// The metrics of the tenant-registry.
+#pragma once
+
+#include <array>
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "libs/metrics/metrics.h"
+#include "services/tenant_registry/object.h"
+
+namespace insula::tenant_registry {
+
+// Thread-safe. Lives in the registry that it is built from.
+struct Metrics {
+  explicit Metrics(metrics::Registry* registry);
+
+  metrics::Gauge& revision;
+  metrics::Gauge& watchers;
+  metrics::Histogram& apply_seconds;
+  metrics::Counter& slow_watchers_cut;
+  metrics::Counter& compaction_failures;
+  // What is wrong with the files now: objects and whole files refused.
+  metrics::Gauge& source_errors;
+  metrics::Gauge& source_held_deletions;
+  std::map<v1::Kind, metrics::Gauge*> objects;
+
+  metrics::Counter& Applies(absl::StatusCode code);
+
+ private:
+  std::array<metrics::Counter*, 17> applies_;
+};
+
+}  // namespace insula::tenant_registry

@@ -1,0 +1,364 @@
+#include "services/tenant_registry/registry.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <mutex>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libs/logging/logging.h"
+#include "libs/rpc/operation.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+#include "services/tenant_registry/page_token.h"
+
+namespace insula::tenant_registry {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr int kDefaultPageSize = 100;
+constexpr int kMaxPageSize = 1000;
+constexpr size_t kMaxPageBytes = 1 << 20;
+constexpr size_t kMaxClientIdBytes = 253;
+
+bool IsClientId(absl::string_view id) {
+  if (id.empty() || id.size() > kMaxClientIdBytes) return false;
+  for (const char c : id) {
+    if (c <= ' ' || c > '~') return false;
+  }
+  return true;
+}
+
+absl::Status CheckKind(v1::Kind kind) {
+  if (!tenancy::KindName(kind).empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "kind: ", static_cast<int>(kind), " is none that this registry knows"));
+}
+
+}  // namespace
+
+// An Apply that waits for the writer. Shared with its caller, who may be gone
+// before it is done.
+struct Registry::Pending {
+  explicit Pending(ApplyCommand from_caller)
+      : command(std::move(from_caller)) {}
+
+  const ApplyCommand command;
+  absl::StatusOr<int64_t> result = absl::InternalError("not written yet");
+  rpc::Operation done;
+};
+
+Registry::Registry(std::unique_ptr<Store> store, RegistryOptions options,
+                   Environment environment)
+    : store_(std::move(store)),
+      options_(options),
+      environment_(std::move(environment)),
+      metrics_(environment_.metrics) {}
+
+absl::StatusOr<std::shared_ptr<Registry>> Registry::Open(
+    std::unique_ptr<Store> store, RegistryOptions options,
+    Environment environment) {
+  std::shared_ptr<Registry> registry(
+      new Registry(std::move(store), options, std::move(environment)));
+  sync::MutexLock lock(&registry->mutex_);
+  State& state = registry->state_;
+  ASSIGN_OR_RETURN(
+      Store::Head head, registry->store_->Load([&state](v1::Object object) {
+        state.Load(std::make_shared<v1::Object>(std::move(object)));
+      }));
+  state.set_revision(head.revision);
+  registry->epoch_ = std::move(head.epoch);
+  registry->compacted_revision_ = head.compacted_revision;
+  Metrics& metrics = registry->metrics();
+  metrics.revision.Set(static_cast<double>(head.revision));
+  for (const auto& [kind, gauge] : metrics.objects) {
+    gauge->Set(static_cast<double>(state.OfKind(kind).size()));
+  }
+  return registry;
+}
+
+asio::awaitable<absl::StatusOr<int64_t>> Registry::Apply(ApplyCommand command) {
+  const absl::Time begin = environment_.clock->Now();
+  auto pending = std::make_shared<Pending>(std::move(command));
+  pending->done.Begin();
+  bool start = false;
+  bool full = false;
+  {
+    sync::MutexLock lock(&queue_mutex_);
+    full = queue_.size() >= static_cast<size_t>(options_.apply_queue);
+    if (!full) {
+      queue_.push_back(pending);
+      start = !std::exchange(writing_, true);
+    }
+  }
+  if (full) {
+    metrics().Applies(absl::StatusCode::kResourceExhausted).Increment();
+    co_return absl::ResourceExhaustedError(
+        "too many changes wait to be written; try again later");
+  }
+  if (start) {
+    // Detached: a change once begun is finished, whoever asked for it.
+    auto loop = [](std::shared_ptr<Registry> self) -> asio::awaitable<void> {
+      co_await self->WriteLoop();
+    };
+    asio::co_spawn(environment_.executor, loop(shared_from_this()),
+                   asio::detached);
+  }
+  const bool done = co_await pending->done.Wait();
+  if (!done) co_return absl::CancelledError("the caller gave up waiting");
+  metrics().Applies(pending->result.status().code()).Increment();
+  metrics().apply_seconds.Observe(
+      absl::ToDoubleSeconds(environment_.clock->Now() - begin));
+  co_return pending->result;
+}
+
+asio::awaitable<void> Registry::WriteLoop() {
+  while (true) {
+    std::shared_ptr<Pending> pending;
+    {
+      sync::MutexLock lock(&queue_mutex_);
+      if (queue_.empty()) {
+        writing_ = false;
+        idle_.notify_all();
+        co_return;
+      }
+      pending = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    auto write = [this, pending] { return WriteOne(pending.get()); };
+    const absl::Status ran = co_await environment_.blocking->Run(write);
+    // Otherwise the pool did not take the work.
+    if (!ran.ok()) pending->result = ran;
+    pending->done.Complete(true);
+  }
+}
+
+absl::Status Registry::WriteOne(Pending* pending) {
+  pending->result = Write(pending->command);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<int64_t> Registry::Write(const ApplyCommand& command) {
+  const v1::ApplyRequest& request = command.request;
+  const absl::Time now = environment_.clock->Now();
+  if (!request.request_id().empty() && !request.validate_only()) {
+    ASSIGN_OR_RETURN(const std::optional<int64_t> earlier,
+                     store_->FindRequest(request.request_id(), now));
+    if (earlier.has_value()) return *earlier;
+  }
+  Change change;
+  {
+    sync::MutexLock lock(&mutex_);
+    ASSIGN_OR_RETURN(change, state_.Plan(command, now));
+    if (request.validate_only()) return state_.revision();
+  }
+  const int64_t revision = change.revision;
+  if (!change.items.empty() || !request.request_id().empty()) {
+    RETURN_IF_ERROR(Annotate(store_->Commit(change, request.request_id(), now),
+                             "nothing was changed"));
+  }
+  if (!change.items.empty()) {
+    Publish(std::move(change));
+    CompactIfDue();
+  }
+  return revision;
+}
+
+void Registry::Publish(Change change) {
+  const auto shared = std::make_shared<const Change>(std::move(change));
+  sync::MutexLock lock(&mutex_);
+  state_.Commit(*shared);
+  view_.reset();
+  // Under the mutex, so that who subscribes sees a change either in the state
+  // or in its queue.
+  hub_.Publish(shared);
+  metrics().revision.Set(static_cast<double>(shared->revision));
+  for (const Change::Item& item : shared->items) {
+    const auto gauge = metrics().objects.find(item.key.kind);
+    if (gauge == metrics().objects.end()) continue;
+    gauge->second->Set(
+        static_cast<double>(state_.OfKind(item.key.kind).size()));
+  }
+}
+
+// Rarely, since dropping costs as much as it drops: a tenth more is kept.
+void Registry::CompactIfDue() {
+  int64_t target = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    const int64_t kept = state_.revision() - compacted_revision_;
+    if (kept <= options_.keep_changes + options_.keep_changes / 10) return;
+    target = state_.revision() - options_.keep_changes;
+  }
+  if (const absl::Status status = store_->Compact(target); !status.ok()) {
+    metrics().compaction_failures.Increment();
+    logging::Warn("old changes can't be dropped", {{"err", status}});
+    return;
+  }
+  sync::MutexLock lock(&mutex_);
+  compacted_revision_ = target;
+}
+
+absl::StatusOr<v1::GetResponse> Registry::Get(const v1::ObjectRef& ref) const {
+  RETURN_IF_ERROR(CheckKind(ref.kind()));
+  v1::GetResponse response;
+  ObjectPtr object;
+  {
+    sync::MutexLock lock(&mutex_);
+    object = state_.Find(KeyOf(ref));
+    response.set_revision(state_.revision());
+  }
+  if (object == nullptr) {
+    return absl::NotFoundError(absl::StrCat("there is no ", Name(KeyOf(ref))));
+  }
+  *response.mutable_object() = *object;
+  return response;
+}
+
+absl::StatusOr<v1::ListResponse> Registry::List(
+    const v1::ListRequest& request) const {
+  RETURN_IF_ERROR(CheckKind(request.kind()));
+  if (request.page_size() < 0 || request.page_size() > kMaxPageSize) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("page_size: must be 1 to ", kMaxPageSize,
+                     ", or 0 for the default; got ", request.page_size()));
+  }
+  PageToken token;
+  token.epoch = epoch_;
+  token.request = request;
+  std::vector<ObjectPtr> page;
+  v1::ListResponse response;
+  {
+    sync::MutexLock lock(&mutex_);
+    token.revision = state_.LastChange(request.kind());
+    std::string after;
+    if (!request.page_token().empty()) {
+      ASSIGN_OR_RETURN(after, ReadPageToken(request.page_token(), token));
+    }
+    response.set_revision(state_.revision());
+    const size_t limit =
+        request.page_size() == 0 ? kDefaultPageSize : request.page_size();
+    const State::Objects& objects = state_.OfKind(request.kind());
+    size_t bytes = 0;
+    auto it = after.empty() ? objects.lower_bound(request.id_prefix())
+                            : objects.upper_bound(after);
+    for (; it != objects.end(); ++it) {
+      if (it->first.compare(0, request.id_prefix().size(),
+                            request.id_prefix()) != 0) {
+        break;
+      }
+      if (page.size() == limit || bytes > kMaxPageBytes) {
+        response.set_next_page_token(
+            WritePageToken(token, page.back()->meta().id()));
+        break;
+      }
+      bytes += it->second->ByteSizeLong();
+      page.push_back(it->second);
+    }
+  }
+  for (const ObjectPtr& object : page) *response.add_objects() = *object;
+  return response;
+}
+
+v1::StatusResponse Registry::Status() const {
+  v1::StatusResponse response;
+  response.set_epoch(epoch_);
+  for (v1::Follower& follower : hub_.Followers()) {
+    *response.add_followers() = std::move(follower);
+  }
+  sync::MutexLock lock(&mutex_);
+  response.set_revision(state_.revision());
+  response.set_oldest_revision(compacted_revision_);
+  for (const auto& [kind, objects] : state_.kinds()) {
+    const std::string name(tenancy::KindName(kind));
+    (*response.mutable_objects_by_kind())[name] +=
+        static_cast<int64_t>(objects.size());
+  }
+  return response;
+}
+
+std::shared_ptr<const Registry::View> Registry::CurrentView() const {
+  sync::MutexLock lock(&mutex_);
+  return ViewLocked();
+}
+
+std::shared_ptr<const Registry::View> Registry::ViewLocked() const {
+  if (std::shared_ptr<const View> view = view_.lock()) return view;
+  auto view = std::make_shared<View>();
+  view->revision = state_.revision();
+  for (const auto& [kind, objects] : state_.kinds()) {
+    view->objects.reserve(view->objects.size() + objects.size());
+    for (const auto& [id, object] : objects) view->objects.push_back(object);
+  }
+  view_ = view;
+  return view;
+}
+
+void Registry::SetFiles(std::set<std::string> sources) {
+  sync::MutexLock lock(&mutex_);
+  state_.SetFiles(std::move(sources));
+}
+
+absl::StatusOr<Registry::Subscription> Registry::Subscribe(
+    const v1::Subscribe& request, asio::any_io_executor strand) {
+  if (!IsClientId(request.client_id())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "client_id: must be 1 to ", kMaxClientIdBytes,
+        " printable ASCII characters without spaces, e.g. ingest-gateway/a"));
+  }
+  // Kinds that only a newer registry knows are no error: none come.
+  std::set<v1::Kind> kinds;
+  for (const int kind : request.kinds()) {
+    kinds.insert(static_cast<v1::Kind>(kind));
+  }
+  Subscription subscription;
+  subscription.epoch = epoch_;
+  subscription.resume_revision = request.resume_revision();
+  sync::MutexLock lock(&mutex_);
+  subscription.revision = state_.revision();
+  subscription.watcher = std::make_shared<Watcher>(
+      std::move(strand), request.client_id(), std::move(kinds),
+      subscription.revision, static_cast<size_t>(options_.watch_queue));
+  RETURN_IF_ERROR(hub_.Add(subscription.watcher,
+                           static_cast<size_t>(options_.max_watchers)));
+  metrics().watchers.Set(static_cast<double>(hub_.size()));
+  const bool resumes = request.epoch() == epoch_ &&
+                       request.resume_revision() > 0 &&
+                       request.resume_revision() >= compacted_revision_ &&
+                       request.resume_revision() <= subscription.revision;
+  if (!resumes) subscription.snapshot = ViewLocked();
+  return subscription;
+}
+
+void Registry::Unsubscribe(const std::shared_ptr<Watcher>& watcher) {
+  hub_.Remove(watcher);
+  metrics().watchers.Set(static_cast<double>(hub_.size()));
+}
+
+asio::awaitable<absl::StatusOr<std::vector<Change>>> Registry::ChangesAfter(
+    int64_t revision, int limit) {
+  auto changes = std::make_shared<std::vector<Change>>();
+  auto read = [self = shared_from_this(), changes, revision,
+               limit]() -> absl::Status {
+    ASSIGN_OR_RETURN(*changes, self->store_->ChangesAfter(revision, limit));
+    return absl::OkStatus();
+  };
+  CO_RETURN_IF_ERROR(co_await environment_.blocking->Run(read));
+  co_return std::move(*changes);
+}
+
+void Registry::CloseWatches() { hub_.Close(); }
+
+void Registry::Finish() {
+  std::unique_lock<sync::Mutex> lock(queue_mutex_);
+  idle_.wait(lock,
+             [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writing_; });
+}
+
+int64_t Registry::revision() const {
+  sync::MutexLock lock(&mutex_);
+  return state_.revision();
+}
+
+}  // namespace insula::tenant_registry

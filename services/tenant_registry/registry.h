@@ -1,0 +1,140 @@
+// The registry itself: objects in memory over a durable store, changed by one
+// writer, followed by many watchers.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "insula/registry/v1/registry.pb.h"
+#include "libs/runtime/blocking_pool.h"
+#include "libs/sync/mutex.h"
+#include "libs/time/clock.h"
+#include "services/tenant_registry/metrics.h"
+#include "services/tenant_registry/state.h"
+#include "services/tenant_registry/store.h"
+#include "services/tenant_registry/watch_hub.h"
+
+namespace insula::tenant_registry {
+
+struct RegistryOptions {
+  int64_t keep_changes = 100'000;  // Revisions from which a Watch can resume.
+  int apply_queue = 1000;          // Applies that may wait for the writer.
+  int watch_queue = 4096;          // Changes that may wait for a watcher.
+  int max_watchers = 10'000;
+};
+
+// Thread-safe. Held by shared_ptr, since a change once begun is finished even
+// if its caller is gone.
+class Registry : public std::enable_shared_from_this<Registry> {
+ public:
+  // Everything the registry works with; outlives it.
+  struct Environment {
+    boost::asio::any_io_executor executor;
+    runtime::BlockingPool* blocking = nullptr;
+    const Clock* clock = nullptr;
+    metrics::Registry* metrics = nullptr;
+  };
+
+  // Loads all objects. Blocks. DATA_LOSS if the store can't be right.
+  static absl::StatusOr<std::shared_ptr<Registry>> Open(
+      std::unique_ptr<Store> store, RegistryOptions options,
+      Environment environment);
+
+  // Makes a change, durable when this returns, and returns its revision. One at
+  // a time, in the order of the calls. RESOURCE_EXHAUSTED: too many wait.
+  // Errors as of TenantRegistry.Apply; those of the store mean that nothing
+  // changed.
+  boost::asio::awaitable<absl::StatusOr<int64_t>> Apply(ApplyCommand command);
+
+  absl::StatusOr<v1::GetResponse> Get(const v1::ObjectRef& ref) const;
+  absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request) const;
+  v1::StatusResponse Status() const;
+
+  // All objects at one revision, in the order of kind and id.
+  struct View {
+    int64_t revision = 0;
+    std::vector<ObjectPtr> objects;
+  };
+  std::shared_ptr<const View> CurrentView() const;
+
+  // The sources of files that are read; see State::SetFiles.
+  void SetFiles(std::set<std::string> sources);
+
+  // How a watch begins.
+  struct Subscription {
+    std::shared_ptr<Watcher> watcher;
+    // Set: send this first. Unset: send the changes after `resume_revision`, up
+    // to `revision`. The watcher has all later ones.
+    std::shared_ptr<const View> snapshot;
+    int64_t resume_revision = 0;
+    int64_t revision = 0;
+    std::string epoch;
+  };
+  // INVALID_ARGUMENT, RESOURCE_EXHAUSTED. `strand` is that of the caller, who
+  // calls Unsubscribe in the end.
+  absl::StatusOr<Subscription> Subscribe(const v1::Subscribe& request,
+                                         boost::asio::any_io_executor strand);
+  void Unsubscribe(const std::shared_ptr<Watcher>& watcher);
+
+  // The oldest changes after `revision`, for a watch that resumes.
+  boost::asio::awaitable<absl::StatusOr<std::vector<Change>>> ChangesAfter(
+      int64_t revision, int limit);
+
+  int64_t revision() const;
+  const std::string& epoch() const { return epoch_; }
+  Metrics& metrics() { return metrics_; }
+
+  // Ends all watches, so that a server can drain.
+  void CloseWatches();
+
+  // Waits for the changes that were begun. Blocks; nobody calls Apply any more.
+  void Finish();
+
+ private:
+  struct Pending;
+
+  Registry(std::unique_ptr<Store> store, RegistryOptions options,
+           Environment environment);
+
+  std::shared_ptr<const View> ViewLocked() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  boost::asio::awaitable<void> WriteLoop();
+  absl::Status WriteOne(Pending* pending);
+  absl::StatusOr<int64_t> Write(const ApplyCommand& command);
+  void Publish(Change change);
+  void CompactIfDue();
+
+  const std::unique_ptr<Store> store_;
+  const RegistryOptions options_;
+  const Environment environment_;
+  Metrics metrics_;
+  std::string epoch_;
+
+  WatchHub hub_;
+
+  // Writes are planned under the mutex, by the one writer; only it changes the
+  // state, so that it may let go of the mutex while the store syncs.
+  mutable sync::Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_);
+  int64_t compacted_revision_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable std::weak_ptr<const View> view_ ABSL_GUARDED_BY(mutex_);
+
+  sync::Mutex queue_mutex_;
+  std::deque<std::shared_ptr<Pending>> queue_ ABSL_GUARDED_BY(queue_mutex_);
+  bool writing_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  std::condition_variable_any idle_;  // writing_ has become false.
+};
+
+}  // namespace insula::tenant_registry

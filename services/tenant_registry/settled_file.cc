@@ -1,0 +1,87 @@
+#include "services/tenant_registry/settled_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::tenant_registry {
+namespace {
+
+constexpr absl::Duration kSettleTime = absl::Milliseconds(30);
+
+absl::StatusOr<FileStamp> StampOf(int fd, const std::string& path,
+                                  size_t max_bytes) {
+  struct stat info = {};
+  if (fstat(fd, &info) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": fstat"));
+  }
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is not a regular file"));
+  }
+  if (info.st_size > static_cast<off_t>(max_bytes)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": has ", info.st_size, " bytes, at most ",
+                     max_bytes, " are read; split the file"));
+  }
+  FileStamp stamp;
+  stamp.device = info.st_dev;
+  stamp.inode = info.st_ino;
+  stamp.size = info.st_size;
+  stamp.modified = absl::TimeFromTimespec(info.st_mtim);
+  stamp.changed = absl::TimeFromTimespec(info.st_ctim);
+  return stamp;
+}
+
+absl::StatusOr<std::string> ReadAll(int fd, const std::string& path,
+                                    size_t size) {
+  std::string text(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = read(fd, text.data() + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat(path, ": read"));
+    if (n == 0) break;  // It became shorter; the stamp tells.
+    done += static_cast<size_t>(n);
+  }
+  text.resize(done);
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<SettledFile> ReadSettledFile(
+    const std::string& path, const std::optional<FileStamp>& known,
+    size_t max_bytes, absl::Time now) {
+  // Not blocking: the path may have become a FIFO.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": can't be opened"));
+  }
+  const absl::Cleanup close_fd = [fd] { close(fd); };
+  SettledFile file;
+  ASSIGN_OR_RETURN(file.stamp, StampOf(fd, path, max_bytes));
+  if (file.stamp == known) return file;
+  // A time of modification in the future says nothing.
+  const absl::Duration age = now - file.stamp.modified;
+  if (age >= absl::ZeroDuration() && age < kSettleTime) {
+    file.settled = false;
+    return file;
+  }
+  ASSIGN_OR_RETURN(std::string text,
+                   ReadAll(fd, path, static_cast<size_t>(file.stamp.size)));
+  ASSIGN_OR_RETURN(const FileStamp after, StampOf(fd, path, max_bytes));
+  if (after == file.stamp) {
+    file.text = std::move(text);
+  } else {
+    file.settled = false;
+  }
+  return file;
+}
+
+}  // namespace insula::tenant_registry

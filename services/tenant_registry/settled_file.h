@@ -1,0 +1,39 @@
+// Reads a file that somebody may be writing.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace insula::tenant_registry {
+
+// What tells one content of a file from another, without reading it.
+struct FileStamp {
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = -1;
+  absl::Time modified;
+  absl::Time changed;
+  friend bool operator==(const FileStamp&, const FileStamp&) = default;
+};
+
+struct SettledFile {
+  FileStamp stamp;
+  bool settled = true;              // False: look again in a moment.
+  std::optional<std::string> text;  // Unset: unchanged, or not settled.
+};
+
+// Reads `path` unless its stamp is `known`. A file that was written to less
+// than 30 ms ago, or while it was read, is not settled: a half-written file
+// would look as if objects had vanished. NOT_FOUND, INVALID_ARGUMENT (not a
+// regular file, too large), UNAVAILABLE. Blocks.
+absl::StatusOr<SettledFile> ReadSettledFile(
+    const std::string& path, const std::optional<FileStamp>& known,
+    size_t max_bytes, absl::Time now);
+
+}  // namespace insula::tenant_registry

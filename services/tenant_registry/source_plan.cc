@@ -1,0 +1,81 @@
+#include "services/tenant_registry/source_plan.h"
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace insula::tenant_registry {
+namespace {
+
+constexpr size_t kFewDeletions = 10;
+
+// Those that others refer to come first.
+int Rank(v1::Kind kind) {
+  switch (kind) {
+    case v1::KIND_LIMITS:
+    case v1::KIND_UPSTREAM:
+      return 0;
+    case v1::KIND_TENANT:
+      return 1;
+    case v1::KIND_CLAIM_RULE:
+      return 2;
+    default:
+      return 3;
+  }
+}
+
+bool SameSpec(const v1::Object& a, const v1::Object& b) {
+  v1::Object without_meta = a;
+  *without_meta.mutable_meta() = b.meta();
+  return google::protobuf::util::MessageDifferencer::Equals(without_meta, b);
+}
+
+}  // namespace
+
+SourcePlan PlanSource(const ResourceFile& file, absl::string_view name,
+                      const std::vector<ObjectPtr>& present,
+                      int max_deletion_percent) {
+  SourcePlan plan;
+  std::map<ObjectKey, ObjectPtr> by_key;
+  for (const ObjectPtr& object : present) by_key[KeyOf(*object)] = object;
+
+  for (const Resource& resource : file.resources) {
+    const auto it = by_key.find(KeyOf(resource.object));
+    if (it != by_key.end() && SameSpec(*it->second, resource.object)) continue;
+    SourceOperation put;
+    put.where = resource.where;
+    *put.operation.mutable_put() = resource.object;
+    plan.operations.push_back(std::move(put));
+  }
+  std::stable_sort(plan.operations.begin(), plan.operations.end(),
+                   [](const SourceOperation& a, const SourceOperation& b) {
+                     return Rank(a.operation.put().meta().kind()) <
+                            Rank(b.operation.put().meta().kind());
+                   });
+
+  std::vector<ObjectKey> vanished;
+  for (const auto& [key, object] : by_key) {
+    if (file.complete && !file.named.contains(key)) vanished.push_back(key);
+  }
+  if (vanished.size() > kFewDeletions &&
+      vanished.size() * 100 >
+          by_key.size() * static_cast<size_t>(max_deletion_percent)) {
+    plan.held_deletions = vanished.size();
+    return plan;
+  }
+  std::stable_sort(vanished.begin(), vanished.end(),
+                   [](const ObjectKey& a, const ObjectKey& b) {
+                     return Rank(a.kind) > Rank(b.kind);
+                   });
+  for (const ObjectKey& key : vanished) {
+    SourceOperation deletion;
+    deletion.where = std::string(name);
+    *deletion.operation.mutable_delete_() = RefOf(key);
+    plan.operations.push_back(std::move(deletion));
+  }
+  return plan;
+}
+
+}  // namespace insula::tenant_registry

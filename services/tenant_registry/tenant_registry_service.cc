@@ -1,0 +1,96 @@
+#include "services/tenant_registry/tenant_registry_service.h"
+
+#include <grpc/grpc_security_constants.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libs/status/status_macros.h"
+#include "services/tenant_registry/watch_session.h"
+
+namespace insula::tenant_registry {
+namespace {
+
+namespace asio = boost::asio;
+
+// Who calls: the name in the certificate that was verified, or the address.
+std::string ActorOf(const grpc::CallbackServerContext& context) {
+  const std::shared_ptr<const grpc::AuthContext> auth = context.auth_context();
+  if (auth != nullptr && auth->IsPeerAuthenticated()) {
+    for (const char* property :
+         {GRPC_PEER_SPIFFE_ID_PROPERTY_NAME, GRPC_X509_SAN_PROPERTY_NAME,
+          GRPC_X509_CN_PROPERTY_NAME}) {
+      const auto values = auth->FindPropertyValues(property);
+      if (values.empty()) continue;
+      return std::string(values.front().data(), values.front().size());
+    }
+  }
+  return context.peer();
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* TenantRegistryService::Get(
+    grpc::CallbackServerContext* context, const v1::GetRequest* request,
+    v1::GetResponse* response) {
+  return rpc::Serve(context, executor_, HandleGet(request, response));
+}
+
+asio::awaitable<absl::Status> TenantRegistryService::HandleGet(
+    const v1::GetRequest* request, v1::GetResponse* response) {
+  CO_ASSIGN_OR_RETURN(*response, registry_->Get(request->ref()));
+  co_return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TenantRegistryService::List(
+    grpc::CallbackServerContext* context, const v1::ListRequest* request,
+    v1::ListResponse* response) {
+  return rpc::Serve(context, executor_, HandleList(request, response));
+}
+
+asio::awaitable<absl::Status> TenantRegistryService::HandleList(
+    const v1::ListRequest* request, v1::ListResponse* response) {
+  CO_ASSIGN_OR_RETURN(*response, registry_->List(*request));
+  co_return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TenantRegistryService::Apply(
+    grpc::CallbackServerContext* context, const v1::ApplyRequest* request,
+    v1::ApplyResponse* response) {
+  return rpc::Serve(context, executor_,
+                    HandleApply(ActorOf(*context), request, response));
+}
+
+asio::awaitable<absl::Status> TenantRegistryService::HandleApply(
+    std::string actor, const v1::ApplyRequest* request,
+    v1::ApplyResponse* response) {
+  ApplyCommand command;
+  command.request = *request;
+  command.actor = std::move(actor);
+  CO_ASSIGN_OR_RETURN(const int64_t revision,
+                      co_await registry_->Apply(std::move(command)));
+  response->set_revision(revision);
+  co_return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TenantRegistryService::Status(
+    grpc::CallbackServerContext* context, const v1::StatusRequest* /*request*/,
+    v1::StatusResponse* response) {
+  return rpc::Serve(context, executor_, HandleStatus(response));
+}
+
+asio::awaitable<absl::Status> TenantRegistryService::HandleStatus(
+    v1::StatusResponse* response) {
+  *response = registry_->Status();
+  co_return absl::OkStatus();
+}
+
+grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>*
+TenantRegistryService::Watch(grpc::CallbackServerContext* context) {
+  return rpc::ServeBidi<v1::WatchRequest, v1::WatchResponse>(
+      context, executor_, [this](WatchStream* stream) {
+        return ServeWatch(stream, registry_, watch_options_);
+      });
+}
+
+}  // namespace insula::tenant_registry

@@ -1,0 +1,68 @@
+// The TenantRegistry gRPC service.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "insula/registry/v1/registry.grpc.pb.h"
+#include "libs/rpc/serve.h"
+#include "services/tenant_registry/registry.h"
+
+namespace insula::tenant_registry {
+
+struct WatchOptions {
+  // A PROGRESS is sent after so long without another message.
+  absl::Duration progress_interval = absl::Seconds(5);
+  // Longest wait for the client to take one message.
+  absl::Duration write_timeout = absl::Seconds(30);
+  // Longest wait for Subscribe.
+  absl::Duration subscribe_timeout = absl::Seconds(10);
+  size_t max_message_bytes = 1 << 20;  // A revision may make it larger.
+};
+
+// Thread-safe.
+class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
+ public:
+  TenantRegistryService(std::shared_ptr<Registry> registry,
+                        WatchOptions watch_options,
+                        boost::asio::any_io_executor executor)
+      : registry_(std::move(registry)),
+        watch_options_(watch_options),
+        executor_(std::move(executor)) {}
+
+  grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context,
+                                const v1::GetRequest* request,
+                                v1::GetResponse* response) override;
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
+                                 const v1::ListRequest* request,
+                                 v1::ListResponse* response) override;
+  grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context,
+                                  const v1::ApplyRequest* request,
+                                  v1::ApplyResponse* response) override;
+  grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context,
+                                   const v1::StatusRequest* request,
+                                   v1::StatusResponse* response) override;
+  grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>* Watch(
+      grpc::CallbackServerContext* context) override;
+
+ private:
+  boost::asio::awaitable<absl::Status> HandleGet(const v1::GetRequest* request,
+                                                 v1::GetResponse* response);
+  boost::asio::awaitable<absl::Status> HandleList(
+      const v1::ListRequest* request, v1::ListResponse* response);
+  boost::asio::awaitable<absl::Status> HandleApply(
+      std::string actor, const v1::ApplyRequest* request,
+      v1::ApplyResponse* response);
+  boost::asio::awaitable<absl::Status> HandleStatus(
+      v1::StatusResponse* response);
+
+  const std::shared_ptr<Registry> registry_;
+  const WatchOptions watch_options_;
+  const boost::asio::any_io_executor executor_;
+};
+
+}  // namespace insula::tenant_registry

@@ -1,0 +1,261 @@
+#include "services/tenant_registry/watch_session.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libs/logging/logging.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::tenant_registry {
+namespace {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;  // NOLINT
+
+constexpr int kResumePage = 500;  // Revisions read from the log at once.
+
+// Ends the watch's registration however the coroutine ends.
+class Unsubscriber {
+ public:
+  Unsubscriber(Registry* registry, std::shared_ptr<Watcher> watcher)
+      : registry_(registry), watcher_(std::move(watcher)) {}
+  ~Unsubscriber() { registry_->Unsubscribe(watcher_); }
+  Unsubscriber(const Unsubscriber&) = delete;
+  Unsubscriber& operator=(const Unsubscriber&) = delete;
+
+ private:
+  Registry* const registry_;
+  const std::shared_ptr<Watcher> watcher_;
+};
+
+class WatchSession {
+ public:
+  WatchSession(WatchStream* stream, std::shared_ptr<Registry> registry,
+               WatchOptions options)
+      : stream_(stream), registry_(std::move(registry)), options_(options) {}
+
+  asio::awaitable<absl::Status> Run() {
+    CO_ASSIGN_OR_RETURN(const v1::Subscribe request, co_await ReadSubscribe());
+    CO_ASSIGN_OR_RETURN(
+        subscription_,
+        registry_->Subscribe(request, co_await asio::this_coro::executor));
+    watcher_ = subscription_.watcher.get();
+    const Unsubscriber at_exit(registry_.get(), subscription_.watcher);
+    auto ended = co_await (ReadAcks() || Send());
+    co_return std::visit([](const absl::Status& status) { return status; },
+                         ended);
+  }
+
+ private:
+  asio::awaitable<absl::StatusOr<v1::Subscribe>> ReadSubscribe() {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    timer.expires_after(absl::ToChronoNanoseconds(options_.subscribe_timeout));
+    auto first =
+        co_await (stream_->Read() ||
+                  timer.async_wait(asio::as_tuple(asio::use_awaitable)));
+    if (first.index() == 1) {
+      co_return absl::DeadlineExceededError(
+          absl::StrCat("no Subscribe within ",
+                       absl::FormatDuration(options_.subscribe_timeout)));
+    }
+    std::optional<v1::WatchRequest> request = std::get<0>(std::move(first));
+    if (!request.has_value() || !request->has_subscribe()) {
+      co_return absl::InvalidArgumentError(
+          "the first message of a Watch must be Subscribe");
+    }
+    co_return std::move(*request->mutable_subscribe());
+  }
+
+  // Until the client has nothing more to say.
+  asio::awaitable<absl::Status> ReadAcks() {
+    while (true) {
+      std::optional<v1::WatchRequest> request = co_await stream_->Read();
+      if (!request.has_value()) co_return absl::OkStatus();
+      if (!request->has_ack()) {
+        co_return absl::InvalidArgumentError(
+            "only Ack may follow Subscribe; open another Watch instead");
+      }
+      watcher_->Acknowledge(request->ack());
+    }
+  }
+
+  asio::awaitable<absl::Status> Send() {
+    if (subscription_.snapshot != nullptr) {
+      CO_RETURN_IF_ERROR(co_await SendSnapshot());
+    } else {
+      CO_RETURN_IF_ERROR(co_await SendMissed());
+    }
+    while (true) {
+      const Watcher::Taken taken = watcher_->Take();
+      if (!taken.end.ok()) co_return Ended(taken.end);
+      CO_RETURN_IF_ERROR(co_await SendChanges(taken.changes));
+      if (taken.changes.empty()) {
+        // The first one tells a client that resumed that it has everything.
+        CO_RETURN_IF_ERROR(co_await SendProgress(taken.revision));
+        co_await watcher_->Wait(options_.progress_interval);
+      }
+    }
+  }
+
+  asio::awaitable<absl::Status> SendSnapshot() {
+    v1::WatchResponse response = New(v1::WatchResponse::PHASE_RESET);
+    CO_RETURN_IF_ERROR(co_await Write(std::move(response)));
+    int64_t count = 0;
+    size_t bytes = 0;
+    response = New(v1::WatchResponse::PHASE_SNAPSHOT);
+    for (const ObjectPtr& object : subscription_.snapshot->objects) {
+      if (!watcher_->Wants(object->meta().kind())) continue;
+      const size_t size = object->ByteSizeLong() + 8;
+      if (bytes > 0 && bytes + size > options_.max_message_bytes) {
+        CO_RETURN_IF_ERROR(co_await Write(std::move(response)));
+        response = New(v1::WatchResponse::PHASE_SNAPSHOT);
+        bytes = 0;
+      }
+      *response.add_puts() = *object;
+      bytes += size;
+      ++count;
+    }
+    if (bytes > 0) CO_RETURN_IF_ERROR(co_await Write(std::move(response)));
+    subscription_.snapshot = nullptr;  // As much memory as all ids.
+    response = New(v1::WatchResponse::PHASE_SNAPSHOT_END);
+    response.set_object_count(count);
+    co_return co_await Write(std::move(response));
+  }
+
+  // What the client missed, out of the log.
+  asio::awaitable<absl::Status> SendMissed() {
+    int64_t at = subscription_.resume_revision;
+    while (at < subscription_.revision) {
+      CO_ASSIGN_OR_RETURN(std::vector<Change> page,
+                          co_await registry_->ChangesAfter(at, kResumePage));
+      std::vector<ChangePtr> changes;
+      for (Change& change : page) {
+        // What came after Subscribe is in the queue as well.
+        if (change.revision > subscription_.revision) break;
+        at = change.revision;
+        changes.push_back(std::make_shared<const Change>(std::move(change)));
+      }
+      if (changes.empty()) {
+        co_return absl::DataLossError(
+            absl::StrCat("the log has no changes after revision ", at));
+      }
+      CO_RETURN_IF_ERROR(co_await SendChanges(std::move(changes)));
+    }
+    co_return absl::OkStatus();
+  }
+
+  asio::awaitable<absl::Status> SendChanges(std::vector<ChangePtr> changes) {
+    auto wants = [this](v1::Kind kind) { return watcher_->Wants(kind); };
+    std::vector<v1::WatchResponse> deltas =
+        MergeChanges(changes, wants, options_.max_message_bytes);
+    for (v1::WatchResponse& delta : deltas) {
+      delta.set_epoch(subscription_.epoch);
+      CO_RETURN_IF_ERROR(co_await Write(std::move(delta)));
+    }
+    co_return absl::OkStatus();
+  }
+
+  asio::awaitable<absl::Status> SendProgress(int64_t revision) {
+    v1::WatchResponse progress = New(v1::WatchResponse::PHASE_PROGRESS);
+    progress.set_revision(revision);
+    co_return co_await Write(std::move(progress));
+  }
+
+  // Ends early when the client is too slow, be it for this message or for the
+  // changes that come meanwhile.
+  asio::awaitable<absl::Status> Write(v1::WatchResponse response) {
+    auto written = co_await (stream_->Write(std::move(response)) ||
+                             watcher_->Delay(options_.write_timeout));
+    if (written.index() == 1) {
+      const absl::Status end = watcher_->Take().end;
+      co_return Ended(!end.ok()
+                          ? end
+                          : absl::ResourceExhaustedError(absl::StrCat(
+                                "the client took no message for ",
+                                absl::FormatDuration(options_.write_timeout))));
+    }
+    if (!std::get<0>(written)) co_return absl::CancelledError("client gone");
+    co_return absl::OkStatus();
+  }
+
+  v1::WatchResponse New(v1::WatchResponse::Phase phase) const {
+    v1::WatchResponse response;
+    response.set_phase(phase);
+    response.set_revision(subscription_.revision);
+    response.set_epoch(subscription_.epoch);
+    return response;
+  }
+
+  absl::Status Ended(absl::Status status) {
+    if (absl::IsResourceExhausted(status)) {
+      registry_->metrics().slow_watchers_cut.Increment();
+      logging::Warn("slow watcher cut off",
+                    {{"client", watcher_->client_id()}, {"err", status}});
+    }
+    return status;
+  }
+
+  WatchStream* const stream_;
+  const std::shared_ptr<Registry> registry_;
+  const WatchOptions options_;
+  Registry::Subscription subscription_;
+  Watcher* watcher_ = nullptr;  // Of the subscription.
+};
+
+}  // namespace
+
+asio::awaitable<absl::Status> ServeWatch(WatchStream* stream,
+                                         std::shared_ptr<Registry> registry,
+                                         WatchOptions options) {
+  WatchSession session(stream, std::move(registry), options);
+  co_return co_await session.Run();
+}
+
+std::vector<v1::WatchResponse> MergeChanges(
+    const std::vector<ChangePtr>& changes,
+    const std::function<bool(v1::Kind)>& wants, size_t max_bytes) {
+  std::vector<v1::WatchResponse> deltas;
+  std::map<ObjectKey, ObjectPtr> last;
+  int64_t revision = 0;
+  size_t bytes = 0;
+  auto flush = [&] {
+    if (!last.empty()) {
+      v1::WatchResponse& delta = deltas.emplace_back();
+      delta.set_phase(v1::WatchResponse::PHASE_DELTA);
+      delta.set_revision(revision);
+      for (const auto& [key, object] : last) {
+        if (object == nullptr) {
+          *delta.add_deletes() = RefOf(key);
+        } else {
+          *delta.add_puts() = *object;
+        }
+      }
+    }
+    last.clear();
+    bytes = 0;
+  };
+  for (const ChangePtr& change : changes) {
+    size_t size = 0;
+    for (const Change::Item& item : change->items) {
+      size += item.key.id.size() + 16;
+      if (item.object != nullptr) size += item.object->ByteSizeLong();
+    }
+    if (bytes + size > max_bytes) flush();
+    for (const Change::Item& item : change->items) {
+      if (wants(item.key.kind)) last[item.key] = item.object;
+    }
+    bytes += size;
+    revision = change->revision;
+  }
+  flush();
+  return deltas;
+}
+
+}  // namespace insula::tenant_registry

@@ -33,10 +33,16 @@ int DigitValue(char32_t c) {
   return 16;
 }
 
-// As Go's `%#U`: U+0041 'A'.
+// As Go's `%#U`: U+0041 'A', and only the number of what cannot be seen.
 std::string CodePoint(char32_t c) {
-  const std::string shown = c == '\'' ? "'''" : QuotedCharacter(c);
-  return absl::StrFormat("U+%04X %s", static_cast<uint32_t>(c), shown);
+  const std::string number =
+      absl::StrFormat("U+%04X", static_cast<uint32_t>(c));
+  if (c == '\'' || c == '\\') {
+    return absl::StrCat(number, " '", std::string(1, static_cast<char>(c)),
+                        "'");
+  }
+  const std::string quoted = QuotedCharacter(c);
+  return quoted[1] == '\\' ? number : absl::StrCat(number, " ", quoted);
 }
 
 struct Keyword {

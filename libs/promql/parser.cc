@@ -211,7 +211,8 @@ class Parser {
   const ParseOptions& options_;
   const int max_depth_;
   Lexer lexer_;
-  Token token_;  // The next one.
+  Token token_;            // The next one.
+  int32_t taken_end_ = 0;  // Where the one before it ended.
   std::string token_error_;
   size_t tokens_ = 0;
   int depth_ = 0;
@@ -259,6 +260,7 @@ bool Parser::Start() {
 
 void Parser::Advance() {
   if (Is(TokenType::kError)) return;
+  taken_end_ = token_.end();
   token_ = lexer_.Next();
   if (Is(TokenType::kError)) {
     token_error_ = lexer_.error();
@@ -393,7 +395,8 @@ bool Parser::ParseBinaryModifiers(Pending& pending) {
   matching.cardinality = Is(TokenType::kGroupLeft) ? Cardinality::kManyToOne
                                                    : Cardinality::kOneToMany;
   Advance();
-  if (!Is(TokenType::kLeftParen)) return true;
+  // The labels may be absent; then the right operand follows.
+  if (StartsExpression(token_.type) && !Is(TokenType::kLeftParen)) return true;
   return ParseLabels(&matching.include);
 }
 
@@ -569,6 +572,7 @@ ExprPtr Parser::ParseAggregate(const Token& op) {
   Advance();
   if (!modifier_first && (Is(TokenType::kBy) || Is(TokenType::kWithout))) {
     if (!ParseGrouping(*node)) return nullptr;
+    end = taken_end_;
   }
   --aggregations_;
   return BuildAggregate(op, std::move(node), std::move(args), end);

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "libs/promql/printer.h"
+#include "libs/promql/testdata_cases.h"
 #include "libs/promql/visit.h"
 #include "libs/status/status_matchers.h"
 
@@ -41,31 +41,8 @@ std::string Outcome(absl::string_view query) {
   return absl::StrCat("= ", Print(**expr));
 }
 
-struct Case {
-  int line = 0;
-  std::string query;
-  std::string outcome;
-};
-
-// Reads pairs of lines: |query| and the outcome.
-std::vector<Case> ReadCases(const std::string& name) {
-  std::ifstream file(absl::StrCat(TESTDATA_DIR, "/", name));
-  EXPECT_TRUE(file.is_open()) << name;
-  std::vector<Case> cases;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (line.empty() || absl::StartsWith(line, "# ")) continue;
-    if (line.front() == '|') {
-      cases.push_back({number, line.substr(1, line.size() - 2), ""});
-    } else {
-      cases.back().outcome = line;
-    }
-  }
-  return cases;
-}
-
 TEST(ParserTest, GivesTheCanonicalFormOrTheErrorOfEachCase) {
-  const std::vector<Case> cases = ReadCases("parse.test");
+  const std::vector<Case> cases = ReadCases(TESTDATA_DIR, "parse.test");
   EXPECT_GE(cases.size(), 700u);
   for (const Case& c : cases) {
     EXPECT_EQ(Outcome(c.query), c.outcome)
@@ -74,7 +51,7 @@ TEST(ParserTest, GivesTheCanonicalFormOrTheErrorOfEachCase) {
 }
 
 TEST(ParserTest, AgreesWithPrometheusOnItsOwnTests) {
-  const std::vector<Case> cases = ReadCases("prometheus.test");
+  const std::vector<Case> cases = ReadCases(TESTDATA_DIR, "prometheus.test");
   EXPECT_GE(cases.size(), 1000u);
   for (const Case& c : cases) {
     EXPECT_EQ(Outcome(c.query), c.outcome)
@@ -84,7 +61,7 @@ TEST(ParserTest, AgreesWithPrometheusOnItsOwnTests) {
 
 TEST(ParserTest, PrintsAFixpoint) {
   for (const char* name : {"parse.test", "prometheus.test"}) {
-    for (const Case& c : ReadCases(name)) {
+    for (const Case& c : ReadCases(TESTDATA_DIR, name)) {
       if (!absl::StartsWith(c.outcome, "= ")) continue;
       EXPECT_EQ(Outcome(c.outcome.substr(2)), c.outcome)
           << name << ":" << c.line << ": " << c.query;

@@ -31,37 +31,50 @@ struct Options {
   std::string ca_file;
   // Not ready when the registry has been silent for longer. 0: never.
   absl::Duration max_staleness = absl::ZeroDuration();
+  // A registry that says nothing for so long is connected to anew. It sends a
+  // sign of life every few seconds.
+  absl::Duration silence_timeout = absl::Seconds(15);
   // Take over a registry of another epoch or an emptied one. Otherwise such a
   // registry is refused, and the last good copy stays.
   bool accept_new_epoch = false;
 
   void Describe(config::Fields& fields);  // All but client_id.
+  absl::Status Validate() const;
 };
 
 // Thread-safe. Metrics: insula_registry_revision, insula_registry_objects,
 // insula_registry_staleness_seconds, insula_registry_connected,
 // insula_registry_changes_total, insula_registry_rejected_objects,
-// insula_registry_refused_snapshots_total{reason}.
+// insula_registry_skipped_objects_total,
+// insula_registry_refused_snapshots_total{reason},
+// insula_registry_disconnects_total, insula_registry_save_failures_total.
 class RegistryClient {
  public:
   // Loads the last good copy, if any, then follows in the background. `kinds`
-  // are those that the service uses. INVALID_ARGUMENT for bad TLS files; a
-  // registry that can't be reached is no error.
+  // are those that the service uses; none: all. INVALID_ARGUMENT for bad
+  // options or TLS files; a registry that can't be reached is no error, nor is
+  // a last good copy that can't be read. `metrics` outlives `executor`, which
+  // runs until the client is destroyed.
   static absl::StatusOr<std::unique_ptr<RegistryClient>> Start(
       Options options, std::vector<registry::v1::Kind> kinds,
       boost::asio::any_io_executor executor, metrics::Registry* metrics);
 
-  // Ends the stream; saves nothing that is not saved yet.
+  // Ends the stream and saves what is not saved yet. Waits for both, so it must
+  // not run on `executor`. No listener runs when it returns.
   ~RegistryClient();
+  RegistryClient(const RegistryClient&) = delete;
+  RegistryClient& operator=(const RegistryClient&) = delete;
 
-  // The present copy; never null. Cheap: one atomic load.
+  // The present copy; never null. Cheap: copies a shared_ptr under a lock that
+  // is held for nothing else.
   std::shared_ptr<const tenancy::Snapshot> snapshot() const;
 
   // For /readyz: OK once there is a copy that is not too stale.
   absl::Status Ready() const;
 
-  // Calls `listener` with each new copy, from the executor, until the client is
-  // destroyed; first with the present one.
+  // Calls `listener` with each new copy, from the executor and one call at a
+  // time, until the client is destroyed; first with the present one. It must be
+  // quick: the next copy waits for it.
   void OnChange(
       std::function<void(const std::shared_ptr<const tenancy::Snapshot>&)>
           listener);

@@ -28,7 +28,8 @@ constexpr int kMaxEnforcedLabels = 32;
 constexpr size_t kMaxLabelNameBytes = 200;
 constexpr size_t kMaxLabelValueBytes = 2048;
 constexpr size_t kMaxDisplayNameBytes = 256;
-constexpr size_t kMaxSelectorBytes = 64 << 10;
+constexpr size_t kMaxSelectorBytes = 64 << 10;  // Of an access, together.
+constexpr size_t kMaxSourceBytes = 8 << 10;
 constexpr int kMaxSelectors = 1000;
 constexpr int64_t kMaxTimeoutSeconds = 3600;
 constexpr uint32_t kMaxLimitLabelNames = 1000;
@@ -217,14 +218,16 @@ absl::Status CheckAccess(const v1::Access& access) {
                  absl::StrCat("must have 1 to ", kMaxSelectors,
                               " selectors, has ", access.selectors_size()));
   }
+  size_t bytes = 0;
   for (int i = 0; i < access.selectors_size(); ++i) {
     const std::string& selector = access.selectors(i);
-    const std::string field = absl::StrCat("spec.selectors[", i, "]");
-    if (selector.empty() || selector.size() > kMaxSelectorBytes ||
+    bytes += selector.size();
+    if (selector.empty() || bytes > kMaxSelectorBytes ||
         !labels::IsValidUtf8(selector)) {
-      return Wrong(field, absl::StrCat("must be a PromQL series selector of 1 "
-                                       "to ",
-                                       kMaxSelectorBytes, " bytes of UTF-8"));
+      return Wrong(absl::StrCat("spec.selectors[", i, "]"),
+                   absl::StrCat("must be a PromQL series selector, in UTF-8, "
+                                "and all of them at most ",
+                                kMaxSelectorBytes, " bytes"));
     }
   }
   if (access.source_tenant_ids().empty()) {
@@ -399,7 +402,8 @@ absl::Status CheckMeta(const v1::Meta& meta) {
     return Wrong("meta.uid", absl::StrCat("has ", meta.uid().size(),
                                           " bytes, must have 16 or be unset"));
   }
-  return absl::OkStatus();
+  RETURN_IF_ERROR(CheckText("meta.source", meta.source(), kMaxSourceBytes));
+  return CheckText("meta.updated_by", meta.updated_by(), kMaxSourceBytes);
 }
 
 }  // namespace

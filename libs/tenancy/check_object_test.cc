@@ -114,6 +114,8 @@ INSTANTIATE_TEST_SUITE_P(
             "Binding/a//b: meta.id: "},
         Bad{"meta { kind: KIND_TENANT id: 'a' uid: 'short' } tenant {}",
             "Tenant/a: meta.uid: has 5 bytes"},
+        Bad{"meta { kind: KIND_TENANT id: 'a' source: 'a\\nb' } tenant {}",
+            "Tenant/a: meta.source: must not have control characters"},
         Bad{"meta { kind: KIND_TENANT id: 'a' }",
             "Tenant/a: spec: must be that of a Tenant"},
         Bad{"meta { kind: KIND_TENANT id: 'a' } limits {}",
@@ -243,6 +245,9 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{AccessWith("tenant_id: 'a' selectors: '" + std::string(65537, 'x') +
                        "' source_tenant_ids: 'b'"),
             "spec.selectors[0]: "},
+        Bad{AccessWith("tenant_id: 'a' selectors: 'x' selectors: '" +
+                       std::string(65536, 'x') + "' source_tenant_ids: 'b'"),
+            "spec.selectors[1]: "},
         Bad{AccessWith("tenant_id: 'a' selectors: 'x'"),
             "spec.source_tenant_ids: must name"},
         Bad{AccessWith("tenant_id: 'a' selectors: 'x' source_tenant_ids: '.'"),

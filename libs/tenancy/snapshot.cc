@@ -72,7 +72,7 @@ v1::Object ToObject(const Binding& binding) {
 
 // A value of the kinds that are kept as id, uid and spec.
 template <typename T, typename Spec>
-std::shared_ptr<const T> Keep(const v1::Meta& meta, const Spec& spec) {
+std::shared_ptr<const T> Make(const v1::Meta& meta, const Spec& spec) {
   auto kept = std::make_shared<T>();
   kept->id = meta.id();
   kept->uid = meta.uid();
@@ -201,13 +201,13 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
       PutBinding(object);
       break;
     case v1::KIND_ACCESS:
-      editors_->accesses.Put(Keep<Access>(meta, object.access()));
+      editors_->accesses.Put(Make<Access>(meta, object.access()));
       break;
     case v1::KIND_UPSTREAM:
-      editors_->upstreams.Put(Keep<Upstream>(meta, object.upstream()));
+      editors_->upstreams.Put(Make<Upstream>(meta, object.upstream()));
       break;
     case v1::KIND_CLAIM_RULE:
-      editors_->claim_rules.Put(Keep<ClaimRule>(meta, object.claim_rule()));
+      editors_->claim_rules.Put(Make<ClaimRule>(meta, object.claim_rule()));
       break;
     case v1::KIND_LIMITS:
       editors_->limits.Put(std::make_shared<const Limits>(
@@ -239,6 +239,10 @@ void SnapshotBuilder::PutBinding(const v1::Object& object) {
   binding->claim_rule_id = spec.claim_rule_id();
   if (spec.has_not_after()) binding->not_after = ToTime(spec.not_after());
 
+  ReplaceBinding(std::move(binding));
+}
+
+void SnapshotBuilder::ReplaceBinding(std::shared_ptr<const Binding> binding) {
   DeleteBinding(binding->id);  // Its former token must not work any longer.
   // This may take the token from another binding: one that hands it over within
   // the same change, but comes later in it.
@@ -276,6 +280,38 @@ void SnapshotBuilder::Delete(const v1::ObjectRef& ref) {
       break;
     case v1::KIND_LIMITS:
       editors_->limits.Erase(ref.id());
+      break;
+    default:
+      break;
+  }
+}
+
+void SnapshotBuilder::Keep(const Snapshot& other, const v1::ObjectRef& ref) {
+  const auto keep = [&ref](const auto& from, auto* to) {
+    auto value = from.FindShared(ref.id());
+    if (value != nullptr) to->Put(std::move(value));
+  };
+  switch (ref.kind()) {
+    case v1::KIND_TENANT:
+      keep(other.tenants_, &editors_->tenants);
+      break;
+    case v1::KIND_BINDING:
+      if (auto binding = other.bindings_.FindShared(ref.id());
+          binding != nullptr) {
+        ReplaceBinding(std::move(binding));
+      }
+      break;
+    case v1::KIND_ACCESS:
+      keep(other.accesses_, &editors_->accesses);
+      break;
+    case v1::KIND_UPSTREAM:
+      keep(other.upstreams_, &editors_->upstreams);
+      break;
+    case v1::KIND_CLAIM_RULE:
+      keep(other.claim_rules_, &editors_->claim_rules);
+      break;
+    case v1::KIND_LIMITS:
+      keep(other.limits_, &editors_->limits);
       break;
     default:
       break;

@@ -151,6 +151,10 @@ class SnapshotBuilder {
   absl::Status Put(const v1::Object& object);
   void Delete(const v1::ObjectRef& ref);
 
+  // Takes an object over from another snapshot, if it has it, in place of a
+  // put.
+  void Keep(const Snapshot& other, const v1::ObjectRef& ref);
+
   // How many puts were skipped because their kind is not known.
   int64_t skipped() const { return skipped_; }
 
@@ -162,6 +166,7 @@ class SnapshotBuilder {
   struct Editors;
 
   void PutBinding(const v1::Object& object);
+  void ReplaceBinding(std::shared_ptr<const Binding> binding);
   void DeleteBinding(absl::string_view id);
 
   std::shared_ptr<Snapshot> next_;

@@ -217,6 +217,26 @@ TEST(SnapshotTest, VisitsEveryObjectAsItWasPut) {
   }
 }
 
+TEST(SnapshotTest, ABuilderTakesObjectsOverFromAnotherSnapshot) {
+  const auto old = With(
+      Snapshot(),
+      {TenantObject("red", "org_id: 'r'"), BindingObject("b", '1'),
+       Parse("meta { kind: KIND_LIMITS id: 'l' } limits { max_label_names: 5 "
+             "}")});
+  SnapshotBuilder builder{Snapshot()};
+  EXPECT_THAT(builder.Put(TenantObject("blue", "limits_id: 'l'")), IsOk());
+  builder.Keep(*old, Ref(v1::KIND_TENANT, "red"));
+  builder.Keep(*old, Ref(v1::KIND_BINDING, "b"));
+  builder.Keep(*old, Ref(v1::KIND_LIMITS, "l"));
+  builder.Keep(*old, Ref(v1::KIND_TENANT, "green"));
+  const auto next = std::move(builder).Build(2, "epoch");
+
+  EXPECT_EQ(next->object_count(), 4);
+  EXPECT_EQ(next->FindTenant("red"), old->FindTenant("red"));
+  EXPECT_EQ(next->FindBindingByToken(Token('1')), old->FindBinding("b"));
+  EXPECT_EQ(next->LimitsOf(*next->FindTenant("blue")).max_label_names(), 5U);
+}
+
 TEST(SnapshotTest, SuspendedAndReadOnlyTenantsMayDoLess) {
   const auto snapshot =
       With(Snapshot(), {TenantObject("active"),

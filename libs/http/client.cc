@@ -1,12 +1,12 @@
 #include "libs/http/client.h"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 #include <mutex>
 #include <utility>
 
@@ -101,11 +101,21 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::SendOnStrand(
     ClientRequest* request, absl::Time deadline) {
   const absl::Time started = absl::Now();
-  // A cancelled operation is an error here, and not an exception.
+  // A cancellation that comes between two operations cancels neither: Asio
+  // makes it an exception at the next one.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(false);
-  absl::StatusOr<Response> result = co_await Exchange(request, deadline);
+  co_await asio::this_coro::throw_if_cancelled(true);
+  absl::StatusOr<Response> result = absl::InternalError("not sent");
+  try {
+    result = co_await Exchange(request, deadline);
+  } catch (const boost::system::system_error& error) {
+    result = absl::InternalError(error.what());
+  }
   co_await asio::this_coro::throw_if_cancelled(throws);
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (!result.ok() && state.cancelled() != asio::cancellation_type::none) {
+    result = absl::CancelledError("the request was cancelled");
+  }
   if (result.ok()) {
     requests_.Increment(result->status);
   } else {
@@ -117,10 +127,6 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::SendOnStrand(
 
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::Exchange(
     const ClientRequest* request, absl::Time deadline) {
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (state.cancelled() != asio::cancellation_type::none) {
-    co_return absl::CancelledError("the request was cancelled");
-  }
   if (absl::Status status = CheckRequest(*request); !status.ok()) {
     co_return status;
   }

@@ -4,7 +4,6 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/address.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <utility>
 #include <vector>
 
@@ -110,28 +109,15 @@ absl::Status ClientExchange::Failure(const absl::Status& otherwise) const {
 asio::awaitable<absl::StatusOr<Response>> ClientExchange::Run() {
   watchdog_.emplace(strand_, weak_from_this(), [this] { OnExpiry(); });
   watchdog_->Set(deadline_ - absl::Now());
-  absl::StatusOr<Response> result = absl::UnknownError("");
-  absl::Status ready = co_await Acquire();
-  if (ready.ok()) {
-    const bool pooled = lease_.connection != nullptr;
-    if (!pooled) ready = co_await Connect();
-    if (ready.ok()) result = co_await RoundTrip();
-    // The host may close an idle connection just when we begin to use it.
-    const auto state = co_await asio::this_coro::cancellation_state;
-    const bool cancelled = state.cancelled() != asio::cancellation_type::none;
-    if (ready.ok() && pooled && !any_byte_ && !cancelled &&
-        absl::IsUnavailable(result.status()) && !watchdog_->expired()) {
-      ready = co_await Connect();
-      if (ready.ok()) result = co_await RoundTrip();
-    }
+  CO_RETURN_IF_ERROR(co_await Acquire());
+  const bool pooled = lease_.connection != nullptr;
+  if (!pooled) CO_RETURN_IF_ERROR(co_await Connect());
+  absl::StatusOr<Response> result = co_await RoundTrip();
+  // The host may close an idle connection just when we begin to use it.
+  if (pooled && !any_byte_ && absl::IsUnavailable(result.status())) {
+    CO_RETURN_IF_ERROR(co_await Connect());
+    result = co_await RoundTrip();
   }
-  watchdog_->Stop();
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (!ready.ok()) result = std::move(ready);
-  if (!result.ok() && state.cancelled() != asio::cancellation_type::none) {
-    result = absl::CancelledError("the request was cancelled");
-  }
-  lease_ = ConnectionPool::Lease();
   co_return result;
 }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -40,7 +41,8 @@ absl::Status CheckRequest(const ClientRequest& request);
 // The head of `request`, with the fields that are the client's own.
 std::string RequestHeadText(const ClientRequest& request);
 
-// Runs on the strand of the caller's coroutine.
+// Runs on the strand of the caller's coroutine, which is told of cancellation
+// by an exception.
 class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
  public:
   // `request` outlives Run().
@@ -59,7 +61,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   boost::asio::awaitable<absl::Status> ReadAnswer(ResponseHead* head,
                                                   Response* response);
 
-  // What a failed operation means: the deadline, a cancellation or `otherwise`.
+  // What a failed operation means: the deadline, or `otherwise`.
   absl::Status Failure(const absl::Status& otherwise) const;
   void OnExpiry();
 

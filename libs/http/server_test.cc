@@ -9,7 +9,6 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <future>
-#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
@@ -460,10 +459,11 @@ TEST_F(ServerTest, NoContentHasNoLength) {
 }
 
 asio::awaitable<Response> Throw(Request request) {
-  if (request.path() == "/early") throw std::runtime_error("early");
+  if (request.path() == "/early") std::string("early").at(9);
   const auto executor = co_await asio::this_coro::executor;
   co_await asio::post(executor, asio::use_awaitable);
-  throw std::runtime_error("late");
+  std::string("late").at(9);
+  co_return Response();
 }
 
 TEST_F(ServerTest, AThrowingHandlerIsAnInternalError) {
@@ -472,7 +472,7 @@ TEST_F(ServerTest, AThrowingHandlerIsAnInternalError) {
   for (const char* path : {"/early", "/late"}) {
     socket.Send(Get(path));
     EXPECT_THAT(socket.ReadMessage(),
-                AllOf(HasSubstr("HTTP/1.1 500 "), Not(HasSubstr("late"))));
+                AllOf(HasSubstr("HTTP/1.1 500 "), Not(HasSubstr("range"))));
   }
   EXPECT_EQ(Rejected("handler_error"), 2);
 }

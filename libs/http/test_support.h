@@ -97,6 +97,13 @@ class RawSocket {
     return message;
   }
 
+  // Takes `bytes` from the peer and forgets them.
+  void ReadMany(size_t bytes) {
+    while (ahead_.size() < bytes && ReadSome()) {
+    }
+    ahead_.clear();
+  }
+
   // All up to the end of the connection.
   std::string ReadToEnd() {
     while (ReadSome()) {

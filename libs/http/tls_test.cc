@@ -1,0 +1,299 @@
+#include <gmock/gmock.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <boost/asio/strand.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <future>
+#include <string>
+
+#include "absl/time/clock.h"
+#include "libs/http/client.h"
+#include "libs/http/test_support.h"
+#include "libs/status/status_matchers.h"
+
+namespace insula::http {
+namespace {
+
+namespace asio = boost::asio;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A certificate and its key, as files.
+struct Identity {
+  X509* certificate = nullptr;
+  EVP_PKEY* key = nullptr;
+  std::string cert_file;
+  std::string key_file;
+
+  ~Identity() {
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+  }
+};
+
+// Signs certificates in a directory of its own.
+class Authority {
+ public:
+  Authority() {
+    std::string pattern = testing::TempDir() + "insula-tls-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << pattern;
+    directory_ = pattern;
+    Issue("ca", "", nullptr, &ca_);
+  }
+  ~Authority() { std::filesystem::remove_all(directory_); }
+
+  const std::string& ca_file() const { return ca_.cert_file; }
+
+  // `names` as in "DNS:localhost,IP:127.0.0.1".
+  std::unique_ptr<Identity> Issue(const std::string& name,
+                                  const std::string& names) {
+    auto identity = std::make_unique<Identity>();
+    Issue(name, names, &ca_, identity.get());
+    return identity;
+  }
+
+ private:
+  static void AddExtension(X509* certificate, X509* issuer, int id,
+                           const std::string& value) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+    X509_EXTENSION* extension =
+        X509V3_EXT_conf_nid(nullptr, &context, id, value.c_str());
+    ASSERT_NE(extension, nullptr) << value;
+    X509_add_ext(certificate, extension, -1);
+    X509_EXTENSION_free(extension);
+  }
+
+  void Issue(const std::string& name, const std::string& names,
+             const Identity* issuer, Identity* out) {
+    out->key = EVP_EC_gen("P-256");
+    out->certificate = X509_new();
+    X509* certificate = out->certificate;
+    X509_set_version(certificate, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial_);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_set_pubkey(certificate, out->key);
+    X509_NAME_add_entry_by_txt(
+        X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
+        reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
+    X509* parent = issuer == nullptr ? certificate : issuer->certificate;
+    X509_set_issuer_name(certificate, X509_get_subject_name(parent));
+    if (issuer == nullptr) {
+      AddExtension(certificate, parent, NID_basic_constraints,
+                   "critical,CA:TRUE");
+    }
+    if (!names.empty()) {
+      AddExtension(certificate, parent, NID_subject_alt_name, names);
+    }
+    X509_sign(certificate, issuer == nullptr ? out->key : issuer->key,
+              EVP_sha256());
+    out->cert_file = directory_ + "/" + name + ".pem";
+    out->key_file = directory_ + "/" + name + ".key";
+    std::FILE* file = std::fopen(out->cert_file.c_str(), "w");
+    PEM_write_X509(file, certificate);
+    std::fclose(file);
+    file = std::fopen(out->key_file.c_str(), "w");
+    PEM_write_PrivateKey(file, out->key, nullptr, nullptr, 0, nullptr, nullptr);
+    std::fclose(file);
+  }
+
+  std::string directory_;
+  Identity ca_;
+  int serial_ = 0;
+};
+
+class TlsTest : public ServerFixture {
+ protected:
+  void StartTls(bool with_client_ca, Handler handler = Echo) {
+    ServerOptions options;
+    ServerTls tls;
+    tls.cert_file = server_identity_->cert_file;
+    tls.key_file = server_identity_->key_file;
+    if (with_client_ca) tls.client_ca_file = authority_.ca_file();
+    options.tls = tls;
+    options.header_timeout = absl::Seconds(5);
+    Start(std::move(options), std::move(handler));
+  }
+
+  absl::StatusOr<Response> Ask(ClientTls tls, std::string host = "127.0.0.1",
+                               std::string body = "") {
+    ClientOptions options;
+    options.name = "tls";
+    options.tls = std::move(tls);
+    client_ = std::make_unique<Client>(std::move(options), pool_.get_executor(),
+                                       &metrics_);
+    return Again(std::move(host), std::move(body));
+  }
+
+  absl::StatusOr<Response> Again(std::string host = "127.0.0.1",
+                                 std::string body = "") {
+    ClientRequest request;
+    request.method = "POST";
+    request.url =
+        Url::Parse(absl::StrCat("https://", host, ":", server_->port(), "/x"))
+            .value();
+    request.body = std::move(body);
+    return asio::co_spawn(asio::make_strand(pool_.get_executor()),
+                          client_->Send(std::move(request),
+                                        absl::Now() + absl::Seconds(20)),
+                          asio::use_future)
+        .get();
+  }
+
+  ClientTls Trusting() {
+    ClientTls tls;
+    tls.ca_file = authority_.ca_file();
+    return tls;
+  }
+
+  Authority authority_;
+  std::unique_ptr<Identity> server_identity_ =
+      authority_.Issue("server", "IP:127.0.0.1,DNS:localhost");
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(TlsTest, CarriesRequestsAndAnswers) {
+  StartTls(/*with_client_ca=*/false);
+  const std::string body(1'000'000, 'x');
+  const auto response = Ask(Trusting(), "127.0.0.1", body);
+  ASSERT_THAT(response, IsOk());
+  EXPECT_TRUE(response->body == "POST /x " + body + "\n");
+  ASSERT_THAT(Again(), IsOk());
+  EXPECT_EQ(
+      metrics_
+          .AddGauge("insula_http_client_connections",
+                    "Open connections, also idle ones.", {{"client", "tls"}})
+          .Value(),
+      1);
+}
+
+TEST_F(TlsTest, AcceptsTheServersOtherName) {
+  StartTls(/*with_client_ca=*/false);
+  EXPECT_THAT(Ask(Trusting(), "localhost"), IsOk());
+}
+
+TEST_F(TlsTest, RefusesAServerOfAnotherName) {
+  StartTls(/*with_client_ca=*/false);
+  ClientTls tls = Trusting();
+  tls.server_name = "other.example";
+  EXPECT_THAT(Ask(tls), StatusIs(absl::StatusCode::kUnavailable,
+                                 HasSubstr("certificate verify failed")));
+}
+
+TEST_F(TlsTest, RefusesAServerOfAnotherAuthority) {
+  StartTls(/*with_client_ca=*/false);
+  Authority other;
+  ClientTls tls;
+  tls.ca_file = other.ca_file();
+  EXPECT_THAT(Ask(tls), StatusIs(absl::StatusCode::kUnavailable,
+                                 HasSubstr("TLS handshake failed")));
+  EXPECT_THAT(Ask(ClientTls()), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(TlsTest, TellsTheHandlerWhoTheClientIs) {
+  StartTls(/*with_client_ca=*/true,
+           [](Request request) -> asio::awaitable<Response> {
+             EXPECT_TRUE(request.peer.tls);
+             EXPECT_THAT(request.peer.san_uris,
+                         ElementsAre("spiffe://insula/query-frontend"));
+             EXPECT_THAT(request.peer.san_dns,
+                         ElementsAre("a.example", "b.example"));
+             co_return TextResponse(200, "known");
+           });
+  const auto identity = authority_.Issue(
+      "client",
+      "URI:spiffe://insula/query-frontend,DNS:a.example,DNS:b.example");
+  ClientTls tls = Trusting();
+  tls.cert_file = identity->cert_file;
+  tls.key_file = identity->key_file;
+  const auto response = Ask(tls);
+  ASSERT_THAT(response, IsOk());
+  EXPECT_EQ(response->body, "known\n");
+}
+
+TEST_F(TlsTest, DemandsAClientCertificateOfItsAuthority) {
+  StartTls(/*with_client_ca=*/true);
+  EXPECT_THAT(Ask(Trusting()), StatusIs(absl::StatusCode::kUnavailable));
+  Authority other;
+  const auto stranger = other.Issue("client", "DNS:a.example");
+  ClientTls tls = Trusting();
+  tls.cert_file = stranger->cert_file;
+  tls.key_file = stranger->key_file;
+  EXPECT_THAT(Ask(tls), StatusIs(absl::StatusCode::kUnavailable));
+  server_.reset();
+  EXPECT_EQ(Rejected("handshake"), 2);
+}
+
+TEST_F(TlsTest, RefusesPlainHttpAndOldVersions) {
+  StartTls(/*with_client_ca=*/false);
+  RawSocket plain(server_->port());
+  plain.Send(Get("/"));
+  EXPECT_EQ(StatusOf(plain.ReadToEnd()), 0);
+
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_security_level(context, 0);
+  SSL_CTX_set_min_proto_version(context, TLS1_VERSION);
+  SSL_CTX_set_max_proto_version(context, TLS1_1_VERSION);
+  SSL* ssl = SSL_new(context);
+  BIO* bio = BIO_new_connect(server_->address().c_str());
+  ASSERT_EQ(BIO_do_connect(bio), 1);
+  SSL_set_bio(ssl, bio, bio);
+  EXPECT_LT(SSL_connect(ssl), 1);
+  SSL_free(ssl);
+  SSL_CTX_free(context);
+}
+
+TEST_F(TlsTest, EndsASlowHandshake) {
+  ServerOptions options;
+  ServerTls tls;
+  tls.cert_file = server_identity_->cert_file;
+  tls.key_file = server_identity_->key_file;
+  options.tls = tls;
+  options.header_timeout = absl::Milliseconds(50);
+  Start(std::move(options), Echo);
+  RawSocket silent(server_->port());
+  EXPECT_TRUE(silent.AtEnd());
+}
+
+TEST_F(TlsTest, DrainEndsIdleConnections) {
+  StartTls(/*with_client_ca=*/false);
+  ASSERT_THAT(Ask(Trusting()), IsOk());
+  server_->Drain(absl::InfiniteDuration());
+}
+
+TEST_F(TlsTest, StartNamesTheFileThatCannotBeUsed) {
+  const auto other = authority_.Issue("other", "DNS:x");
+  const auto start = [this](const std::string& cert, const std::string& key,
+                            const std::string& ca) {
+    ServerOptions options;
+    ServerTls tls;
+    tls.cert_file = cert;
+    tls.key_file = key;
+    tls.client_ca_file = ca;
+    options.tls = tls;
+    return Server::Start(std::move(options), pool_.get_executor(), Echo,
+                         &metrics_)
+        .status();
+  };
+  const std::string cert = server_identity_->cert_file;
+  const std::string key = server_identity_->key_file;
+  EXPECT_THAT(
+      start("/nowhere.pem", key, ""),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/nowhere.pem")));
+  EXPECT_THAT(
+      start(cert, "/nowhere.key", ""),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/nowhere.key")));
+  EXPECT_THAT(start(cert, other->key_file, ""),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(
+      start(cert, key, "/nowhere.ca"),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("/nowhere.ca")));
+}
+
+}  // namespace
+}  // namespace insula::http

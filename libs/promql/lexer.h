@@ -5,95 +5,9 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "libs/promql/token.h"
 
 namespace insula::promql {
-
-enum class TokenType : uint8_t {
-  kEnd,
-  kError,  // Lexer::error() says what is wrong; the lexer stays there.
-
-  kColon,
-  kComma,
-  kDuration,
-  kIdentifier,
-  kLeftBrace,
-  kLeftBracket,
-  kLeftParen,
-  kMetricIdentifier,  // Holds a colon.
-  kNumber,
-  kRightBrace,
-  kRightBracket,
-  kRightParen,
-  kString,  // With its quotes.
-
-  // Operators.
-  kAdd,
-  kAnd,
-  kAt,
-  kAtan2,
-  kDivide,
-  kEqual,  // `=`
-  kEqualEqual,
-  kEqualRegex,
-  kGreater,
-  kGreaterOrEqual,
-  kLess,
-  kLessOrEqual,
-  kModulo,
-  kMultiply,
-  kNotEqual,
-  kNotRegex,
-  kOr,
-  kPower,
-  kSubtract,
-  kUnless,
-
-  // Aggregations.
-  kAvg,
-  kBottomk,
-  kCount,
-  kCountValues,
-  kGroup,
-  kMax,
-  kMin,
-  kQuantile,
-  kStddev,
-  kStdvar,
-  kSum,
-  kTopk,
-
-  // Keywords.
-  kBool,
-  kBy,
-  kGroupLeft,
-  kGroupRight,
-  kIgnoring,
-  kOffset,
-  kOn,
-  kWithout,
-
-  // Keywords of `@ start()` and `@ end()`.
-  kStart,
-  kEndKeyword,
-};
-
-constexpr bool IsOperator(TokenType t) {
-  return t >= TokenType::kAdd && t <= TokenType::kUnless;
-}
-constexpr bool IsAggregator(TokenType t) {
-  return t >= TokenType::kAvg && t <= TokenType::kTopk;
-}
-constexpr bool IsKeyword(TokenType t) {
-  return t >= TokenType::kBool && t <= TokenType::kWithout;
-}
-
-struct Token {
-  TokenType type = TokenType::kEnd;
-  int32_t start = 0;  // Offset of its first byte.
-  absl::string_view text;
-
-  int32_t end() const { return start + static_cast<int32_t>(text.size()); }
-};
 
 // Makes tokens of `input`, which must outlive it and be shorter than 2 GiB.
 // Comments and spaces are skipped. Keywords are known in any case of letters,
@@ -146,8 +60,5 @@ class Lexer {
   bool failed_ = false;
   std::string error_;
 };
-
-// How an error names the token: `identifier "foo"`, `<op:+>`, `end of input`.
-std::string Describe(const Token& token);
 
 }  // namespace insula::promql

@@ -14,7 +14,11 @@ namespace {
 constexpr size_t kMost = std::numeric_limits<size_t>::max() / 4;
 constexpr size_t kDot = 8;         // `.`: all of UTF-8.
 constexpr size_t kClass = 12;      // `[a-z]`, and its complement in UTF-8.
-constexpr size_t kUnicode = 1000;  // `\pL`: hundreds of ranges.
+constexpr size_t kUnicode = 4000;  // `\pL`: hundreds of ranges.
+
+// RE2 turns neighbours like `a?a?a?` into nested `(a(a(a)?)?)?`, and takes time
+// for each pair of levels. This many pairs are as dear as an instruction.
+constexpr size_t kPairs = 32;
 
 size_t Add(size_t a, size_t b) { return std::min(a + b, kMost); }
 size_t Multiply(size_t a, size_t b) {
@@ -29,13 +33,16 @@ class Estimator {
   size_t Run() {
     while (!rest_.empty()) Step();
     while (levels_.size() > 1) Close();  // Not balanced: no expression.
+    EndBranch();
     return levels_.back().total;
   }
 
  private:
   struct Level {
     size_t total = 2;
-    size_t last = 0;  // Of `total`: the atom that a repetition repeats.
+    size_t last = 0;      // Of `total`: the atom that a repetition repeats.
+    size_t optional = 0;  // What may be absent, in this branch and
+    size_t most_optional = 0;  // in the branch of `|` that has most of it.
   };
 
   void Atom(size_t cost) {
@@ -51,6 +58,17 @@ class Estimator {
     const bool braced = !rest_.empty() && rest_.front() == '{';
     const size_t end = braced ? rest_.find('}') : absl::string_view::npos;
     Skip(end == absl::string_view::npos ? count : end + 1);
+  }
+
+  void AddOptional(size_t count) {
+    levels_.back().optional = Add(levels_.back().optional, count);
+  }
+  void EndBranch() {
+    Level& level = levels_.back();
+    level.total =
+        Add(level.total, Multiply(level.optional, level.optional) / kPairs);
+    level.most_optional = std::max(level.most_optional, level.optional);
+    level.optional = 0;
   }
 
   void Step();
@@ -82,10 +100,13 @@ void Estimator::Step() {
     case '.':
       Skip(1);
       return Atom(kDot);
+    case '|':
+      EndBranch();
+      [[fallthrough]];
     case '*':
     case '+':
     case '?':
-    case '|':
+      if (rest_.front() == '?') AddOptional(1);
       // Of the level, not of an atom, so that `x*{9}` still repeats the x.
       Skip(1);
       levels_.back().total = Add(levels_.back().total, 1);
@@ -98,9 +119,11 @@ void Estimator::Step() {
 }
 
 void Estimator::Close() {
-  const size_t inner = levels_.back().total;
+  EndBranch();
+  const Level inner = levels_.back();
   levels_.pop_back();
-  Atom(Add(inner, 2));
+  AddOptional(inner.most_optional);
+  Atom(Add(inner.total, 2));
 }
 
 void Estimator::Escape() {
@@ -159,13 +182,13 @@ void Estimator::Class() {
 
 void Estimator::Repetition() {
   const size_t end = rest_.find('}');
+  size_t least = 0;
   size_t most = 0;
   if (end != absl::string_view::npos) {
     absl::string_view counts = rest_.substr(1, end - 1);
     const size_t comma = counts.find(',');
-    size_t low = 0;
     size_t high = 0;
-    if (absl::SimpleAtoi(counts.substr(0, comma), &low)) most = low + 1;
+    if (absl::SimpleAtoi(counts.substr(0, comma), &least)) most = least + 1;
     if (comma != absl::string_view::npos &&
         absl::SimpleAtoi(counts.substr(comma + 1), &high)) {
       most = std::max(most, high);
@@ -176,6 +199,7 @@ void Estimator::Repetition() {
     return Atom(2);
   }
   Skip(end + 1);
+  if (most > least) AddOptional(most - least);
   Level& level = levels_.back();
   const size_t repeated = Multiply(Add(level.last, 1), most);
   level.total = Add(level.total - level.last, repeated);

@@ -8,7 +8,7 @@
 namespace insula::labels {
 
 // About the number of instructions of the automaton for `pattern`; 1 takes up
-// to 0.2 us and 50 bytes while it is compiled. RE2 looks at its own limit only
+// to 0.2 us and 100 bytes while it is compiled. RE2 looks at its own limit only
 // after it has expanded repetitions and character classes, so that 200 kB of
 // `\pL` take seconds and gigabytes to refuse. An upper estimate rather than a
 // lower one; of what is no expression, some number. Linear in the pattern.

@@ -23,7 +23,7 @@ struct ParseOptions {
   int max_depth = 256;
 
   // What all regular expressions together may cost, by labels/regex_cost.h:
-  // 50 ms. A list of names costs twice its length.
+  // 0.1 s. A list of names costs twice its length.
   size_t max_regex_cost = 512 << 10;
 };
 
@@ -35,7 +35,7 @@ struct ParseOptions {
 // 2^53 milliseconds, which it does not keep exactly, and expressions over the
 // limits. Regular expressions are those of RE2; see labels::Matcher.
 //
-// Takes time linear in the text, and stack for the depth only.
+// Takes time linear in the text, and 1 KiB of stack for a level of nesting.
 absl::StatusOr<ExprPtr> Parse(absl::string_view text,
                               const ParseOptions& options = {});
 

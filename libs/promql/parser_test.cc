@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <pthread.h>
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -137,6 +139,21 @@ TEST(ParserTest, KeepsTheMatchersInTheOrderOfTheText) {
   EXPECT_THAT(names, ElementsAre("b", "a", "__name__"));
 }
 
+// Runs `parse` on a thread with a stack of `bytes`.
+void OnStackOf(size_t bytes, std::function<void()> parse) {
+  pthread_attr_t attributes;
+  pthread_t thread;
+  ASSERT_EQ(pthread_attr_init(&attributes), 0);
+  ASSERT_EQ(pthread_attr_setstacksize(&attributes, bytes), 0);
+  const auto run = [](void* f) -> void* {
+    (*static_cast<std::function<void()>*>(f))();
+    return nullptr;
+  };
+  ASSERT_EQ(pthread_create(&thread, &attributes, run, &parse), 0);
+  ASSERT_EQ(pthread_join(thread, nullptr), 0);
+  pthread_attr_destroy(&attributes);
+}
+
 class ParserLimitTest : public testing::Test {
  protected:
   // Fails if `query` takes long: everything here is linear.
@@ -223,6 +240,23 @@ TEST_F(ParserLimitTest, AllowsNestingUpToTheLimit) {
   EXPECT_THAT(Timed("((1))", {.max_depth = 1}), HasSubstr("the 1 levels"));
   EXPECT_THAT(Timed(Repeat("(", 2'000), {.max_depth = 1'000'000}),
               HasSubstr("the 1000 levels"));
+}
+
+TEST_F(ParserLimitTest, NeedsLittleStack) {
+  // 256 KiB are enough without sanitizers.
+  OnStackOf(1 << 20, [] {
+    for (const char* opening :
+         {"(", "abs(", "sum by(a)(-", "1+2*3^-(", "a or b and c==d+e*f^("}) {
+      EXPECT_FALSE(Parse(Repeat(opening, 1'000)).ok());
+    }
+    const auto deepest = Parse(Repeat("sum(", 256) + "a" + Repeat(")", 256));
+    ASSERT_THAT(deepest, IsOk());
+    EXPECT_THAT(Print(**deepest), SizeIs(256 * 5 + 1));
+    // Flat, so deep to the left.
+    const auto chain = Parse(Repeat("1+", 30'000) + "1");
+    ASSERT_THAT(chain, IsOk());
+    EXPECT_THAT(Print(**chain), SizeIs(30'000 * 4 + 1));
+  });
 }
 
 TEST_F(ParserLimitTest, StandsHugeLists) {

@@ -1,0 +1,78 @@
+// Prometheus' HTTP API for tenants.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "libs/auth/auth.h"
+#include "libs/http/message.h"
+#include "libs/tenancy/snapshot.h"
+#include "libs/time/clock.h"
+#include "services/query_frontend/backend.h"
+#include "services/query_frontend/metrics.h"
+#include "services/query_frontend/params.h"
+#include "services/query_frontend/policy.h"
+#include "services/query_frontend/route.h"
+
+namespace insula::query_frontend {
+
+// Answers requests: finds route, caller and tenant, reads the parameters,
+// confines them by the tenant's policy and asks the tenant's store. Every
+// answer is JSON in Prometheus' envelope; refusals in our own words begin with
+// "insula:". Thread-safe.
+class ApiHandler {
+ public:
+  using SnapshotSource =
+      std::function<std::shared_ptr<const tenancy::Snapshot>()>;
+
+  // `clock`, `backend` and `metrics` outlive the handler.
+  ApiHandler(SnapshotSource snapshots, const Clock* clock, Backend* backend,
+             Metrics* metrics);
+
+  // The refusal, if any, of a request whose body has not been read yet: its
+  // path, its method or its credential is no good. `auth` outlives the call.
+  // For http::ServerOptions::admit; a GET is left to Handle.
+  std::optional<http::Response> Admit(const http::Request& request,
+                                      const auth::ListenerAuth* auth);
+
+  // Answers one request. `auth` outlives the call.
+  boost::asio::awaitable<http::Response> Handle(http::Request request,
+                                                const auth::ListenerAuth* auth);
+
+ private:
+  // An answer to be, with the counter of its reason if it is a refusal.
+  struct Refusal {
+    int http_status;
+    std::string error;
+    metrics::Counter* reason;
+  };
+
+  std::optional<Refusal> CheckRoute(const Route& route,
+                                    absl::string_view method);
+  absl::StatusOr<auth::Caller> Authenticate(const http::Request& request,
+                                            const auth::ListenerAuth* auth);
+  // What to ask the upstream, or why not.
+  absl::StatusOr<UpstreamQuery> Confine(const Route& route,
+                                        const http::Request& request,
+                                        const Policy& policy);
+  http::Response OwnAnswer(Endpoint endpoint);
+  boost::asio::awaitable<http::Response> AskUpstream(Route route,
+                                                     http::Request request,
+                                                     auth::Caller caller);
+  boost::asio::awaitable<http::Response> Dispatch(
+      Route route, http::Request request, const auth::ListenerAuth* auth);
+  http::Response Refuse(const Refusal& refusal);
+  http::Response Refuse(const absl::Status& why, metrics::Counter* reason);
+
+  const SnapshotSource snapshots_;
+  const Clock& clock_;
+  Backend& backend_;
+  Metrics& metrics_;
+};
+
+}  // namespace insula::query_frontend

@@ -1,0 +1,142 @@
+#include "services/query_frontend/backend.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "libs/logging/logging.h"
+
+namespace insula::query_frontend {
+namespace {
+
+namespace asio = boost::asio;
+
+// Prometheus takes label values by GET only, all others also by POST, whose
+// length no URL limit cuts.
+bool IsGet(Endpoint endpoint) { return endpoint == Endpoint::kLabelValues; }
+
+std::string PathOf(const UpstreamQuery& query) {
+  switch (query.endpoint) {
+    case Endpoint::kLabelValues:
+      return absl::StrCat("/api/v1/label/",
+                          http::PercentEncode(query.label_name), "/values");
+    default:
+      return absl::StrCat("/api/v1/", EndpointName(query.endpoint));
+  }
+}
+
+bool IsJson(const http::Response& response) {
+  if (response.headers.Count("Content-Type") != 1) return false;
+  const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(
+      *response.headers.Get("Content-Type"), absl::MaxSplits(';', 1));
+  return absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts.first),
+                                "application/json");
+}
+
+}  // namespace
+
+http::ClientRequest BuildRequest(const UpstreamQuery& query,
+                                 const Policy& policy) {
+  http::ClientRequest request;
+  const std::string form = http::EncodeForm(query.params);
+  request.headers.Set("Accept", "application/json");
+  request.headers.Set("X-Request-Id", query.request_id);
+  if (!policy.tenant_header.empty()) {
+    request.headers.Set(policy.tenant_header, policy.org_id);
+  }
+  if (IsGet(query.endpoint)) {
+    request.url = policy.query_url.Join(PathOf(query), form);
+  } else {
+    request.method = "POST";
+    request.url = policy.query_url.Join(PathOf(query));
+    request.headers.Set("Content-Type", "application/x-www-form-urlencoded");
+    request.body = form;
+  }
+  return request;
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Backend::Ask(UpstreamQuery query,
+                                                     Policy policy,
+                                                     absl::Time deadline) {
+  const absl::Time sent_at = clock_.Now();
+  deadline = std::min(deadline, sent_at + policy.timeout);
+  http::ClientRequest request = BuildRequest(query, policy);
+  absl::StatusOr<http::Response> response =
+      co_await client_.Send(std::move(request), deadline);
+  metrics_.upstream_seconds.Observe(
+      absl::ToDoubleSeconds(clock_.Now() - sent_at));
+  if (!response.ok()) co_return ExplainFailure(response.status(), policy);
+  co_return Check(query, policy, *std::move(response));
+}
+
+absl::Status Backend::ExplainFailure(const absl::Status& failure,
+                                     const Policy& policy) {
+  if (absl::IsCancelled(failure)) return failure;
+  const std::string upstream =
+      absl::StrCat("insula: upstream ", policy.upstream_id);
+  logging::Warn("upstream gave no answer", {{"tenant", policy.tenant_id},
+                                            {"upstream", policy.upstream_id},
+                                            {"err", failure}});
+  if (absl::IsDeadlineExceeded(failure)) {
+    metrics_.upstream_timeout.Increment();
+    return absl::DeadlineExceededError(
+        absl::StrCat(upstream, " did not answer in time, ask for less"));
+  }
+  if (absl::IsResourceExhausted(failure)) {
+    metrics_.upstream_too_large.Increment();
+    return absl::ResourceExhaustedError(
+        absl::StrCat(upstream, " answered with more than the limit ",
+                     "upstream.max_response, ask for fewer series or points"));
+  }
+  metrics_.upstream_unreachable.Increment();
+  return absl::UnavailableError(
+      absl::StrCat(upstream, " can't be reached, try again later"));
+}
+
+absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
+                                      const Policy& policy,
+                                      http::Response response) {
+  absl::StatusOr<Answer> answer = absl::InternalError("it is not JSON");
+  if (IsJson(response)) {
+    answer = ReadAnswer(query.endpoint, query.label_name, response.status,
+                        std::move(response.body), policy.enforced);
+  }
+  if (answer.ok()) {
+    if (!answer->withheld.empty()) {
+      logging::Warn("upstream's words withheld",
+                    {{"tenant", policy.tenant_id},
+                     {"upstream", policy.upstream_id},
+                     {"request_id", query.request_id},
+                     {"text", answer->withheld}});
+    }
+    return answer;
+  }
+  if (absl::IsDataLoss(answer.status())) {
+    metrics_.leaks_prevented.Increment();
+    logging::Error("leak prevented: answer withheld",
+                   {{"tenant", policy.tenant_id},
+                    {"upstream", policy.upstream_id},
+                    {"endpoint", EndpointName(query.endpoint)},
+                    {"request_id", query.request_id},
+                    {"err", answer.status()}});
+    return absl::DataLossError(absl::StrCat(
+        "insula: tenant ", policy.tenant_id, ": the answer of upstream ",
+        policy.upstream_id,
+        " held what is not yours and was withheld, tell its operator"));
+  }
+  metrics_.upstream_garbage.Increment();
+  logging::Warn("upstream's answer refused", {{"tenant", policy.tenant_id},
+                                              {"upstream", policy.upstream_id},
+                                              {"request_id", query.request_id},
+                                              {"code", response.status},
+                                              {"err", answer.status()}});
+  return absl::UnknownError(absl::StrCat(
+      "insula: upstream ", policy.upstream_id, " answered ", response.status,
+      " with what is no answer of a Prometheus: ", answer.status().message()));
+}
+
+}  // namespace insula::query_frontend

@@ -1,0 +1,60 @@
+// Asks the store of a tenant.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "libs/http/client.h"
+#include "libs/http/url.h"
+#include "libs/time/clock.h"
+#include "services/query_frontend/json.h"
+#include "services/query_frontend/metrics.h"
+#include "services/query_frontend/policy.h"
+#include "services/query_frontend/route.h"
+
+namespace insula::query_frontend {
+
+// A question that has been confined.
+struct UpstreamQuery {
+  Endpoint endpoint = Endpoint::kOther;
+  std::string label_name;  // Of kLabelValues.
+  http::Params params;     // All that is sent.
+  std::string request_id;
+};
+
+// The request that asks `query`: method, path, headers and parameters are all
+// written here, nothing is taken over from a client's request.
+http::ClientRequest BuildRequest(const UpstreamQuery& query,
+                                 const Policy& policy);
+
+// Thread-safe. `client`, `clock` and `metrics` outlive it.
+class Backend {
+ public:
+  Backend(http::Client* client, const Clock* clock, Metrics* metrics)
+      : client_(*client), clock_(*clock), metrics_(*metrics) {}
+
+  // Sends the query and checks the answer; gives up at `deadline` or after the
+  // upstream's own timeout. Messages begin with "insula:" and tell nothing of
+  // the upstream but its id. UNAVAILABLE: no answer. DEADLINE_EXCEEDED: none in
+  // time. RESOURCE_EXHAUSTED: too large. UNKNOWN: not an answer of a
+  // Prometheus. DATA_LOSS: withheld, because it showed what `policy` does not
+  // allow. CANCELLED: the calling coroutine was cancelled.
+  boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery query,
+                                                     Policy policy,
+                                                     absl::Time deadline);
+
+ private:
+  absl::Status ExplainFailure(const absl::Status& failure,
+                              const Policy& policy);
+  absl::StatusOr<Answer> Check(const UpstreamQuery& query, const Policy& policy,
+                               http::Response response);
+
+  http::Client& client_;
+  const Clock& clock_;
+  Metrics& metrics_;
+};
+
+}  // namespace insula::query_frontend

@@ -1,0 +1,145 @@
+#include "services/query_frontend/config.h"
+
+#include <cstdint>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::query_frontend {
+namespace {
+
+absl::Status Between(absl::string_view key, uint64_t value, uint64_t least,
+                     uint64_t most) {
+  if (value >= least && value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, ": must be ", least, " to ", most, ", is ", value));
+}
+
+absl::Status Positive(absl::string_view key, absl::Duration value) {
+  if (value > absl::ZeroDuration()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, ": must be more than 0s"));
+}
+
+absl::Status Together(absl::string_view key, const std::string& value,
+                      absl::string_view other_key, const std::string& other) {
+  if (value.empty() == other.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, ": set ", other_key, " with it, or neither"));
+}
+
+}  // namespace
+
+void ListenerConfig::Describe(config::Fields& fields) {
+  fields.Add("name", name, "Names the listener in logs and metrics.");
+  fields.Add("listen_address", listen_address, "Where to take queries.");
+  auth.Describe(fields);
+  fields.Add("tls_cert_file", tls_cert_file,
+             "Certificate chain, PEM. Empty: plain text.");
+  fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
+  fields.Add("tls_client_ca_file", tls_client_ca_file,
+             "CA of client certificates, PEM. Set: they are demanded.");
+  fields.Add("max_connections", max_connections,
+             "Open connections; further ones wait.");
+}
+
+absl::Status ListenerConfig::Validate() const {
+  if (name.empty()) {
+    return absl::InvalidArgumentError("name: must not be empty");
+  }
+  RETURN_IF_ERROR(
+      Together("tls_cert_file", tls_cert_file, "tls_key_file", tls_key_file));
+  if (!tls_client_ca_file.empty() && tls_cert_file.empty()) {
+    return absl::InvalidArgumentError(
+        "tls_client_ca_file: set tls_cert_file and tls_key_file too");
+  }
+  RETURN_IF_ERROR(Between("max_connections",
+                          static_cast<uint64_t>(max_connections), 1, 1 << 20));
+  return auth.Validate();
+}
+
+void ApiConfig::Describe(config::Fields& fields) {
+  fields.Add("max_body", max_body, "Longest body of a request; 413 above it.");
+  fields.Add("max_head", max_head,
+             "Longest request line and headers together; 431 above it.");
+  fields.Add("max_buffered", max_buffered,
+             "Bodies held by each listener at once; 503 above it.");
+  fields.Add("timeout", timeout, "Longest time from a request to its answer.");
+}
+
+absl::Status ApiConfig::Validate() const {
+  RETURN_IF_ERROR(Between("api.max_body", max_body.value, 1024, 64 << 20));
+  RETURN_IF_ERROR(Between("api.max_head", max_head.value, 4096, 4 << 20));
+  RETURN_IF_ERROR(Between("api.max_buffered", max_buffered.value,
+                          max_body.value, uint64_t{1} << 40));
+  if (timeout < absl::Seconds(1)) {
+    return absl::InvalidArgumentError("api.timeout: must be at least 1s");
+  }
+  return absl::OkStatus();
+}
+
+void UpstreamConfig::Describe(config::Fields& fields) {
+  fields.Add("max_response", max_response,
+             "Longest answer taken from a store, decoded; 422 above it.");
+  fields.Add("max_connections", max_connections,
+             "Open connections to each store's host; further requests wait.");
+  fields.Add("connect_timeout", connect_timeout,
+             "Longest wait for a connection to a store.");
+  fields.Add("tls_ca_file", tls_ca_file,
+             "CA of the stores' certificates, PEM. Empty: the system's.");
+  fields.Add("tls_cert_file", tls_cert_file,
+             "Certificate to show to stores, PEM.");
+  fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
+}
+
+absl::Status UpstreamConfig::Validate() const {
+  // simdjson takes documents of up to 4 GiB.
+  RETURN_IF_ERROR(Between("upstream.max_response", max_response.value, 1024,
+                          uint64_t{1} << 30));
+  RETURN_IF_ERROR(Between("upstream.max_connections",
+                          static_cast<uint64_t>(max_connections), 1, 1 << 16));
+  RETURN_IF_ERROR(Positive("upstream.connect_timeout", connect_timeout));
+  return Together("upstream.tls_cert_file", tls_cert_file,
+                  "upstream.tls_key_file", tls_key_file);
+}
+
+void GrpcConfig::Describe(config::Fields& fields) {
+  fields.Add("listen_address", listen_address,
+             "Where to serve gRPC: health and reflection.");
+}
+
+Config::Config() {
+  process.admin_listen_address = "127.0.0.1:9803";
+  registry.client_id = "query-frontend";
+}
+
+void Config::Describe(config::Fields& fields) {
+  process.Describe(fields);
+  fields.AddGroup("grpc", grpc);
+  fields.AddGroup("registry", registry);
+  fields.AddGroup("api", api);
+  fields.AddGroup("upstream", upstream);
+  fields.AddList("listeners", listeners, "Where clients connect.");
+}
+
+absl::Status Config::Validate() const {
+  RETURN_IF_ERROR(process.Validate());
+  RETURN_IF_ERROR(api.Validate());
+  RETURN_IF_ERROR(upstream.Validate());
+  if (listeners.empty()) {
+    return absl::InvalidArgumentError("listeners: must have at least one");
+  }
+  std::set<std::string> names;
+  for (const ListenerConfig& listener : listeners) {
+    if (!names.insert(listener.name).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("listeners: two are named '", listener.name,
+                       "', give each a name of its own"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace insula::query_frontend

@@ -1,0 +1,76 @@
+// The settings of the query-frontend.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "libs/auth/auth.h"
+#include "libs/config/config.h"
+#include "libs/registry_client/registry_client.h"
+#include "libs/runtime/process.h"
+
+namespace insula::query_frontend {
+
+// Where clients connect, and how they say who they are.
+struct ListenerConfig {
+  std::string name = "http";  // In logs and metrics.
+  std::string listen_address = "127.0.0.1:8080";
+  auth::ListenerAuth auth;
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_client_ca_file;
+  int max_connections = 10'000;
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+// What one request may be, and how long it may take.
+struct ApiConfig {
+  // Percent-encoded, a query of Limits.max_query_bytes takes three times that.
+  config::Bytes max_body{4 << 20};
+  // Parameters of a GET are part of the head.
+  config::Bytes max_head{128 << 10};
+  config::Bytes max_buffered{64 << 20};
+  absl::Duration timeout = absl::Minutes(2);
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+// How stores are asked.
+struct UpstreamConfig {
+  config::Bytes max_response{64 << 20};
+  int max_connections = 100;
+  absl::Duration connect_timeout = absl::Seconds(5);
+  std::string tls_ca_file;
+  std::string tls_cert_file;
+  std::string tls_key_file;
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+// Health and reflection.
+struct GrpcConfig {
+  std::string listen_address = "127.0.0.1:9703";
+
+  void Describe(config::Fields& fields);
+};
+
+struct Config {
+  runtime::ProcessConfig process;
+  GrpcConfig grpc;
+  registry_client::Options registry;
+  ApiConfig api;
+  UpstreamConfig upstream;
+  std::vector<ListenerConfig> listeners = {ListenerConfig()};
+
+  Config();
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+}  // namespace insula::query_frontend

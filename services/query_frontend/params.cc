@@ -1,0 +1,192 @@
+#include "services/query_frontend/params.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+#include "services/query_frontend/prometheus_time.h"
+
+namespace insula::query_frontend {
+namespace {
+
+using Values = std::map<std::string, std::string>;  // Not empty ones, by name.
+
+constexpr absl::string_view kMatch = "match[]";
+constexpr int64_t kMostPoints = 11'000;
+
+// The parameters that `endpoint` takes, beside match[].
+std::vector<absl::string_view> SingleParams(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::kQuery:
+      return {"query", "time", "timeout", "limit"};
+    case Endpoint::kQueryRange:
+      return {"query", "start", "end", "step", "timeout", "limit"};
+    case Endpoint::kSeries:
+    case Endpoint::kLabels:
+    case Endpoint::kLabelValues:
+      return {"start", "end", "limit"};
+    default:
+      return {};
+  }
+}
+
+bool TakesMatch(Endpoint endpoint) {
+  return endpoint == Endpoint::kSeries || endpoint == Endpoint::kLabels ||
+         endpoint == Endpoint::kLabelValues;
+}
+
+absl::Status Invalid(absl::string_view name, absl::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("invalid parameter \"", name, "\": ", why));
+}
+
+absl::StatusOr<http::Params> ReadAll(const http::Request& request) {
+  absl::StatusOr<http::Params> all = http::ParseForm(request.query());
+  if (!all.ok()) return Annotate(all.status(), "insula: URL query");
+  if (request.method != "POST") return all;
+  absl::StatusOr<http::Params> body = http::ParseForm(request.body.view());
+  if (!body.ok()) return Annotate(body.status(), "insula: form in the body");
+  std::move(body->begin(), body->end(), std::back_inserter(*all));
+  return all;
+}
+
+// Times that are not given are those of Prometheus' API: no bound.
+absl::StatusOr<std::optional<absl::Time>> CheckTime(const Values& values,
+                                                    const std::string& name,
+                                                    bool required) {
+  const auto found = values.find(name);
+  if (found == values.end() && !required) return std::nullopt;
+  absl::StatusOr<absl::Time> time =
+      ParseTime(found == values.end() ? "" : found->second);
+  if (time.ok()) return *time;
+  if (required) return Invalid(name, time.status().message());
+  return Invalid(name, absl::StrCat("invalid time value for '", name,
+                                    "': ", time.status().message()));
+}
+
+absl::Status CheckRange(const Values& values) {
+  ASSIGN_OR_RETURN(const std::optional<absl::Time> start,
+                   CheckTime(values, "start", true));
+  ASSIGN_OR_RETURN(const std::optional<absl::Time> end,
+                   CheckTime(values, "end", true));
+  if (*end < *start) {
+    return Invalid("end", "end timestamp must not be before start time");
+  }
+  const auto given = values.find("step");
+  const absl::StatusOr<absl::Duration> step =
+      ParseDuration(given == values.end() ? "" : given->second);
+  if (!step.ok()) return Invalid("step", step.status().message());
+  if (*step < absl::Nanoseconds(1)) {  // Prometheus counts nanoseconds.
+    return Invalid("step",
+                   "zero or negative query resolution step widths are not "
+                   "accepted. Try a positive integer");
+  }
+  if ((*end - *start) / *step > kMostPoints) {
+    return absl::InvalidArgumentError(
+        "exceeded maximum resolution of 11,000 points per timeseries. Try "
+        "decreasing the query resolution (?step=XX)");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTimeoutAndLimit(const Values& values) {
+  if (const auto timeout = values.find("timeout"); timeout != values.end()) {
+    const absl::StatusOr<absl::Duration> parsed =
+        ParseDuration(timeout->second);
+    if (!parsed.ok()) return Invalid("timeout", parsed.status().message());
+    if (*parsed <= absl::ZeroDuration()) {
+      return Invalid("timeout", "timeout must be positive");
+    }
+  }
+  if (const auto limit = values.find("limit"); limit != values.end()) {
+    uint32_t number = 0;
+    if (!std::all_of(limit->second.begin(), limit->second.end(),
+                     absl::ascii_isdigit) ||
+        !absl::SimpleAtoi(limit->second, &number)) {
+      return Invalid("limit", "limit must be a non-negative integer");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckValues(Endpoint endpoint, const Values& values) {
+  if (endpoint == Endpoint::kQueryRange) {
+    RETURN_IF_ERROR(CheckRange(values));
+  } else {
+    for (const char* name : {"time", "start", "end"}) {
+      RETURN_IF_ERROR(CheckTime(values, name, false).status());
+    }
+  }
+  return CheckTimeoutAndLimit(values);
+}
+
+}  // namespace
+
+bool HasReadableBody(const http::Request& request) {
+  if (request.body.size() == 0) return true;
+  if (request.headers.Count("Content-Type") != 1) return false;
+  const std::vector<std::string> parts = absl::StrSplit(
+      absl::AsciiStrToLower(*request.headers.Get("Content-Type")), ';');
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const absl::string_view parameter = absl::StripAsciiWhitespace(parts[i]);
+    if (!parameter.empty() && parameter != "charset=utf-8" &&
+        parameter != "charset=\"utf-8\"") {
+      return false;
+    }
+  }
+  return absl::StripAsciiWhitespace(parts[0]) ==
+         "application/x-www-form-urlencoded";
+}
+
+absl::StatusOr<ApiParams> ParseParams(Endpoint endpoint,
+                                      const http::Request& request) {
+  ASSIGN_OR_RETURN(http::Params all, ReadAll(request));
+  const std::vector<absl::string_view> singles = SingleParams(endpoint);
+
+  ApiParams params;
+  Values values;
+  std::vector<std::string> seen;
+  for (auto& [name, value] : all) {
+    if (name == kMatch && TakesMatch(endpoint)) {
+      params.matches.push_back(std::move(value));
+      continue;
+    }
+    if (std::find(singles.begin(), singles.end(), name) == singles.end()) {
+      continue;
+    }
+    // Also an empty one: which of two Prometheus takes depends on where each
+    // stands.
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "insula: parameter \"", name,
+          "\" is given more than once (URL and body count together), give it "
+          "once"));
+    }
+    seen.push_back(name);
+    if (!value.empty()) values.emplace(name, std::move(value));
+  }
+  RETURN_IF_ERROR(CheckValues(endpoint, values));
+
+  for (auto& [name, value] : values) {
+    if (name == "query") {
+      params.query = std::move(value);
+    } else {
+      params.rest.emplace_back(name, std::move(value));
+    }
+  }
+  return params;
+}
+
+}  // namespace insula::query_frontend

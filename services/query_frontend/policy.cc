@@ -1,0 +1,198 @@
+#include "services/query_frontend/policy.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "libs/promql/confine.h"
+#include "libs/promql/parser.h"
+#include "libs/promql/printer.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::query_frontend {
+namespace {
+
+namespace v1 = ::insula::registry::v1;
+
+constexpr size_t kMaxMatches = 100;
+constexpr absl::Duration kDefaultTimeout = absl::Minutes(2);
+constexpr absl::string_view kDefaultTenantHeader = "X-Scope-OrgID";
+
+absl::Status Denied(const tenancy::Tenant& tenant, absl::string_view what) {
+  return absl::PermissionDeniedError(
+      absl::StrCat("insula: tenant ", tenant.id.value(), " ", what));
+}
+
+// In the order of the names, so that equal policies print equal queries. The
+// registry's check of tenants saw to it that no value is empty, which would
+// select every series that has no such label.
+absl::StatusOr<std::vector<labels::Matcher>> EnforcedMatchers(
+    const tenancy::Tenant& tenant) {
+  const std::map<std::string, std::string> sorted(
+      tenant.spec.enforced_labels().begin(),
+      tenant.spec.enforced_labels().end());
+  std::vector<labels::Matcher> matchers;
+  for (const auto& [name, value] : sorted) {
+    ASSIGN_OR_RETURN(
+        labels::Matcher matcher,
+        labels::Matcher::Create(labels::MatchType::kEqual, name, value));
+    matchers.push_back(std::move(matcher));
+  }
+  return matchers;
+}
+
+absl::Status SetIsolation(const tenancy::Tenant& tenant,
+                          const v1::Upstream& spec, Policy* policy) {
+  switch (spec.isolation()) {
+    case v1::Upstream::ISOLATION_LABEL:
+      if (policy->enforced.empty()) {
+        return Denied(
+            tenant,
+            absl::StrCat("has no enforced label, but its upstream ",
+                         policy->upstream_id,
+                         " isolates by label; set Tenant.enforced_labels"));
+      }
+      return absl::OkStatus();
+    case v1::Upstream::ISOLATION_HEADER:
+      policy->tenant_header = spec.tenant_header().empty()
+                                  ? std::string(kDefaultTenantHeader)
+                                  : spec.tenant_header();
+      policy->org_id = tenant.org_id();
+      return absl::OkStatus();
+    default:
+      return Denied(tenant,
+                    absl::StrCat("has the upstream ", policy->upstream_id,
+                                 ", which does not say how it isolates;"
+                                 " set Upstream.isolation"));
+  }
+}
+
+// Expressions cost time to compile, so their number and size are bounded.
+absl::Status CheckSize(const std::vector<std::string>& matches,
+                       const Policy& policy) {
+  size_t bytes = 0;
+  for (const std::string& text : matches) bytes += text.size();
+  if (matches.size() > kMaxMatches || bytes > policy.max_query_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "insula: tenant ", policy.tenant_id, ": ", matches.size(),
+        " match[] of ", bytes, " bytes, the limits are ", kMaxMatches,
+        " and max_query_bytes, which is ", policy.max_query_bytes,
+        "; ask for less at once or have Limits.max_query_bytes raised"));
+  }
+  return absl::OkStatus();
+}
+
+// One match[]: what the user wrote, and the enforced matchers.
+absl::StatusOr<std::string> ConfineMatch(const std::string& text,
+                                         const Policy& policy) {
+  promql::ParseOptions options;
+  options.max_bytes = policy.max_query_bytes;
+  ASSIGN_OR_RETURN(std::vector<labels::Matcher> selector,
+                   promql::ParseMetricSelector(text, options));
+  if (std::all_of(selector.begin(), selector.end(),
+                  [](const labels::Matcher& matcher) {
+                    return matcher.MatchesEmpty();
+                  })) {
+    return absl::InvalidArgumentError(
+        "match[] must contain at least one non-empty matcher");
+  }
+  for (const labels::Matcher& matcher : policy.enforced) {
+    if (std::find(selector.begin(), selector.end(), matcher) ==
+        selector.end()) {
+      selector.push_back(matcher);
+    }
+  }
+  return promql::PrintSelector(selector);
+}
+
+// The query of a tenant whose store keeps it apart: nothing is added, but what
+// is sent is our text of what was understood.
+absl::StatusOr<std::string> Normalize(absl::string_view query,
+                                      const promql::ParseOptions& options) {
+  ASSIGN_OR_RETURN(const promql::ExprPtr parsed, promql::Parse(query, options));
+  return promql::Print(*parsed);
+}
+
+}  // namespace
+
+absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
+                                const tenancy::Snapshot& snapshot) {
+  Policy policy;
+  policy.tenant_id = tenant.id.value();
+  if (!tenant.may_read()) {
+    return Denied(tenant, "is suspended, its operator can lift that");
+  }
+  ASSIGN_OR_RETURN(policy.enforced, EnforcedMatchers(tenant));
+  policy.max_query_bytes = snapshot.LimitsOf(tenant).max_query_bytes();
+  policy.upstream_id = tenant.spec.upstream_id();
+  if (policy.upstream_id.empty()) {
+    return Denied(tenant, "has no store, set Tenant.upstream_id");
+  }
+  const tenancy::Upstream* upstream = snapshot.FindUpstream(policy.upstream_id);
+  if (upstream == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("insula: upstream ", policy.upstream_id, " of tenant ",
+                     policy.tenant_id, " is not known here, apply it"));
+  }
+  if (upstream->spec.query_url().empty()) {
+    return Denied(tenant,
+                  absl::StrCat("can't read: its upstream ", policy.upstream_id,
+                               " takes no queries, set Upstream.query_url"));
+  }
+  absl::StatusOr<http::Url> url = http::Url::Parse(upstream->spec.query_url());
+  if (!url.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("insula: upstream ", policy.upstream_id,
+                     " has a query_url that can't be used, correct it"));
+  }
+  policy.query_url = *std::move(url);
+  const auto& timeout = upstream->spec.timeout();
+  policy.timeout =
+      absl::Seconds(timeout.seconds()) + absl::Nanoseconds(timeout.nanos());
+  if (policy.timeout <= absl::ZeroDuration()) policy.timeout = kDefaultTimeout;
+
+  RETURN_IF_ERROR(SetIsolation(tenant, upstream->spec, &policy));
+  return policy;
+}
+
+absl::StatusOr<std::vector<std::string>> ConfineMatches(
+    const std::vector<std::string>& matches, const Policy& policy) {
+  RETURN_IF_ERROR(CheckSize(matches, policy));
+  std::vector<std::string> confined;
+  if (matches.empty() && !policy.enforced.empty()) {
+    confined.push_back(promql::PrintSelector(policy.enforced));
+  }
+  for (const std::string& text : matches) {
+    absl::StatusOr<std::string> selector = ConfineMatch(text, policy);
+    if (!selector.ok()) {
+      return Annotate(selector.status(), "invalid parameter \"match[]\"");
+    }
+    confined.push_back(*std::move(selector));
+  }
+  return confined;
+}
+
+absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
+                                         const Policy& policy) {
+  if (query.size() > policy.max_query_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "insula: tenant ", policy.tenant_id, ": the query has ", query.size(),
+        " bytes, the limit max_query_bytes is ", policy.max_query_bytes,
+        "; shorten it or have Limits.max_query_bytes raised"));
+  }
+  promql::ParseOptions options;
+  options.max_bytes = policy.max_query_bytes;
+  absl::StatusOr<std::string> confined =
+      policy.enforced.empty()
+          ? Normalize(query, options)
+          : promql::ConfineQuery(query, policy.enforced, options);
+  if (confined.ok()) return confined;
+  return Annotate(confined.status(), absl::IsInvalidArgument(confined.status())
+                                         ? "invalid parameter \"query\""
+                                         : "insula: query");
+}
+
+}  // namespace insula::query_frontend

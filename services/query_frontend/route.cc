@@ -1,0 +1,218 @@
+#include "services/query_frontend/route.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "libs/labels/validity.h"
+
+namespace insula::query_frontend {
+namespace {
+
+constexpr std::pair<absl::string_view, Endpoint> kEndpoints[] = {
+    {"/api/v1/query", Endpoint::kQuery},
+    {"/api/v1/query_range", Endpoint::kQueryRange},
+    {"/api/v1/series", Endpoint::kSeries},
+    {"/api/v1/labels", Endpoint::kLabels},
+    {"/api/v1/status/buildinfo", Endpoint::kBuildInfo},
+    {"/-/healthy", Endpoint::kHealthy},
+    {"/-/ready", Endpoint::kReady},
+};
+
+// What Prometheus (and Thanos, Cortex) serve besides, each with all below it:
+// it shows or changes what belongs to all tenants.
+constexpr absl::string_view kForbidden[] = {
+    "/api/v1/admin",
+    "/api/v1/alertmanagers",
+    "/api/v1/alerts",
+    "/api/v1/exemplars",
+    "/api/v1/features",
+    "/api/v1/format_query",
+    "/api/v1/metadata",
+    "/api/v1/notifications",
+    "/api/v1/openapi.yaml",
+    "/api/v1/otlp",
+    "/api/v1/parse_query",
+    "/api/v1/query_exemplars",
+    "/api/v1/read",
+    "/api/v1/rules",
+    "/api/v1/scrape_pools",
+    "/api/v1/search",
+    "/api/v1/status",
+    "/api/v1/stores",
+    "/api/v1/targets",
+    "/api/v1/write",
+    "/-/quit",
+    "/-/reload",
+    "/alerts",
+    "/classic",
+    "/config",
+    "/consoles",
+    "/debug",
+    "/federate",
+    "/flags",
+    "/graph",
+    "/metrics",
+    "/rules",
+    "/service-discovery",
+    "/static",
+    "/status",
+    "/targets",
+    "/tsdb-status",
+    "/version",
+};
+
+constexpr absl::string_view kPrefix = "/prometheus";
+constexpr absl::string_view kLabelPrefix = "/api/v1/label/";
+constexpr absl::string_view kValuesSuffix = "/values";
+
+Route Refuse(int http_status, std::string error) {
+  Route route;
+  route.http_status = http_status;
+  route.error = std::move(error);
+  return route;
+}
+
+Route BadPath(absl::string_view why) {
+  return Refuse(400, absl::StrCat("insula: path ", why,
+                                  ", write it plainly, like /api/v1/query"));
+}
+
+// Bytes that have a meaning of their own in some URL parser.
+bool IsPlainPathByte(unsigned char c) {
+  return absl::ascii_isalnum(c) || absl::StrContains("-_~!$&'()*+,=:@.", c);
+}
+
+// Decodes %XX once. Nothing if what comes out could be read as path structure,
+// or as another escape, by whoever looks at it next.
+std::optional<std::string> DecodePath(absl::string_view path) {
+  std::string decoded;
+  decoded.reserve(path.size());
+  for (size_t i = 0; i < path.size(); ++i) {
+    if (path[i] != '%') {
+      if (path[i] != '/' && !IsPlainPathByte(path[i])) return std::nullopt;
+      decoded.push_back(path[i]);
+      continue;
+    }
+    if (i + 2 >= path.size() || !absl::ascii_isxdigit(path[i + 1]) ||
+        !absl::ascii_isxdigit(path[i + 2])) {
+      return std::nullopt;
+    }
+    const char c = absl::HexStringToBytes(path.substr(i + 1, 2))[0];
+    if (c == '.' || !IsPlainPathByte(c)) return std::nullopt;
+    decoded.push_back(c);
+    i += 2;
+  }
+  return decoded;
+}
+
+bool HasDotSegment(absl::string_view path) {
+  for (absl::string_view segment : absl::StrSplit(path, '/')) {
+    if (segment == "." || absl::StartsWith(segment, "..")) return true;
+  }
+  return false;
+}
+
+bool IsForbidden(absl::string_view path) {
+  return std::any_of(std::begin(kForbidden), std::end(kForbidden),
+                     [path](absl::string_view known) {
+                       absl::string_view rest = path;
+                       return absl::ConsumePrefix(&rest, known) &&
+                              (rest.empty() || rest[0] == '/');
+                     });
+}
+
+std::optional<Route> FindLabelValues(absl::string_view path) {
+  if (!absl::ConsumePrefix(&path, kLabelPrefix) ||
+      !absl::ConsumeSuffix(&path, kValuesSuffix) ||
+      absl::StrContains(path, '/')) {
+    return std::nullopt;
+  }
+  if (!labels::IsLegacyLabelName(path)) {
+    return Refuse(400, absl::StrCat("invalid label name: \"",
+                                    absl::CHexEscape(path), "\""));
+  }
+  Route route;
+  route.endpoint = Endpoint::kLabelValues;
+  route.label_name = std::string(path);
+  return route;
+}
+
+}  // namespace
+
+absl::string_view EndpointName(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::kQuery:
+      return "query";
+    case Endpoint::kQueryRange:
+      return "query_range";
+    case Endpoint::kSeries:
+      return "series";
+    case Endpoint::kLabels:
+      return "labels";
+    case Endpoint::kLabelValues:
+      return "label_values";
+    case Endpoint::kBuildInfo:
+      return "buildinfo";
+    case Endpoint::kHealthy:
+      return "healthy";
+    case Endpoint::kReady:
+      return "ready";
+    case Endpoint::kOther:
+      break;
+  }
+  return "other";
+}
+
+Route FindRoute(absl::string_view path) {
+  if (!absl::StartsWith(path, "/")) {
+    return BadPath("must begin with '/'");
+  }
+  if (absl::StrContains(path, "//")) return BadPath("holds an empty segment");
+  const std::optional<std::string> decoded = DecodePath(path);
+  if (!decoded) return BadPath("holds a character or escape it must not");
+  if (HasDotSegment(*decoded)) return BadPath("holds a dot segment");
+
+  absl::string_view plain = *decoded;
+  if (absl::StartsWith(plain, absl::StrCat(kPrefix, "/"))) {
+    plain.remove_prefix(kPrefix.size());
+  }
+  for (const auto& [known, endpoint] : kEndpoints) {
+    if (plain != known) continue;
+    Route route;
+    route.endpoint = endpoint;
+    return route;
+  }
+  if (std::optional<Route> route = FindLabelValues(plain)) return *route;
+  if (IsForbidden(plain)) {
+    return Refuse(403, absl::StrCat("insula: ", plain,
+                                    " is not open to tenants: it shows or "
+                                    "changes what belongs to all of them"));
+  }
+  return Refuse(404, absl::StrCat("insula: there is no ", plain));
+}
+
+absl::string_view AllowedMethods(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::kQuery:
+    case Endpoint::kQueryRange:
+    case Endpoint::kSeries:
+    case Endpoint::kLabels:
+      return "GET, POST";
+    default:
+      return "GET";
+  }
+}
+
+bool IsAllowed(Endpoint endpoint, absl::string_view method) {
+  return method == "GET" ||
+         (method == "POST" && AllowedMethods(endpoint) == "GET, POST");
+}
+
+}  // namespace insula::query_frontend

@@ -36,9 +36,10 @@ struct ClientRequest {
   std::string body;
 };
 
-// Thread-safe. Follows no redirects. A request on a pooled connection that
-// turns out to be closed before any byte of the answer is sent again, once, on
-// a new one.
+// Thread-safe. Follows no redirects. May be destroyed while requests are open:
+// they go on, and `metrics` must outlive them. A request on a pooled connection
+// that turns out to be closed before any byte of the answer is sent again,
+// once, on a new one.
 //
 // Metrics: insula_http_client_requests_total{client,code},
 // insula_http_client_request_seconds{client},

@@ -357,6 +357,7 @@ TEST_F(ClientTest, CancellingTheCallerClosesTheConnection) {
   EXPECT_THAT(result.get_future().get(),
               StatusIs(absl::StatusCode::kCancelled));
   EXPECT_TRUE(upstream->AtEnd());
+  pool_.join();  // Nobody uses the signal any more.
 }
 
 TEST_F(ClientTest, ReadsAnAnswerThatComesBeforeTheRequestIsSent) {

@@ -126,7 +126,7 @@ void ConnectionPool::ScheduleReaper() {
 }
 
 void ConnectionPool::Reap() {
-  Connections old;  // Closed after the lock.
+  // Closed within the lock: after Close() nothing touches the client's metrics.
   sync::MutexLock lock(&mutex_);
   const Clock::time_point oldest = Clock::now() - idle_timeout_;
   bool any_left = false;
@@ -135,7 +135,6 @@ void ConnectionPool::Reap() {
     const auto first_young = std::find_if(
         idle.begin(), idle.end(),
         [oldest](const auto& each) { return each->idle_since >= oldest; });
-    std::move(idle.begin(), first_young, std::back_inserter(old));
     idle.erase(idle.begin(), first_young);
     if (!idle.empty()) any_left = true;
     host = host->second.leased == 0 && idle.empty() ? hosts_.erase(host)

@@ -229,8 +229,8 @@ class ServerFixture : public testing::Test {
         .Value();
   }
 
-  boost::asio::thread_pool pool_{2};
   metrics::Registry metrics_;
+  boost::asio::thread_pool pool_{2};
   std::unique_ptr<Server> server_;
 };
 

@@ -1,0 +1,137 @@
+#include "services/ingest_gateway/config.h"
+
+#include <unistd.h>
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::ingest_gateway {
+namespace {
+
+absl::Status AtLeastOne(absl::string_view key, int64_t value) {
+  if (value >= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, ": must be at least 1, is ", value));
+}
+
+}  // namespace
+
+void ListenerConfig::Describe(config::Fields& fields) {
+  fields.Add("name", name, "Names the listener in logs and metrics.");
+  fields.Add("listen_address", listen_address, "Where to take writes.");
+  auth.Describe(fields);
+  fields.Add("tls_cert_file", tls_cert_file,
+             "Certificate chain, PEM. Empty: plain text.");
+  fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
+  fields.Add("tls_client_ca_file", tls_client_ca_file,
+             "CA of client certificates, PEM. Set: they are demanded.");
+  fields.Add("max_connections", max_connections,
+             "Open connections; further ones wait.");
+}
+
+absl::Status ListenerConfig::Validate() const {
+  if (name.empty()) {
+    return absl::InvalidArgumentError("name: must not be empty");
+  }
+  if (tls_cert_file.empty() != tls_key_file.empty()) {
+    return absl::InvalidArgumentError(
+        "tls_cert_file: set tls_key_file with it, or neither");
+  }
+  if (!tls_client_ca_file.empty() && tls_cert_file.empty()) {
+    return absl::InvalidArgumentError(
+        "tls_client_ca_file: set tls_cert_file and tls_key_file too");
+  }
+  RETURN_IF_ERROR(AtLeastOne("max_connections", max_connections));
+  return auth.Validate();
+}
+
+void WriteConfig::Describe(config::Fields& fields) {
+  fields.Add("max_body", max_body, "Longest body as received; 413 above it.");
+  fields.Add("max_decoded_body", max_decoded_body,
+             "Longest body once decompressed; 413 above it.");
+  fields.Add("max_buffered", max_buffered,
+             "Bodies held by each listener at once; 503 above it.");
+  fields.Add("max_series", max_series, "Most series of a request; else 413.");
+  fields.Add("max_labels", max_labels,
+             "Most labels of all series of a request; else 413.");
+  fields.Add("max_samples", max_samples,
+             "Most samples and histograms of a request; else 413.");
+  fields.Add("utf8_names", utf8_names,
+             "Take any UTF-8 in metric and label names, as Prometheus 3 does.");
+  fields.Add("timeout", timeout, "Longest time from a request to its answer.");
+  fields.Add("max_parallel_parts", max_parallel_parts,
+             "Tenants of a request that are delivered at the same time.");
+  fields.Add("max_upstream_connections", max_upstream_connections,
+             "Open connections to each upstream host.");
+  fields.Add("remembered_parts", remembered_parts,
+             "Parts kept of requests that must be sent again, for 5 minutes.");
+}
+
+absl::Status WriteConfig::Validate() const {
+  RETURN_IF_ERROR(AtLeastOne("write.max_body", max_body.value));
+  RETURN_IF_ERROR(AtLeastOne("write.max_decoded_body", max_decoded_body.value));
+  RETURN_IF_ERROR(AtLeastOne("write.max_series", max_series));
+  RETURN_IF_ERROR(AtLeastOne("write.max_labels", max_labels));
+  RETURN_IF_ERROR(AtLeastOne("write.max_samples", max_samples));
+  RETURN_IF_ERROR(AtLeastOne("write.max_parallel_parts", max_parallel_parts));
+  RETURN_IF_ERROR(
+      AtLeastOne("write.max_upstream_connections", max_upstream_connections));
+  RETURN_IF_ERROR(AtLeastOne("write.remembered_parts", remembered_parts));
+  if (max_decoded_body.value > uint64_t{1} << 30) {
+    return absl::InvalidArgumentError(
+        "write.max_decoded_body: must be at most 1GiB");
+  }
+  if (max_buffered.value < max_body.value) {
+    return absl::InvalidArgumentError(
+        "write.max_buffered: must be at least write.max_body");
+  }
+  if (timeout < absl::Seconds(2)) {
+    return absl::InvalidArgumentError("write.timeout: must be at least 2s");
+  }
+  return absl::OkStatus();
+}
+
+void GrpcConfig::Describe(config::Fields& fields) {
+  fields.Add("listen_address", listen_address,
+             "Where to serve gRPC: health and reflection.");
+}
+
+Config::Config() { process.admin_listen_address = "127.0.0.1:9802"; }
+
+void Config::Describe(config::Fields& fields) {
+  process.Describe(fields);
+  fields.AddGroup("grpc", grpc);
+  fields.AddGroup("registry", registry);
+  fields.AddGroup("write", write);
+  fields.AddList("listeners", listeners, "Where senders connect.");
+}
+
+absl::Status Config::Validate() const {
+  RETURN_IF_ERROR(process.Validate());
+  RETURN_IF_ERROR(write.Validate());
+  if (listeners.empty()) {
+    return absl::InvalidArgumentError("listeners: must have at least one");
+  }
+  std::set<std::string> names;
+  for (const ListenerConfig& listener : listeners) {
+    if (!names.insert(listener.name).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("listeners: two are named '", listener.name,
+                       "', give each a name of its own"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+registry_client::Options Config::RegistryOptions() const {
+  registry_client::Options options = registry;
+  char host[256] = "";
+  gethostname(host, sizeof(host) - 1);
+  options.client_id = absl::StrCat("ingest-gateway/", host);
+  return options;
+}
+
+}  // namespace insula::ingest_gateway

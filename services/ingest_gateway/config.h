@@ -1,0 +1,70 @@
+// The settings of the ingest-gateway.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "libs/auth/auth.h"
+#include "libs/config/config.h"
+#include "libs/registry_client/registry_client.h"
+#include "libs/runtime/process.h"
+
+namespace insula::ingest_gateway {
+
+// Where senders connect, and how they say who they are.
+struct ListenerConfig {
+  std::string name = "write";  // In logs and metrics.
+  std::string listen_address = "127.0.0.1:19093";
+  auth::ListenerAuth auth;
+  std::string tls_cert_file;
+  std::string tls_key_file;
+  std::string tls_client_ca_file;
+  int max_connections = 10'000;
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+// What one write may be, and how long it may take.
+struct WriteConfig {
+  config::Bytes max_body{32 << 20};
+  config::Bytes max_decoded_body{32 << 20};
+  config::Bytes max_buffered{256 << 20};
+  int64_t max_series = 200'000;
+  int64_t max_labels = 4'000'000;
+  int64_t max_samples = 500'000;
+  bool utf8_names = false;
+  // Shorter than the 30 s that Prometheus waits, so that it hears the answer.
+  absl::Duration timeout = absl::Seconds(25);
+  int max_parallel_parts = 64;
+  int max_upstream_connections = 100;
+  int64_t remembered_parts = 100'000;
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+struct GrpcConfig {
+  std::string listen_address = "127.0.0.1:9702";
+
+  void Describe(config::Fields& fields);
+};
+
+struct Config {
+  runtime::ProcessConfig process;
+  GrpcConfig grpc;
+  registry_client::Options registry;
+  WriteConfig write;
+  std::vector<ListenerConfig> listeners = {ListenerConfig()};
+
+  Config();
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+
+  // `registry`, with a name for this process in the registry's Status.
+  registry_client::Options RegistryOptions() const;
+};
+
+}  // namespace insula::ingest_gateway

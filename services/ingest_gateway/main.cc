@@ -1,0 +1,59 @@
+// ingest-gateway: takes remote write of many tenants and gives each its own.
+#include "libs/runtime/main.h"
+
+#include "absl/strings/str_cat.h"
+#include "libs/http/client.h"
+#include "libs/http/server.h"
+#include "libs/registry_client/registry_client.h"
+#include "libs/rpc/server.h"
+#include "libs/runtime/process.h"
+#include "libs/runtime/version.h"
+#include "libs/status/status_macros.h"
+#include "services/ingest_gateway/config.h"
+#include "services/ingest_gateway/listener.h"
+#include "services/ingest_gateway/write_handler.h"
+
+namespace insula::ingest_gateway {
+
+absl::Status Run(const Config& config, runtime::Process& process) {
+  // Build, in dependency order; destruction undoes it in reverse.
+  ASSIGN_OR_RETURN(
+      const auto registry,
+      registry_client::RegistryClient::Start(
+          config.RegistryOptions(),
+          {registry::v1::KIND_TENANT, registry::v1::KIND_BINDING,
+           registry::v1::KIND_UPSTREAM, registry::v1::KIND_CLAIM_RULE,
+           registry::v1::KIND_LIMITS},
+          process.executor(), &process.metrics()));
+  http::Client client(UpstreamClientOptions(config.write), process.executor(),
+                      &process.metrics());
+  WriteHandler handler(
+      config.write, absl::StrCat("insula/", runtime::Version()),
+      [&registry] { return registry->snapshot(); }, &client, &process.clock(),
+      &process.metrics());
+
+  // Serve.
+  rpc::ServerOptions grpc_options;
+  grpc_options.listen_address = config.grpc.listen_address;
+  ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(grpc_options, {}));
+  process.Announce("grpc", grpc->address());
+  ASSIGN_OR_RETURN(const auto listeners,
+                   StartListeners(config, &handler, &process));
+  process.AddReadyCheck("registry", [&registry] { return registry->Ready(); });
+  process.SetReady();
+  process.WaitForSignal();
+
+  // Drain: writes that are open get their answers.
+  for (const auto& listener : listeners) {
+    listener->Drain(process.DrainTimeLeft());
+  }
+  grpc->Drain(process.DrainTimeLeft());
+  return absl::OkStatus();
+}
+
+}  // namespace insula::ingest_gateway
+
+int main(int argc, char** argv) {
+  return insula::runtime::Main("ingest-gateway", argc, argv,
+                               insula::ingest_gateway::Run);
+}

@@ -1,0 +1,48 @@
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "libs/registry_client/registry_client.h"
+
+namespace insula::registry_client {
+
+void Options::Describe(config::Fields& fields) {
+  fields.Add("address", address, "gRPC address of the tenant-registry.");
+  fields.Add("state_dir", state_dir,
+             "Directory for the last good copy of the registry. Empty: none is "
+             "kept, and without the registry the service does not start up.");
+  fields.Add("cert_file", cert_file,
+             "Certificate chain for mutual TLS to the registry, PEM.");
+  fields.Add("key_file", key_file, "Its private key, PEM.");
+  fields.Add("ca_file", ca_file, "CA of the registry's certificate, PEM.");
+  fields.Add("max_staleness", max_staleness,
+             "Not ready when the registry has been silent for longer. 0: "
+             "never.");
+  fields.Add("silence_timeout", silence_timeout,
+             "A registry that says nothing for so long is connected to anew.");
+  fields.Add("accept_new_epoch", accept_new_epoch,
+             "Take over a registry of another epoch, or an emptied one.");
+}
+
+absl::Status Options::Validate() const {
+  if (address.empty()) {
+    return absl::InvalidArgumentError(
+        "registry.address: must be host:port of the tenant-registry");
+  }
+  const bool tls = !cert_file.empty();
+  if (key_file.empty() == tls || ca_file.empty() == tls) {
+    return absl::InvalidArgumentError(
+        "registry.cert_file, key_file and ca_file: set all, or none for plain "
+        "text");
+  }
+  if (max_staleness < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        "registry.max_staleness: must not be negative");
+  }
+  if (silence_timeout < absl::Milliseconds(10) ||
+      silence_timeout > absl::Hours(24)) {
+    return absl::InvalidArgumentError(
+        "registry.silence_timeout: must be from 10ms to 24h");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace insula::registry_client

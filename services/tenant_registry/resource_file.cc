@@ -10,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "libs/status/status_macros.h"
 #include "libs/tenancy/snapshot.h"
+#include "libs/tenancy/tenant_id.h"
 #include "services/tenant_registry/resource_message.h"
 #include "services/tenant_registry/resource_tree.h"
 
@@ -41,8 +42,10 @@ class DocumentReader {
 
   // Kind and id, as far as they could be read.
   const ObjectKey& key() const { return key_; }
+  // Whether they can be those of an object: a quote that is left open makes an
+  // id of all that follows.
   bool has_key() const {
-    return key_.kind != v1::KIND_UNSPECIFIED && !key_.id.empty();
+    return key_.kind != v1::KIND_UNSPECIFIED && CheckId().ok();
   }
   std::string where(int line) const { return absl::StrCat(name_, ":", line); }
 
@@ -75,6 +78,13 @@ class DocumentReader {
   }
 
  private:
+  absl::Status CheckId() const {
+    if (key_.kind == v1::KIND_TENANT) {
+      return tenancy::TenantId::Parse(key_.id).status();
+    }
+    return tenancy::CheckObjectId(key_.id);
+  }
+
   // Finds kind, id and spec. Of a broken document too: the object that it was
   // about is then known to be still wanted.
   ResourceError FindKey() {
@@ -83,6 +93,7 @@ class DocumentReader {
       if (error.ok()) error = std::move(found);
     };
     int kind_line = 0;
+    int id_line = 0;
     for (const ResourceNode& child : document_.root.children) {
       if (child.key == "kind" && child.kind == Kind::kScalar) {
         kind_line = child.line;
@@ -94,6 +105,7 @@ class DocumentReader {
         }
       } else if (child.key == "id" && child.kind == Kind::kScalar) {
         key_.id = child.scalar;
+        id_line = child.line;
       } else if (child.key == "spec") {
         spec_ = &child;
       } else if (child.key == "kind" || child.key == "id") {
@@ -106,7 +118,12 @@ class DocumentReader {
     const int line = document_.root.line;
     if (kind_line == 0)
       keep({line, "kind", absl::StrCat("is missing; give ", kKinds)});
-    if (key_.id.empty()) keep({line, "id", "is missing"});
+    if (key_.id.empty()) {
+      keep({line, "id", "is missing"});
+    } else if (const absl::Status status = CheckId();
+               key_.kind != v1::KIND_UNSPECIFIED && !status.ok()) {
+      keep({id_line, "id", std::string(status.message())});
+    }
     if (spec_ == nullptr) {
       keep({line, "spec", "is missing; for an object without fields give {}"});
     }
@@ -114,8 +131,11 @@ class DocumentReader {
   }
 
   absl::Status Error(const ResourceError& error) const {
+    const bool named = key_.kind != v1::KIND_UNSPECIFIED && !key_.id.empty();
+    const std::string name =
+        named ? absl::Utf8SafeCEscape(Name(key_)) + ": " : "";
     return absl::InvalidArgumentError(absl::StrCat(
-        where(error.line), ": ", has_key() ? Name(key_) + ": " : "",
+        where(error.line), ": ", name,
         error.field.empty() ? "" : error.field + ": ", error.what));
   }
 
@@ -123,8 +143,7 @@ class DocumentReader {
   // "Tenant/acme: spec.enforced_labels[a-b]: ...".
   absl::Status Located(const absl::Status& status,
                        const FieldLines& lines) const {
-    absl::string_view message = status.message();
-    absl::string_view rest = message;
+    absl::string_view rest = status.message();
     std::string field;
     if (absl::ConsumePrefix(&rest, Name(key_) + ": ")) {
       field = std::string(rest.substr(0, rest.find(": ")));
@@ -134,7 +153,8 @@ class DocumentReader {
       field = end == std::string::npos ? "" : field.substr(0, end);
     }
     const int line = field.empty() ? document_.root.line : lines.at(field);
-    return absl::InvalidArgumentError(absl::StrCat(where(line), ": ", message));
+    return absl::InvalidArgumentError(
+        absl::StrCat(where(line), ": ", status.message()));
   }
 
   const ResourceDocument& document_;

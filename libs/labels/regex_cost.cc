@@ -16,9 +16,11 @@ constexpr size_t kDot = 8;         // `.`: all of UTF-8.
 constexpr size_t kClass = 12;      // `[a-z]`, and its complement in UTF-8.
 constexpr size_t kUnicode = 4000;  // `\pL`: hundreds of ranges.
 
-// RE2 turns neighbours like `a?a?a?` into nested `(a(a(a)?)?)?`, and takes time
-// for each pair of levels. This many pairs are as dear as an instruction.
-constexpr size_t kPairs = 32;
+// Some shapes take RE2 time for each pair of operators, after repetitions with
+// counts are expanded: `a?a?a?` becomes nested `(a(a(a)?)?)?`, lists of groups
+// are searched for common beginnings, and there are more. All repetitions and
+// groups are charged: this many pairs are as dear as an instruction.
+constexpr size_t kPairs = 16;
 
 size_t Add(size_t a, size_t b) { return std::min(a + b, kMost); }
 size_t Multiply(size_t a, size_t b) {
@@ -33,42 +35,52 @@ class Estimator {
   size_t Run() {
     while (!rest_.empty()) Step();
     while (levels_.size() > 1) Close();  // Not balanced: no expression.
-    EndBranch();
-    return levels_.back().total;
+    const Cost& all = levels_.back().all;
+    return Add(all.size, Multiply(all.operators, all.operators) / kPairs);
   }
 
  private:
+  struct Cost {
+    size_t size = 0;
+    size_t operators = 0;  // Repetitions and groups.
+  };
   struct Level {
-    size_t total = 2;
-    size_t last = 0;      // Of `total`: the atom that a repetition repeats.
-    size_t optional = 0;  // What may be absent, in this branch and
-    size_t most_optional = 0;  // in the branch of `|` that has most of it.
+    Cost all = {2, 0};
+    Cost last;  // Of `all`: the atom that a repetition repeats.
   };
 
-  void Atom(size_t cost) {
-    levels_.back().total = Add(levels_.back().total, cost);
+  void Atom(Cost cost) {
+    Cost& all = levels_.back().all;
+    all.size = Add(all.size, cost.size);
+    all.operators = Add(all.operators, cost.operators);
     levels_.back().last = cost;
+  }
+  void Atom(size_t size) { Atom(Cost{size, 0}); }
+
+  // The last atom, `times` over, with more operators around it.
+  void Repeat(size_t times, size_t operators) {
+    Level& level = levels_.back();
+    const Cost once = level.last;
+    level.all.size -= once.size;
+    level.all.operators -= once.operators;
+    Atom(Cost{Multiply(Add(once.size, 1), times),
+              Add(Multiply(once.operators, times), operators)});
   }
   void Skip(size_t count) {
     rest_.remove_prefix(std::min(count, rest_.size()));
   }
 
+  // Where `text` is, if it is near: names and counts are short.
+  size_t Find(absl::string_view text) const {
+    constexpr size_t kNear = 64;
+    return rest_.substr(0, kNear).find(text);
+  }
+
   // A name in braces, or `count` bytes.
   void SkipBraced(size_t count) {
     const bool braced = !rest_.empty() && rest_.front() == '{';
-    const size_t end = braced ? rest_.find('}') : absl::string_view::npos;
+    const size_t end = braced ? Find("}") : absl::string_view::npos;
     Skip(end == absl::string_view::npos ? count : end + 1);
-  }
-
-  void AddOptional(size_t count) {
-    levels_.back().optional = Add(levels_.back().optional, count);
-  }
-  void EndBranch() {
-    Level& level = levels_.back();
-    level.total =
-        Add(level.total, Multiply(level.optional, level.optional) / kPairs);
-    level.most_optional = std::max(level.most_optional, level.optional);
-    level.optional = 0;
   }
 
   void Step();
@@ -100,18 +112,11 @@ void Estimator::Step() {
     case '.':
       Skip(1);
       return Atom(kDot);
-    case '|':
-      EndBranch();
-      [[fallthrough]];
     case '*':
     case '+':
     case '?':
-      if (rest_.front() == '?') AddOptional(1);
-      // Of the level, not of an atom, so that `x*{9}` still repeats the x.
       Skip(1);
-      levels_.back().total = Add(levels_.back().total, 1);
-      levels_.back().last = Add(levels_.back().last, 1);
-      return;
+      return Repeat(1, 1);
     default:
       Skip(1);
       return Atom(2);  // Two for its other case.
@@ -119,11 +124,11 @@ void Estimator::Step() {
 }
 
 void Estimator::Close() {
-  EndBranch();
-  const Level inner = levels_.back();
+  Cost inner = levels_.back().all;
+  inner.size = Add(inner.size, 2);
+  inner.operators = Add(inner.operators, 1);
   levels_.pop_back();
-  AddOptional(inner.most_optional);
-  Atom(Add(inner.total, 2));
+  Atom(inner);
 }
 
 void Estimator::Escape() {
@@ -169,7 +174,7 @@ void Estimator::Class() {
       Skip(2);
     } else if (rest_.size() > 1 && rest_[0] == '[' && rest_[1] == ':') {
       cost = Add(cost, kClass);
-      const size_t end = rest_.find(":]", 2);
+      const size_t end = Find(":]");
       Skip(end == absl::string_view::npos ? 2 : end + 2);
     } else {
       cost = Add(cost, 2);
@@ -181,7 +186,7 @@ void Estimator::Class() {
 }
 
 void Estimator::Repetition() {
-  const size_t end = rest_.find('}');
+  const size_t end = Find("}");
   size_t least = 0;
   size_t most = 0;
   if (end != absl::string_view::npos) {
@@ -199,11 +204,7 @@ void Estimator::Repetition() {
     return Atom(2);
   }
   Skip(end + 1);
-  if (most > least) AddOptional(most - least);
-  Level& level = levels_.back();
-  const size_t repeated = Multiply(Add(level.last, 1), most);
-  level.total = Add(level.total - level.last, repeated);
-  level.last = repeated;
+  Repeat(most, std::max<size_t>(most - std::min(least, most), 1));
 }
 
 }  // namespace

@@ -19,6 +19,8 @@ class Arena {
   // Gives memory back if there is more of it than ordinary requests need.
   void Shrink();
 
+  size_t capacity() const { return capacity_; }
+
  private:
   std::unique_ptr<char[]> data_;
   size_t capacity_ = 0;

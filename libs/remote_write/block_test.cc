@@ -43,6 +43,7 @@ TEST(BlockTest, LooksAtTheDeclaredLengthFirst) {
   EXPECT_THAT(
       Decompress(Compressed(std::string(160 << 20, 'x')), 32 << 20, &arena),
       StatusIs(kTooLarge, HasSubstr("167772160")));
+  EXPECT_EQ(arena.capacity(), 0u);
 }
 
 TEST(BlockTest, DoesNotAllocateWhatABlockCanNotHold) {
@@ -51,6 +52,7 @@ TEST(BlockTest, DoesNotAllocateWhatABlockCanNotHold) {
   EXPECT_THAT(
       Decompress(std::string("\x80\x80\x80\x10\x00zz", 7), 32 << 20, &arena),
       StatusIs(kCorrupt, HasSubstr("can't decompress")));
+  EXPECT_EQ(arena.capacity(), 0u);
 }
 
 TEST(BlockTest, TakesTheDensestBlockThereIs) {

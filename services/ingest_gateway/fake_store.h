@@ -8,6 +8,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <string>
@@ -72,9 +73,10 @@ class FakeStore {
     }
     waiting_.clear();
   }
-  size_t waiting() const {
+  // Blocks until an answer waits.
+  void AwaitWaiting() {
     sync::MutexLock lock(&mutex_);
-    return waiting_.size();
+    while (waiting_.empty()) changed_.wait(mutex_);
   }
 
   std::vector<Seen> TakeSeen() {
@@ -110,6 +112,7 @@ class FakeStore {
         on, asio::steady_timer::time_point::max());
     sync::MutexLock lock(&mutex_);
     waiting_.push_back(timer);
+    changed_.notify_all();
     return timer;
   }
 
@@ -120,7 +123,8 @@ class FakeStore {
     return mood;
   }
 
-  mutable sync::Mutex mutex_;
+  sync::Mutex mutex_;
+  std::condition_variable_any changed_;
   std::vector<std::shared_ptr<asio::steady_timer>> waiting_
       ABSL_GUARDED_BY(mutex_);
   std::map<std::string, Mood> moods_ ABSL_GUARDED_BY(mutex_);

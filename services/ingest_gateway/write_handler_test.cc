@@ -382,7 +382,7 @@ TEST_F(WriteHandlerTest, WhatBecomesOfAPartIsKnownEvenIfTheSenderGoesAway) {
                      gone.slot(), [&](std::exception_ptr, http::Response r) {
                        answered.set_value(r.status);
                      }));
-  while (store_.waiting() == 0) absl::SleepFor(absl::Milliseconds(1));
+  store_.AwaitWaiting();
   std::promise<void> emitted;
   asio::post(strand, [&] {
     gone.emit(asio::cancellation_type::terminal);

@@ -42,7 +42,7 @@ def _curl(constellation, table):
             result = json.loads(run.stdout)["data"]["result"]
         except (ValueError, KeyError):
             result = []
-        table.line(f"{tenant}'s curl, as printed below",
+        table.line(f"{tenant} by the curl it is given",
                    f"exit {run.returncode}, {len(result)} targets up",
                    run.returncode == 0 and result)
 

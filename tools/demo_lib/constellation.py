@@ -219,7 +219,14 @@ registry:
 
     def wait_for_samples(self):
         """Waits until every scraped target has reached its reader."""
-        for tenant, targets in (("red", 1), ("blue", 1 + len(self.ports))):
-            def all_up():
-                return len(self.query(tenant, "up == 1")) == targets  # noqa: B023
-            self.processes.wait_until(f"{targets} targets of {tenant}", all_up, 40)
+        self._wait_for_targets("red", 1)
+        self._wait_for_targets("blue", 1 + len(self.ports))
+
+    def _wait_for_targets(self, tenant, count):
+        def all_up():
+            try:
+                return len(self.query(tenant, "up == 1")) == count
+            except DemoError:  # Not imported yet; if it lasts, the logs tell.
+                return False
+
+        self.processes.wait_until(f"{count} targets of {tenant}", all_up, 40)

@@ -4,7 +4,7 @@ import sys
 
 _MARK = {True: "ok", False: "FAILED"}
 _COLOR = {True: "\x1b[32m", False: "\x1b[31m"}
-_WIDTHS = (34, 56)
+_WIDTHS = (30, 45)
 
 
 class Table:
@@ -15,7 +15,7 @@ class Table:
         self._held = []
 
     def section(self, title):
-        self._out.write(f"\n  {title}\n  {'─' * (sum(_WIDTHS) + 8)}\n")
+        self._out.write(f"\n  {title}\n  {'─' * (sum(_WIDTHS) + 6)}\n")
         self._out.flush()
 
     def line(self, asked, answer, held):

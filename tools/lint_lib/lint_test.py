@@ -146,6 +146,12 @@ class LintTest(unittest.TestCase):
             "libs/high/high_test.cc":
                 "void Wait() {\n  absl::SleepFor(absl::Seconds(1));\n}\n"})
 
+    def test_takes_a_short_pause_between_two_looks(self):
+        status, output = _lint({
+            "libs/high/high_test.cc":
+                "void Wait() {\n  while (!Done()) absl::SleepFor(absl::Milliseconds(5));\n}\n"})
+        self.assertEqual(status, 0, output)
+
     def test_finds_a_todo_without_an_issue(self):
         self._finds("low.h:3: TODO without an issue", {
             "libs/low/low.h": "#pragma once\n\n// TODO: more.\n"})

@@ -159,14 +159,11 @@ http::Response ApiHandler::OwnAnswer(Endpoint endpoint) {
 }
 
 absl::StatusOr<UpstreamQuery> ApiHandler::Confine(const Route& route,
-                                                  const http::Request& request,
+                                                  ApiParams params,
                                                   const Policy& policy) {
   UpstreamQuery query;
   query.endpoint = route.endpoint;
   query.label_name = route.label_name;
-  query.request_id = request.id;
-
-  ASSIGN_OR_RETURN(ApiParams params, ParseParams(route.endpoint, request));
   query.params = std::move(params.rest);
   if (route.endpoint == Endpoint::kQuery ||
       route.endpoint == Endpoint::kQueryRange) {
@@ -196,10 +193,14 @@ asio::awaitable<http::Response> ApiHandler::AskUpstream(Route route,
   }
   absl::StatusOr<Policy> policy = PolicyOf(*caller.tenant, *caller.snapshot);
   if (!policy.ok()) co_return Refuse(policy.status(), &metrics_.refused_policy);
-  absl::StatusOr<UpstreamQuery> query = Confine(route, request, *policy);
-  if (!query.ok()) {
-    co_return Refuse(query.status(), &metrics_.refused_parameter);
+  absl::StatusOr<ApiParams> params = ParseParams(route.endpoint, request);
+  if (!params.ok()) {
+    co_return Refuse(params.status(), &metrics_.refused_parameter);
   }
+  absl::StatusOr<UpstreamQuery> query =
+      Confine(route, *std::move(params), *policy);
+  if (!query.ok()) co_return Refuse(query.status(), &metrics_.refused_query);
+  query->request_id = request.id;
   absl::StatusOr<Answer> answer = co_await backend_.Ask(
       *std::move(query), *std::move(policy), request.deadline - kAnswerTime);
   if (!answer.ok()) co_return Refuse(answer.status(), nullptr);

@@ -57,8 +57,7 @@ class ApiHandler {
   absl::StatusOr<auth::Caller> Authenticate(const http::Request& request,
                                             const auth::ListenerAuth* auth);
   // What to ask the upstream, or why not.
-  absl::StatusOr<UpstreamQuery> Confine(const Route& route,
-                                        const http::Request& request,
+  absl::StatusOr<UpstreamQuery> Confine(const Route& route, ApiParams params,
                                         const Policy& policy);
   http::Response OwnAnswer(Endpoint endpoint);
   boost::asio::awaitable<http::Response> AskUpstream(Route route,

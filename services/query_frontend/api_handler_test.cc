@@ -370,11 +370,17 @@ TEST_F(ApiTest, CountsWhatItAnswersAndRefuses) {
   Get("/api/v1/labels");
   Get("/api/v1/labels", "");
   Get("/api/v1/rules");
+  Get("/api/v1/query?query=up%7B");
+  Get("/api/v1/query?query=up&time=x");
+  Get("/api/v1/labels", "token-bare");
   EXPECT_EQ(metrics_.Requests(Endpoint::kLabels, 200).Value(), 1);
   EXPECT_EQ(metrics_.Requests(Endpoint::kLabels, 401).Value(), 1);
   EXPECT_EQ(metrics_.Requests(Endpoint::kOther, 403).Value(), 1);
   EXPECT_EQ(metrics_.refused_credentials.Value(), 1);
   EXPECT_EQ(metrics_.refused_path.Value(), 1);
+  EXPECT_EQ(metrics_.refused_query.Value(), 1);
+  EXPECT_EQ(metrics_.refused_parameter.Value(), 1);
+  EXPECT_EQ(metrics_.refused_policy.Value(), 1);
   EXPECT_THAT(registry_.Expose(),
               HasSubstr("query_frontend_requests_total{code=\"200\","
                         "endpoint=\"labels\"} 1"));

@@ -1,6 +1,8 @@
 #include "services/query_frontend/backend.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstdint>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -73,14 +75,25 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::Ask(UpstreamQuery query,
   co_return Check(query, policy, *std::move(response));
 }
 
+// A store that is down must not fill the log: one warning a second. The metrics
+// count them all.
+bool Backend::MayWarn() {
+  const int64_t now = absl::ToUnixSeconds(clock_.Now());
+  int64_t quiet_until = quiet_until_.load(std::memory_order_relaxed);
+  return now >= quiet_until &&
+         quiet_until_.compare_exchange_strong(quiet_until, now + 1);
+}
+
 absl::Status Backend::ExplainFailure(const absl::Status& failure,
                                      const Policy& policy) {
   if (absl::IsCancelled(failure)) return failure;
   const std::string upstream =
       absl::StrCat("insula: upstream ", policy.upstream_id);
-  logging::Warn("upstream gave no answer", {{"tenant", policy.tenant_id},
-                                            {"upstream", policy.upstream_id},
-                                            {"err", failure}});
+  if (MayWarn()) {
+    logging::Warn("upstream gave no answer", {{"tenant", policy.tenant_id},
+                                              {"upstream", policy.upstream_id},
+                                              {"err", failure}});
+  }
   if (absl::IsDeadlineExceeded(failure)) {
     metrics_.upstream_timeout.Increment();
     return absl::DeadlineExceededError(
@@ -106,7 +119,7 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
                         std::move(response.body), policy.enforced);
   }
   if (answer.ok()) {
-    if (!answer->withheld.empty()) {
+    if (!answer->withheld.empty() && MayWarn()) {
       logging::Warn("upstream's words withheld",
                     {{"tenant", policy.tenant_id},
                      {"upstream", policy.upstream_id},
@@ -129,11 +142,14 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
         " held what is not yours and was withheld, tell its operator"));
   }
   metrics_.upstream_garbage.Increment();
-  logging::Warn("upstream's answer refused", {{"tenant", policy.tenant_id},
-                                              {"upstream", policy.upstream_id},
-                                              {"request_id", query.request_id},
-                                              {"code", response.status},
-                                              {"err", answer.status()}});
+  if (MayWarn()) {
+    logging::Warn("upstream's answer refused",
+                  {{"tenant", policy.tenant_id},
+                   {"upstream", policy.upstream_id},
+                   {"request_id", query.request_id},
+                   {"code", response.status},
+                   {"err", answer.status()}});
+  }
   return absl::UnknownError(absl::StrCat(
       "insula: upstream ", policy.upstream_id, " answered ", response.status,
       " with what is no answer of a Prometheus: ", answer.status().message()));

@@ -1,7 +1,9 @@
 // Asks the store of a tenant.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -51,10 +53,13 @@ class Backend {
                               const Policy& policy);
   absl::StatusOr<Answer> Check(const UpstreamQuery& query, const Policy& policy,
                                http::Response response);
+  bool MayWarn();
 
   http::Client& client_;
   const Clock& clock_;
   Metrics& metrics_;
+  // Until then the log has heard enough of broken stores; Unix seconds.
+  std::atomic<int64_t> quiet_until_{0};
 };
 
 }  // namespace insula::query_frontend

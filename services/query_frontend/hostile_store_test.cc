@@ -5,10 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <future>
 #include <string>
 #include <thread>
 #include <utility>
@@ -124,17 +128,21 @@ TEST_F(ApiTest, SaysThatAStoreCannotBeReached) {
   EXPECT_EQ(metrics_.upstream_unreachable.Value(), 1);
 }
 
-// Answers when its caller has gone.
-asio::awaitable<http::Response> Hang(http::Request) {
+// Answers, to nobody, once its caller has gone.
+asio::awaitable<http::Response> HangUntil(http::Request,
+                                          std::promise<void>* gone) {
   asio::steady_timer never(co_await asio::this_coro::executor,
                            std::chrono::hours(1));
   boost::system::error_code ignored;
   co_await never.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  if (gone != nullptr) gone->set_value();
   co_return http::Response();
 }
 
 TEST_F(ApiTest, GivesUpAtTheDeadline) {
-  store_.SetAnswer(Hang);
+  store_.SetAnswer([](http::Request request) {
+    return HangUntil(std::move(request), nullptr);
+  });
   http::Request request = Request("GET", "/api/v1/query?query=up", "token-red");
   request.deadline = absl::Now() + absl::Milliseconds(400);
   const http::Response response = Send(std::move(request));
@@ -143,6 +151,29 @@ TEST_F(ApiTest, GivesUpAtTheDeadline) {
   EXPECT_THAT(response.body, HasSubstr(R"("errorType":"timeout")"));
   EXPECT_THAT(response.body, HasSubstr("insula: upstream shared did not"));
   EXPECT_EQ(metrics_.upstream_timeout.Value(), 1);
+}
+
+TEST_F(ApiTest, LetsTheStoreGoWhenTheClientDoes) {
+  std::promise<void> asked;
+  std::promise<void> gone;
+  store_.SetAnswer([&](http::Request request) {
+    asked.set_value();
+    return HangUntil(std::move(request), &gone);
+  });
+  asio::cancellation_signal client_left;
+  auto strand = asio::make_strand(pool_);
+  std::future<http::Response> response = asio::co_spawn(
+      strand,
+      handler_.Handle(Request("GET", "/api/v1/query?query=up", "token-red"),
+                      &auth_),
+      asio::bind_cancellation_slot(client_left.slot(), asio::use_future));
+  asked.get_future().get();
+  asio::post(strand,
+             [&] { client_left.emit(asio::cancellation_type::terminal); });
+  // The store's own server sees the connection end.
+  EXPECT_EQ(gone.get_future().wait_for(std::chrono::seconds(10)),
+            std::future_status::ready);
+  response.wait();
 }
 
 // Accepts one connection, takes a request and sends `bytes`, then closes.

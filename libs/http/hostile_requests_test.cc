@@ -51,10 +51,6 @@ TEST_P(HostileRequestTest, IsRefusedAndEndsTheConnection) {
   EXPECT_EQ(handled, 0);
 }
 
-std::string Post(const std::string& headers, const std::string& body) {
-  return "POST /x HTTP/1.1\r\nHost: a\r\n" + headers + "\r\n" + body;
-}
-
 std::string Chunked(const std::string& body) {
   return Post("Transfer-Encoding: chunked\r\n", body);
 }

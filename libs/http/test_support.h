@@ -9,11 +9,18 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
-#include <cstdlib>
+#include <cerrno>
+#include <cstddef>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -193,11 +200,47 @@ inline boost::asio::awaitable<Response> Echo(Request request) {
                                            " ", request.body.view()));
 }
 
+// A POST to /p.
+inline std::string Post(absl::string_view headers, absl::string_view body) {
+  return absl::StrCat("POST /p HTTP/1.1\r\nHost: a\r\n", headers, "\r\n", body);
+}
+
+inline std::string PostLength(absl::string_view body,
+                              absl::string_view headers = "") {
+  return Post(absl::StrCat("Content-Length: ", body.size(), "\r\n", headers),
+              body);
+}
+
 inline std::string Get(absl::string_view target,
                        absl::string_view more_headers = "") {
   return absl::StrCat("GET ", target, " HTTP/1.1\r\nHost: a\r\n", more_headers,
                       "\r\n");
 }
+
+// A handler that waits until it is cancelled or released.
+struct Gate {
+  std::promise<void> entered;
+  std::promise<bool> left;  // Whether it was cancelled.
+  std::promise<std::function<void()>> release;
+
+  boost::asio::awaitable<Response> Wait() {
+    auto timer = std::make_shared<boost::asio::steady_timer>(
+        co_await boost::asio::this_coro::executor,
+        boost::asio::steady_timer::time_point::max());
+    auto released = std::make_shared<bool>(false);
+    release.set_value([timer, released] {
+      boost::asio::post(timer->get_executor(), [timer, released] {
+        *released = true;
+        timer->cancel();
+      });
+    });
+    entered.set_value();
+    co_await timer->async_wait(
+        boost::asio::as_tuple(boost::asio::use_awaitable));
+    left.set_value(!*released);
+    co_return TextResponse(200, "released");
+  }
+};
 
 class ServerFixture : public testing::Test {
  protected:

@@ -9,7 +9,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <future>
@@ -85,7 +84,7 @@ std::string BodyOf(const std::vector<std::string>& namespaces) {
 class WriteHandlerTest : public testing::Test {
  protected:
   WriteHandlerTest()
-      : store_(asio::make_strand(pool_), &metrics_),
+      : store_(pool_.get_executor(), &metrics_),
         client_(ClientOptions(), pool_.get_executor(), &metrics_) {
     auto& upstream = *Add(v1::KIND_UPSTREAM, "store")->mutable_upstream();
     upstream.set_write_url(store_.url());
@@ -175,7 +174,7 @@ class WriteHandlerTest : public testing::Test {
   }
 
   http::Response Handle(http::Request request) {
-    return asio::co_spawn(asio::make_strand(pool_),
+    return asio::co_spawn(handlers_,
                           handler_->Handle(std::move(request), &listener_),
                           asio::use_future)
         .get();
@@ -223,6 +222,7 @@ class WriteHandlerTest : public testing::Test {
   }
 
   asio::thread_pool pool_{2};
+  asio::thread_pool handlers_{1};  // One thread: as good as a strand.
   metrics::Registry metrics_;
   FakeClock clock_{absl::Now()};
   FakeStore store_;
@@ -374,17 +374,17 @@ TEST_F(WriteHandlerTest, WhatBecomesOfAPartIsKnownEvenIfTheSenderGoesAway) {
   const std::string body = BodyOf({"red", "blue"});
   store_.SetMood("red", {.waits = true});
   store_.SetMood("blue", {.status = 503});
-  const auto strand = asio::make_strand(pool_);
   asio::cancellation_signal gone;
   std::promise<int> answered;
-  asio::co_spawn(strand, handler_->Handle(Request("sender", body), &listener_),
+  asio::co_spawn(handlers_,
+                 handler_->Handle(Request("sender", body), &listener_),
                  asio::bind_cancellation_slot(
                      gone.slot(), [&](std::exception_ptr, http::Response r) {
                        answered.set_value(r.status);
                      }));
   store_.AwaitWaiting();
   std::promise<void> emitted;
-  asio::post(strand, [&] {
+  asio::post(handlers_, [&] {
     gone.emit(asio::cancellation_type::terminal);
     emitted.set_value();
   });

@@ -191,6 +191,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   Stream::TlsContext tls;
   if (options.tls) {
     ASSIGN_OR_RETURN(tls, MakeServerContext(*options.tls));
+    ShowCertificateExpiry(tls->native_handle(), options.tls->cert_file,
+                          metrics);
   }
   const std::string address = options.listen_address;
   auto core = std::make_shared<ServerCore>(

@@ -48,7 +48,8 @@ struct ServerOptions {
 // Metrics: insula_http_server_requests_total{server,code},
 // insula_http_server_request_seconds{server},
 // insula_http_server_connections{server},
-// insula_http_server_rejected_total{server,reason}.
+// insula_http_server_rejected_total{server,reason},
+// insula_tls_certificate_expiry_timestamp_seconds{file}.
 class Server {
  public:
   // UNAVAILABLE if the address can't be bound. `metrics` outlives the server.

@@ -248,6 +248,17 @@ TEST_F(TlsTest, RefusesPlainHttpAndOldVersions) {
   SSL_CTX_free(context);
 }
 
+TEST_F(TlsTest, ShowsWhenTheServersCertificateEnds) {
+  StartTls(/*with_client_ca=*/false);
+  const metrics::Gauge& expiry =
+      metrics_.AddGauge("insula_tls_certificate_expiry_timestamp_seconds", "",
+                        {{"file", server_identity_->cert_file}});
+  const absl::Time end =
+      absl::FromUnixSeconds(static_cast<int64_t>(expiry.Value()));
+  EXPECT_GT(end, absl::Now() + absl::Minutes(50));
+  EXPECT_LE(end, absl::Now() + absl::Hours(1));
+}
+
 TEST_F(TlsTest, EndsASlowHandshake) {
   ServerOptions options;
   ServerTls tls;

@@ -24,7 +24,7 @@ _CLEAN = {
                        "int Low() { return 1'000; }\n",
     "libs/high/CMakeLists.txt":
         "cc_library(high  # Comment (with parentheses)\n"
-        "  HDRS high.h\n  SRCS high.cc\n  DEPS libs::low)\n"
+        "  HDRS high.h\n  SRCS high.cc metrics.cc\n  DEPS libs::low)\n"
         "cc_test(high_test SRCS high_test.cc DEPS libs::high TIMEOUT 10)\n",
     "libs/high/high.h": '#pragma once\n\n#include "libs/low/low.h"\n',
     "libs/high/high.cc": '#include "libs/high/high.h"\n\n'
@@ -51,6 +51,8 @@ _CLEAN = {
     "services/gate/main.cc": "int main() {}\n",
     "services/gate/gate.h": "#pragma once\n",
     "protos/CMakeLists.txt": "cc_proto(word FILES insula/word.proto)\n",
+    "libs/high/metrics.cc": 'const char kName[] = "insula_seconds";\n',
+    "deploy/prometheus/alerts.yml": "expr: rate(insula_seconds_bucket[5m])\n",
     "deploy/a.yaml": "a: 1\n---\nb: 2\n",
     "a.json": "{}\n",
     "notes.md": "TODO(#12): write.\n",
@@ -159,6 +161,10 @@ class LintTest(unittest.TestCase):
     def test_finds_yaml_and_json_that_do_not_parse(self):
         self._finds("deploy/a.yaml:1: ", {"deploy/a.yaml": "a: [1\n"})
         self._finds("a.json:1: ", {"a.json": "{,}\n"})
+
+    def test_finds_an_alert_on_a_metric_that_there_is_not(self):
+        self._finds("alerts.yml:1: no service has the metric insula_gone_total", {
+            "deploy/prometheus/alerts.yml": "expr: insula_gone_total > 0\n"})
 
     def test_finds_code_that_is_not_formatted(self):
         self._finds("low.h:3: not formatted", {

@@ -211,6 +211,23 @@ def data_files_parse(tree):
             yield f"{path}:1: {' '.join(str(error).split())}"
 
 
+def alerts_name_metrics_that_exist(tree):
+    """Every metric of ours in an alert's expression stands in the code."""
+    code = "\n".join(tree.text(path) for path in tree.cpp()
+                     if path.startswith(("libs/", "services/")))
+    exposed = set(re.findall(r'"((?:insula|[a-z]+_[a-z]+)_[a-z_]+)"', code))
+    for path in tree.paths:
+        if not re.fullmatch(r"deploy/prometheus/.*\.ya?ml", path):
+            continue
+        text = tree.text(path)
+        for match in re.finditer(r"\b(?:insula|ingest_gateway|query_frontend|tenant_registry)"
+                                 r"_[a-z_]+", text):
+            name = re.sub(r"_(?:bucket|count|sum)$", "", match.group())
+            if not exposed & {name, match.group()}:
+                yield (f"{path}:{line_of(text, match.start())}: no service has the "
+                       f"metric {match.group()}")
+
+
 def code_is_formatted(tree):
     """As clang-format-19 formats it."""
     files = [path for path in tree.cpp()]
@@ -240,5 +257,6 @@ ALL = (
     tests_do_not_sleep,
     todos_name_an_issue,
     data_files_parse,
+    alerts_name_metrics_that_exist,
     code_is_formatted,
 )

@@ -68,7 +68,8 @@ function(cc_test name)
       TESTDATA_DIR="${CMAKE_CURRENT_SOURCE_DIR}/${ARG_DATA}")
   endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+    ENVIRONMENT TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/.tsan-suppressions)
 endfunction()
 
 # cc_service(NAME SRCS... DEPS...)

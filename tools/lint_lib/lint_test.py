@@ -140,6 +140,20 @@ class LintTest(unittest.TestCase):
                     "libs/high/high.cc":
                         f"awaitable<int> High() {{\n  co_return {expression};\n}}\n"})
 
+    def test_finds_a_co_await_in_a_short_circuit(self):
+        for expression in ("a && co_await Send(1)", "co_await Send(1) || b",
+                           "a && !co_await Send(1)"):
+            with self.subTest(expression):
+                self._finds("as an operand of && or ||", {
+                    "libs/high/high.cc":
+                        f"awaitable<int> High() {{\n  co_return {expression};\n}}\n"})
+
+    def test_takes_a_co_await_of_a_race(self):
+        status, output = _lint({
+            "libs/high/high.cc":
+                "awaitable<int> High() {\n  co_return co_await (Send(1) || Send(2));\n}\n"})
+        self.assertNotIn("operand of &&", output)
+
     def test_finds_a_header_without_pragma_once(self):
         self._finds("private.h:1: no #pragma once", {"libs/low/private.h": "int x;\n"})
 

@@ -165,6 +165,38 @@ def _brace_in_arguments(code, position):
     return None
 
 
+def no_co_await_in_a_short_circuit(tree):
+    """g++ 12 miscompiles a co_await as an operand of && or ||: coroutines that
+    do so die when the operand is skipped."""
+    for path in tree.cpp():
+        code = strip(tree.text(path))
+        for match in re.finditer(r"\bco_await\b", code):
+            if (re.search(r"(?:&&|\|\|)[\s!(]*$", code[:match.start()]) or
+                    _is_left_operand(code, match.end())):
+                yield (f"{path}:{line_of(code, match.start())}: co_await as an operand "
+                       "of && or ||, name its result first")
+
+
+def _is_left_operand(code, position):
+    """Whether && or || follows the operand of a co_await that begins at `position`."""
+    depth = 0
+    while position < len(code):
+        character = code[position]
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+            if depth < 0:
+                return False
+        elif depth == 0:
+            if code.startswith(("&&", "||"), position):
+                return True
+            if character in ";,?":
+                return False
+        position += 1
+    return False
+
+
 def headers_have_pragma_once(tree):
     for path in tree.named(".h"):
         if not re.search(r"^#pragma once$", tree.text(path), re.MULTILINE):
@@ -253,6 +285,7 @@ ALL = (
     includes_point_down,
     nothing_throws,
     no_brace_in_co_await_arguments,
+    no_co_await_in_a_short_circuit,
     headers_have_pragma_once,
     tests_do_not_sleep,
     todos_name_an_issue,

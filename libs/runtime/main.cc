@@ -17,6 +17,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "libs/logging/logging.h"
+#include "libs/runtime/health.h"
 #include "libs/runtime/version.h"
 #include "libs/status/status_macros.h"
 
@@ -26,7 +27,15 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kWrongConfiguration = 2;
 
+// A container's health check may not take longer, by convention.
+constexpr absl::Duration kHealthTimeout = absl::Seconds(5);
+
 constexpr absl::string_view kUsage = R"(
+  health
+      Do not serve, but ask the service that runs with the same settings
+      whether it is alive. Exit code 0: yes, 1: no, and stderr says why.
+  --ready
+      With `health`: ask whether it is ready.
   --config FILE
       Settings as YAML.
   --check-config
@@ -42,6 +51,7 @@ constexpr size_t kMaxFileBytes = 1 << 20;
 
 // What the command line asks for.
 struct Arguments {
+  bool ready = false;
   bool help = false;
   bool help_markdown = false;
   bool version = false;
@@ -64,10 +74,13 @@ bool* FindSwitch(absl::string_view name, Arguments* arguments) {
   if (name == "help-markdown") return &arguments->help_markdown;
   if (name == "version") return &arguments->version;
   if (name == "check-config") return &arguments->check_config;
+  if (name == "ready") return &arguments->ready;
   return nullptr;
 }
 
+// `words` are those after the program's name and, if it is there, `health`.
 absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& words,
+                                         bool health,
                                          const config::Fields& fields) {
   Arguments arguments;
   for (size_t i = 0; i < words.size(); ++i) {
@@ -118,6 +131,10 @@ absl::StatusOr<Arguments> ParseArguments(const std::vector<std::string>& words,
     } else {
       arguments.flags.emplace_back(std::string(name), std::move(value));
     }
+  }
+  if (arguments.ready && !health) {
+    return absl::InvalidArgumentError(
+        "flag --ready: goes with the word health in front");
   }
   return arguments;
 }
@@ -170,21 +187,31 @@ int Run(absl::string_view name, const ConfigOps& config,
   return 0;
 }
 
+absl::Status CheckHealth(absl::string_view name, Arguments arguments,
+                         const ConfigOps& config) {
+  const absl::string_view path = arguments.ready ? "/readyz" : "/livez";
+  RETURN_IF_ERROR(LoadConfig(name, std::move(arguments), config));
+  return AskHealth(*config.process, path, kHealthTimeout);
+}
+
 }  // namespace
 
 int MainWith(absl::string_view name, int argc, char** argv,
              const ConfigOps& config,
              const std::function<absl::Status(Process&)>& run) {
-  const auto wrong = [name](const absl::Status& status) {
+  const bool health = argc > 1 && absl::string_view(argv[1]) == "health";
+  const auto wrong = [name, health](const absl::Status& status) {
     std::cerr << name << ": " << status.message() << std::endl;
-    return kWrongConfiguration;
+    return health ? kFailed : kWrongConfiguration;
   };
-  absl::StatusOr<Arguments> arguments = ParseArguments(
-      std::vector<std::string>(argv + std::min(argc, 1), argv + argc),
-      *config.fields);
+  absl::StatusOr<Arguments> arguments =
+      ParseArguments(std::vector<std::string>(
+                         argv + std::min(argc, health ? 2 : 1), argv + argc),
+                     health, *config.fields);
   if (!arguments.ok()) return wrong(arguments.status());
   if (arguments->help) {
-    std::cout << "usage: " << name << " [--config FILE] [--KEY VALUE]...\n"
+    std::cout << "usage: " << name
+              << " [health [--ready]] [--config FILE] [--KEY VALUE]...\n"
               << kUsage
               << absl::AsciiStrToUpper(absl::StrReplaceAll(name, {{"-", "_"}}))
               << "_A_B.\n\n"
@@ -198,6 +225,10 @@ int MainWith(absl::string_view name, int argc, char** argv,
   if (arguments->version) {
     std::cout << name << " " << Version() << "\n";
     return 0;
+  }
+  if (health) {
+    const absl::Status well = CheckHealth(name, *std::move(arguments), config);
+    return well.ok() ? 0 : wrong(well);
   }
   const bool check_only = arguments->check_config;
   const absl::Status loaded = LoadConfig(name, *std::move(arguments), config);

@@ -26,11 +26,14 @@ int MainWith(absl::string_view name, int argc, char** argv,
 }  // namespace internal
 
 // Handles --config FILE, --check-config, --help, --help-markdown, --version and
-// a flag per setting, loads the configuration and hands it to `run`. `Config`
-// has a member `process` of type ProcessConfig, Describe() and Validate(),
-// which calls process.Describe() and process.Validate(). Errors of
+// a flag per setting, loads the configuration and hands it to `run`. After the
+// word `health` it asks the service that runs with this configuration whether
+// it is alive, or with --ready whether it is ready; see docs/architecture.md.
+// `Config` has a member `process` of type ProcessConfig, Describe() and
+// Validate(), which calls process.Describe() and process.Validate(). Errors of
 // configuration are printed as "NAME: PLACE: KEY: what". Returns the exit code:
-// 0 after a clean drain, 1 if `run` failed, 2 if the configuration is wrong.
+// 0 after a clean drain, 1 if `run` failed, 2 if the configuration is wrong; of
+// `health` 0 for yes and 1 for everything else.
 template <typename Config>
 int Main(absl::string_view name, int argc, char** argv,
          absl::Status (*run)(const Config&, Process&)) {

@@ -105,8 +105,9 @@ TEST_F(MainTest, HelpListsSwitchesAndSettings) {
     const Outcome outcome = RunMain({word});
     EXPECT_EQ(outcome.code, 0);
     EXPECT_THAT(outcome.out,
-                AllOf(StartsWith("usage: greeter "),
-                      HasSubstr("--check-config"), HasSubstr("GREETER_A_B"),
+                AllOf(StartsWith("usage: greeter [health [--ready]] "),
+                      HasSubstr("\n  health\n"), HasSubstr("--check-config"),
+                      HasSubstr("GREETER_A_B"),
                       HasSubstr("  --greeting STRING, default hello\n"),
                       HasSubstr("  --admin.listen-address STRING")));
   }
@@ -179,6 +180,10 @@ TEST_F(MainTest, AWrongCommandLineIsExitCode2) {
   EXPECT_THAT(error({"--greeting", "--loud"}), HasSubstr("needs a value"));
   EXPECT_EQ(error({"--gretting=a"}),
             "greeter: flag --gretting: is unknown; did you mean --greeting?\n");
+  EXPECT_EQ(error({"--ready"}),
+            "greeter: flag --ready: goes with the word health in front\n");
+  EXPECT_THAT(error({"--ready", "health"}),
+              StartsWith("greeter: 'health' is not understood"));
   EXPECT_EQ(error({"--help=yes"}), "greeter: flag --help: takes no value\n");
   EXPECT_EQ(error({"--config=a", "--config=b"}),
             "greeter: flag --config: must name one file\n");
@@ -198,6 +203,52 @@ TEST_F(MainTest, CheckConfigDoesNotRun) {
   EXPECT_THAT(good.err, IsEmpty());
 
   EXPECT_EQ(RunMain({"--check-config", "--drain-timeout=20"}).code, 2);
+}
+
+TEST_F(MainTest, HealthAsksTheServiceThatRuns) {
+  static std::string ports;
+  ports = dir_ / "ports";
+  static std::string wanted;
+  wanted = "--ports-file=" + ports;
+  const Outcome outcome =
+      RunMain({wanted}, [](const Config&, Process& process) {
+        process.AddReadyCheck("store",
+                              [] { return absl::UnavailableError("gone"); });
+        process.SetReady();
+        // One capture of stdout and stderr can't hold another.
+        const std::string out = testing::internal::GetCapturedStdout();
+        const std::string err = testing::internal::GetCapturedStderr();
+        const Outcome alive = RunMain({"health", wanted});
+        EXPECT_EQ(alive.code, 0);
+        EXPECT_EQ(alive.out + alive.err, "");
+        const Outcome ready = RunMain({"health", "--ready", wanted});
+        EXPECT_EQ(ready.code, 1);
+        EXPECT_EQ(ready.err,
+                  absl::StrCat("greeter: http://", process.admin_address(),
+                               "/readyz: 503 store: gone\n"));
+        testing::internal::CaptureStdout();
+        testing::internal::CaptureStderr();
+        std::cout << out;
+        std::cerr << err;
+        return absl::OkStatus();
+      });
+  EXPECT_EQ(outcome.code, 0);
+}
+
+TEST_F(MainTest, HealthIsExitCode1WithoutAService) {
+  const Outcome nobody = RunMain({"health"});
+  EXPECT_EQ(nobody.code, 1);
+  EXPECT_THAT(nobody.err, StartsWith("greeter: admin.listen_address: has port "
+                                     "0 and there is no ports_file"));
+  EXPECT_EQ(seen_.greeting, "hello");  // Nothing ran.
+
+  const Outcome wrong = RunMain({"health", "--gretting=a"});
+  EXPECT_EQ(wrong.code, 1);
+  EXPECT_EQ(wrong.err,
+            "greeter: flag --gretting: is unknown; did you mean --greeting?\n");
+  EXPECT_EQ(RunMain({"health", "now"}).code, 1);
+  EXPECT_EQ(RunMain({"health", "--greeting="}).code, 1);
+  EXPECT_EQ(RunMain({"health", "--help"}).code, 0);
 }
 
 TEST_F(MainTest, AFailureOfRunIsExitCode1AndLogged) {

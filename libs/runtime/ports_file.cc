@@ -8,8 +8,14 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace insula::runtime {
+namespace {
+
+constexpr size_t kMaxBytes = 64 << 10;
+
+}  // namespace
 
 absl::Status WritePortsFile(
     const std::string& path,
@@ -28,6 +34,27 @@ absl::Status WritePortsFile(
         "ports_file '", path, "' can't be written: ", strerror(error)));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> ReadPortsFile(const std::string& path,
+                                          absl::string_view name) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kMaxBytes, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.gcount() == 0) {
+    return absl::NotFoundError(absl::StrCat(
+        "ports_file '", path,
+        "' is not there or empty: the service is not ready yet, or runs with "
+        "another ports_file"));
+  }
+  text.resize(static_cast<size_t>(file.gcount()));
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const std::pair<absl::string_view, absl::string_view> words =
+        absl::StrSplit(line, absl::MaxSplits(' ', 1));
+    if (words.first == name) return std::string(words.second);
+  }
+  return absl::NotFoundError(
+      absl::StrCat("ports_file '", path, "' has no line of '", name, "'"));
 }
 
 }  // namespace insula::runtime

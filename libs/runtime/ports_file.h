@@ -1,4 +1,5 @@
-// Tells whoever started the process which ports it got.
+// Tells whoever started the process, or asks for its health, which ports it
+// got.
 #pragma once
 
 #include <string>
@@ -6,6 +7,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace insula::runtime {
 
@@ -15,5 +18,10 @@ namespace insula::runtime {
 absl::Status WritePortsFile(
     const std::string& path,
     const std::vector<std::pair<std::string, std::string>>& listeners);
+
+// The address of listener `name` in such a file. NOT_FOUND, saying why, if
+// there is none.
+absl::StatusOr<std::string> ReadPortsFile(const std::string& path,
+                                          absl::string_view name);
 
 }  // namespace insula::runtime

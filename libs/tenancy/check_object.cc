@@ -21,13 +21,15 @@
 namespace insula::tenancy {
 namespace {
 
+using internal::CheckLabelName;
+using internal::CheckLabels;
+using internal::CheckReference;
+using internal::CheckTenantId;
+using internal::CheckText;
 using internal::Shown;
 using internal::Wrong;
 
 constexpr int kMaxTenantsOfABinding = 4096;
-constexpr int kMaxEnforcedLabels = 32;
-constexpr size_t kMaxLabelNameBytes = 200;
-constexpr size_t kMaxLabelValueBytes = 2048;
 constexpr size_t kMaxDisplayNameBytes = 256;
 constexpr size_t kMaxSelectorBytes = 64 << 10;  // Of an access, together.
 constexpr size_t kMaxSourceBytes = 8 << 10;
@@ -37,37 +39,16 @@ constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
 constexpr uint32_t kMaxLimitQueryBytes = 1 << 20;
 constexpr double kMaxLimitSamples = 1e12;
 
-constexpr std::array<std::pair<v1::Kind, absl::string_view>, 6> kKinds = {{
+constexpr std::array<std::pair<v1::Kind, absl::string_view>, 8> kKinds = {{
     {v1::KIND_TENANT, "Tenant"},
     {v1::KIND_BINDING, "Binding"},
     {v1::KIND_ACCESS, "Access"},
     {v1::KIND_UPSTREAM, "Upstream"},
     {v1::KIND_CLAIM_RULE, "ClaimRule"},
     {v1::KIND_LIMITS, "Limits"},
+    {v1::KIND_RULE_TARGET, "RuleTarget"},
+    {v1::KIND_JOB, "Job"},
 }};
-
-absl::Status CheckText(absl::string_view field, absl::string_view text,
-                       size_t max_bytes) {
-  if (text.size() > max_bytes) {
-    return Wrong(field, absl::StrCat("has ", text.size(),
-                                     " bytes, must have at most ", max_bytes));
-  }
-  if (!labels::IsValidUtf8(text)) return Wrong(field, "must be valid UTF-8");
-  if (std::any_of(text.begin(), text.end(), [](unsigned char c) {
-        return absl::ascii_iscntrl(c) != 0;
-      })) {
-    return Wrong(field, "must not have control characters, remove them");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckTenantId(absl::string_view field, absl::string_view id) {
-  return Annotate(TenantId::Parse(id).status(), field);
-}
-
-absl::Status CheckReference(absl::string_view field, absl::string_view id) {
-  return id.empty() ? absl::OkStatus() : Annotate(CheckObjectId(id), field);
-}
 
 // Every id valid, none twice.
 template <typename Ids>
@@ -90,20 +71,6 @@ absl::Status CheckTenantIds(absl::string_view field, const Ids& ids) {
   return absl::OkStatus();
 }
 
-absl::Status CheckLabelName(absl::string_view field, absl::string_view name) {
-  if (name.size() > kMaxLabelNameBytes || !labels::IsLegacyLabelName(name)) {
-    return Wrong(
-        field,
-        absl::StrCat("'", Shown(name), "' is no label name: 1 to ",
-                     kMaxLabelNameBytes, " of [a-zA-Z0-9_], no digit first"));
-  }
-  if (name == "__name__") {
-    return Wrong(field,
-                 "'__name__' is the name of the metric, choose another label");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckTenant(const v1::Tenant& tenant) {
   RETURN_IF_ERROR(CheckText("spec.display_name", tenant.display_name(),
                             kMaxDisplayNameBytes));
@@ -114,29 +81,10 @@ absl::Status CheckTenant(const v1::Tenant& tenant) {
   if (!tenant.org_id().empty()) {
     RETURN_IF_ERROR(CheckTenantId("spec.org_id", tenant.org_id()));
   }
-  if (tenant.enforced_labels().size() > kMaxEnforcedLabels) {
-    return Wrong("spec.enforced_labels",
-                 absl::StrCat("has ", tenant.enforced_labels().size(),
-                              " labels, may have ", kMaxEnforcedLabels));
-  }
-  for (const auto& [name, value] : tenant.enforced_labels()) {
-    const std::string field =
-        absl::StrCat("spec.enforced_labels[", Shown(name), "]");
-    RETURN_IF_ERROR(CheckLabelName(field, name));
-    if (value.empty()) {
-      return Wrong(field,
-                   "must have a value: an empty one matches every series "
-                   "without the label");
-    }
-    if (value.size() > kMaxLabelValueBytes) {
-      return Wrong(field,
-                   absl::StrCat("has a value of ", value.size(),
-                                " bytes, may have ", kMaxLabelValueBytes));
-    }
-    if (!labels::IsValidUtf8(value)) {
-      return Wrong(field, "must have a value of valid UTF-8");
-    }
-  }
+  RETURN_IF_ERROR(
+      CheckLabels("spec.enforced_labels", tenant.enforced_labels()));
+  RETURN_IF_ERROR(
+      CheckReference("spec.rule_target_id", tenant.rule_target_id()));
   RETURN_IF_ERROR(CheckReference("spec.limits_id", tenant.limits_id()));
   return CheckReference("spec.upstream_id", tenant.upstream_id());
 }
@@ -280,7 +228,8 @@ absl::Status CheckSpec(const v1::Object& object) {
   const v1::Kind kind = object.meta().kind();
   // The numbers of the oneof's fields are those of the kinds, plus nine.
   static_assert(v1::Object::kTenant == v1::KIND_TENANT + 9 &&
-                v1::Object::kLimits == v1::KIND_LIMITS + 9);
+                v1::Object::kLimits == v1::KIND_LIMITS + 9 &&
+                v1::Object::kJob == v1::KIND_JOB + 9);
   if (object.spec_case() != static_cast<int>(kind) + 9) {
     return Wrong("spec", absl::StrCat("must be that of a ", KindName(kind)));
   }
@@ -297,6 +246,10 @@ absl::Status CheckSpec(const v1::Object& object) {
       return CheckClaimRule(object.claim_rule());
     case v1::Object::kLimits:
       return CheckLimits(object.limits());
+    case v1::Object::kRuleTarget:
+      return internal::CheckRuleTarget(object.rule_target());
+    case v1::Object::kJob:
+      return internal::CheckJob(object.job());
     case v1::Object::SPEC_NOT_SET:
       break;
   }

@@ -41,6 +41,13 @@ std::string UpstreamWith(const std::string& spec) {
   return absl::StrCat("meta { kind: KIND_UPSTREAM id: 'store' } upstream { ",
                       spec, " }");
 }
+std::string TargetWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_RULE_TARGET id: 't' } rule_target { ",
+                      spec, " }");
+}
+std::string JobWith(const std::string& spec) {
+  return absl::StrCat("meta { kind: KIND_JOB id: 'j' } job { ", spec, " }");
+}
 std::string RuleWith(const std::string& spec) {
   return absl::StrCat("meta { kind: KIND_CLAIM_RULE id: 'r' } claim_rule { ",
                       spec, " }");
@@ -74,6 +81,13 @@ TEST(CheckObjectTest, AcceptsSoundObjects) {
            UpstreamWith("write_url: 'http://store:9090/api/v1/write' "
                         "query_url: 'https://[::1]/prometheus' isolation: "
                         "ISOLATION_LABEL timeout { seconds: 5 }"),
+           TargetWith("type: TYPE_PROMETHEUS url: 'http://a:9090/p' isolation: "
+                      "ISOLATION_LABEL timeout { seconds: 5 }"),
+           TargetWith("type: TYPE_CORTEX url: 'http://a' isolation: "
+                      "ISOLATION_HEADER tenant_header: 'X-Tenant'"),
+           JobWith("tenant_id: 'acme' source_url: 'http://a/federate' matches: "
+                   "'up' matches: '{job=\"x\"}' labels { key: 'a' value: 'b' }"
+                   " interval { seconds: 15 } timeout { seconds: 10 }"),
            UpstreamWith("query_url: 'http://h' isolation: ISOLATION_HEADER "
                         "tenant_header: 'THANOS-TENANT'"),
            RuleWith("label: 'namespace' remove_label: true"),
@@ -227,6 +241,51 @@ INSTANTIATE_TEST_SUITE_P(
                          "timeout { seconds: -1 nanos: 5 }"),
             "spec.timeout: "}));
 
+constexpr absl::string_view kGoodJob =
+    "tenant_id: 'acme' source_url: 'http://a/federate' ";
+
+INSTANTIATE_TEST_SUITE_P(
+    RuleTargetsAndJobs, BadObjectTest,
+    ::testing::Values(
+        Bad{TargetWith("url: 'http://a' isolation: ISOLATION_LABEL"),
+            "spec.type: "},
+        Bad{TargetWith("type: TYPE_CORTEX isolation: ISOLATION_LABEL"),
+            "spec.url: "},
+        Bad{TargetWith("type: TYPE_CORTEX url: 'http://a?b' isolation: "
+                       "ISOLATION_LABEL"),
+            "spec.url: "},
+        Bad{TargetWith("type: TYPE_CORTEX url: 'http://a'"),
+            "spec.isolation: "},
+        Bad{TargetWith("type: TYPE_PROMETHEUS url: 'http://a' isolation: "
+                       "ISOLATION_HEADER"),
+            "spec.isolation: "},
+        Bad{TargetWith("type: TYPE_CORTEX url: 'http://a' isolation: "
+                       "ISOLATION_HEADER tenant_header: 'Host'"),
+            "spec.tenant_header: "},
+        Bad{TenantWith("rule_target_id: '/'"), "spec.rule_target_id: "},
+        Bad{JobWith("source_url: 'http://a' matches: 'up'"),
+            "spec.tenant_id: "},
+        Bad{JobWith("tenant_id: 'acme' source_url: 'ftp://a' matches: 'x'"),
+            "spec.source_url: "},
+        Bad{JobWith("tenant_id: 'acme' source_url: 'http://a?match[]=x' "
+                    "matches: 'x'"),
+            "spec.source_url: "},
+        Bad{JobWith(std::string(kGoodJob)), "spec.matches: "},
+        Bad{JobWith(absl::StrCat(kGoodJob, "matches: ''")),
+            "spec.matches[0]: "},
+        Bad{JobWith(absl::StrCat(kGoodJob, "matches: '",
+                                 std::string(17 << 10, 'x'), "'")),
+            "spec.matches[0]: "},
+        Bad{JobWith(absl::StrCat(kGoodJob,
+                                 "matches: 'x' labels { key: '__name__' }")),
+            "spec.labels[__name__]: "},
+        Bad{JobWith(absl::StrCat(kGoodJob,
+                                 "matches: 'x' interval { nanos: 999999999 }")),
+            "spec.interval: "},
+        Bad{JobWith(absl::StrCat(kGoodJob,
+                                 "matches: 'x' timeout { seconds: 3600 }")),
+            "spec.timeout: "}));
+
 INSTANTIATE_TEST_SUITE_P(
     Others, BadObjectTest,
     testing::Values(
@@ -321,7 +380,7 @@ TEST(KindTest, HasANameBothWays) {
   }
   EXPECT_EQ(KindName(v1::KIND_CLAIM_RULE), "ClaimRule");
   EXPECT_EQ(KindName(v1::KIND_UNSPECIFIED), "");
-  EXPECT_EQ(KindName(static_cast<v1::Kind>(9)), "");
+  EXPECT_EQ(KindName(static_cast<v1::Kind>(11)), "");
   EXPECT_EQ(ParseKind("tenant"), v1::KIND_UNSPECIFIED);
   EXPECT_EQ(ParseKind(""), v1::KIND_UNSPECIFIED);
 }

@@ -1,68 +1,22 @@
 #include "libs/tenancy/object_checks.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <cstdint>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "libs/labels/validity.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
-#include "libs/tenancy/url_check.h"
+#include "libs/tenancy/tenant_id.h"
 
 namespace insula::tenancy::internal {
 namespace {
 
-namespace v1 = ::insula::registry::v1;
-
-constexpr int64_t kMaxTimeoutSeconds = 3600;
-
-// Fields that decide about the request itself or about who sends it.
-bool IsForbiddenHeader(absl::string_view name) {
-  static constexpr std::array<absl::string_view, 15> kForbidden = {
-      "host",    "authorization", "connection", "keep-alive", "te",
-      "trailer", "upgrade",       "expect",     "cookie",     "user-agent",
-      "date",    "via",           "forwarded",  "range",      "set-cookie"};
-  static constexpr std::array<absl::string_view, 6> kForbiddenPrefixes = {
-      "content-", "transfer-", "proxy-", "accept", "x-forwarded-", "if-"};
-  const std::string lower = absl::AsciiStrToLower(name);
-  return std::find(kForbidden.begin(), kForbidden.end(), lower) !=
-             kForbidden.end() ||
-         std::any_of(kForbiddenPrefixes.begin(), kForbiddenPrefixes.end(),
-                     [&lower](absl::string_view prefix) {
-                       return absl::StartsWith(lower, prefix);
-                     });
-}
-
-absl::Status CheckTenantHeader(const v1::Upstream& upstream) {
-  constexpr absl::string_view kField = "spec.tenant_header";
-  const std::string& name = upstream.tenant_header();
-  if (name.empty()) return absl::OkStatus();
-  if (upstream.isolation() != v1::Upstream::ISOLATION_HEADER) {
-    return Wrong(kField, "is for ISOLATION_HEADER only, remove it");
-  }
-  const bool is_token =
-      name.size() <= 128 &&
-      std::all_of(name.begin(), name.end(), [](unsigned char c) {
-        return absl::ascii_isalnum(c) ||
-               absl::string_view("!#$%&'*+-.^_`|~")
-                       .find(static_cast<char>(c)) != absl::string_view::npos;
-      });
-  if (!is_token) {
-    return Wrong(kField, absl::StrCat("'", Shown(name),
-                                      "' is no HTTP header name of at most 128 "
-                                      "characters, such as X-Scope-OrgID"));
-  }
-  if (IsForbiddenHeader(name)) {
-    return Wrong(kField, absl::StrCat("'", name,
-                                      "' has a meaning of its own in HTTP, "
-                                      "choose one such as X-Scope-OrgID"));
-  }
-  return absl::OkStatus();
-}
+constexpr size_t kMaxLabels = 32;
+constexpr size_t kMaxLabelNameBytes = 200;
+constexpr size_t kMaxLabelValueBytes = 2048;
 
 }  // namespace
 
@@ -76,35 +30,80 @@ absl::Status Wrong(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", what));
 }
 
-absl::Status CheckUpstream(const v1::Upstream& upstream) {
-  if (upstream.write_url().empty() && upstream.query_url().empty()) {
-    return Wrong("spec.write_url", "must be set, or spec.query_url, or both");
+absl::Status CheckText(absl::string_view field, absl::string_view text,
+                       size_t max_bytes) {
+  if (text.size() > max_bytes) {
+    return Wrong(field, absl::StrCat("has ", text.size(),
+                                     " bytes, must have at most ", max_bytes));
   }
-  if (!upstream.write_url().empty()) {
-    RETURN_IF_ERROR(Annotate(CheckUrl(upstream.write_url()), "spec.write_url"));
+  if (!labels::IsValidUtf8(text)) return Wrong(field, "must be valid UTF-8");
+  if (std::any_of(text.begin(), text.end(), [](unsigned char c) {
+        return absl::ascii_iscntrl(c) != 0;
+      })) {
+    return Wrong(field, "must not have control characters, remove them");
   }
-  if (!upstream.query_url().empty()) {
-    RETURN_IF_ERROR(Annotate(CheckUrl(upstream.query_url()), "spec.query_url"));
-    if (absl::StrContains(upstream.query_url(), '?')) {
-      return Wrong("spec.query_url",
-                   "must not have a '?': it is the URL below which "
-                   "/api/v1/query lies");
+  return absl::OkStatus();
+}
+
+absl::Status CheckTenantId(absl::string_view field, absl::string_view id) {
+  return Annotate(TenantId::Parse(id).status(), field);
+}
+
+absl::Status CheckReference(absl::string_view field, absl::string_view id) {
+  return id.empty() ? absl::OkStatus() : Annotate(CheckObjectId(id), field);
+}
+
+absl::Status CheckLabelName(absl::string_view field, absl::string_view name) {
+  if (name.size() > kMaxLabelNameBytes || !labels::IsLegacyLabelName(name)) {
+    return Wrong(
+        field,
+        absl::StrCat("'", Shown(name), "' is no label name: 1 to ",
+                     kMaxLabelNameBytes, " of [a-zA-Z0-9_], no digit first"));
+  }
+  if (name == "__name__") {
+    return Wrong(field,
+                 "'__name__' is the name of the metric, choose another label");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLabels(
+    absl::string_view field,
+    const google::protobuf::Map<std::string, std::string>& labels) {
+  if (labels.size() > kMaxLabels) {
+    return Wrong(field, absl::StrCat("has ", labels.size(),
+                                     " labels, may have ", kMaxLabels));
+  }
+  for (const auto& [name, value] : labels) {
+    const std::string element = absl::StrCat(field, "[", Shown(name), "]");
+    RETURN_IF_ERROR(CheckLabelName(element, name));
+    if (value.empty()) {
+      return Wrong(element,
+                   "must have a value: an empty one matches every series "
+                   "without the label");
+    }
+    if (value.size() > kMaxLabelValueBytes) {
+      return Wrong(element,
+                   absl::StrCat("has a value of ", value.size(),
+                                " bytes, may have ", kMaxLabelValueBytes));
+    }
+    if (!::insula::labels::IsValidUtf8(value)) {
+      return Wrong(element, "must have a value of valid UTF-8");
     }
   }
-  if (upstream.isolation() != v1::Upstream::ISOLATION_HEADER &&
-      upstream.isolation() != v1::Upstream::ISOLATION_LABEL) {
-    return Wrong("spec.isolation",
-                 "must be ISOLATION_HEADER or ISOLATION_LABEL");
-  }
-  RETURN_IF_ERROR(CheckTenantHeader(upstream));
-  if (upstream.has_timeout()) {
-    const auto& timeout = upstream.timeout();
-    const bool positive = timeout.seconds() > 0 ||
-                          (timeout.seconds() == 0 && timeout.nanos() > 0);
-    if (!positive || timeout.seconds() >= kMaxTimeoutSeconds ||
-        timeout.nanos() < 0 || timeout.nanos() > 999999999) {
-      return Wrong("spec.timeout", "must be above 0 and below one hour");
-    }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDuration(absl::string_view field,
+                           const google::protobuf::Duration& duration,
+                           absl::Duration least) {
+  const absl::Duration value =
+      absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  if (duration.nanos() < 0 || duration.nanos() > 999999999 || value < least ||
+      value >= absl::Hours(1)) {
+    return Wrong(field,
+                 absl::StrCat("must be at least ", absl::FormatDuration(least),
+                              " and below one hour"));
   }
   return absl::OkStatus();
 }

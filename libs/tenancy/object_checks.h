@@ -1,10 +1,15 @@
 // Parts of CheckObject, for the sources in this directory.
 #pragma once
 
+#include <google/protobuf/duration.pb.h>
+#include <google/protobuf/map.h>
+
+#include <cstddef>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "insula/registry/v1/objects.pb.h"
 
 namespace insula::tenancy::internal {
@@ -15,6 +20,23 @@ std::string Shown(absl::string_view text);
 // INVALID_ARGUMENT "FIELD: what, cure".
 absl::Status Wrong(absl::string_view field, absl::string_view what);
 
+// Of at most `max_bytes`, in UTF-8, without control characters.
+absl::Status CheckText(absl::string_view field, absl::string_view text,
+                       size_t max_bytes);
+absl::Status CheckTenantId(absl::string_view field, absl::string_view id);
+// An object id, or nothing.
+absl::Status CheckReference(absl::string_view field, absl::string_view id);
+absl::Status CheckLabelName(absl::string_view field, absl::string_view name);
+absl::Status CheckLabels(
+    absl::string_view field,
+    const google::protobuf::Map<std::string, std::string>& labels);
+// At least `least`, and below one hour.
+absl::Status CheckDuration(absl::string_view field,
+                           const google::protobuf::Duration& duration,
+                           absl::Duration least);
+
 absl::Status CheckUpstream(const registry::v1::Upstream& upstream);
+absl::Status CheckRuleTarget(const registry::v1::RuleTarget& target);
+absl::Status CheckJob(const registry::v1::Job& job);
 
 }  // namespace insula::tenancy::internal

@@ -95,7 +95,8 @@ bool Binding::MayActFor(absl::string_view tenant_id) const {
 int64_t Snapshot::object_count() const {
   return static_cast<int64_t>(tenants_.size() + bindings_.size() +
                               accesses_.size() + upstreams_.size() +
-                              claim_rules_.size() + limits_.size());
+                              claim_rules_.size() + limits_.size() +
+                              rule_targets_.size() + jobs_.size());
 }
 
 const Tenant* Snapshot::FindTenant(absl::string_view id) const {
@@ -113,6 +114,20 @@ const Upstream* Snapshot::FindUpstream(absl::string_view id) const {
 }
 const ClaimRule* Snapshot::FindClaimRule(absl::string_view id) const {
   return claim_rules_.Find(id);
+}
+const RuleTarget* Snapshot::FindRuleTarget(absl::string_view id) const {
+  return rule_targets_.Find(id);
+}
+const Job* Snapshot::FindJob(absl::string_view id) const {
+  return jobs_.Find(id);
+}
+
+void Snapshot::ForEachTenant(
+    const std::function<void(const Tenant&)>& visit) const {
+  tenants_.ForEach(visit);
+}
+void Snapshot::ForEachJob(const std::function<void(const Job&)>& visit) const {
+  jobs_.ForEach(visit);
 }
 
 const v1::Limits& Snapshot::LimitsOf(const Tenant& tenant) const {
@@ -156,6 +171,18 @@ void Snapshot::ForEachObject(
     *object.mutable_limits() = limits.spec;
     visit(object);
   });
+  rule_targets_.ForEach([&visit](const RuleTarget& target) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_RULE_TARGET, target.id, target.uid);
+    *object.mutable_rule_target() = target.spec;
+    visit(object);
+  });
+  jobs_.ForEach([&visit](const Job& job) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_JOB, job.id, job.uid);
+    *object.mutable_job() = job.spec;
+    visit(object);
+  });
 }
 
 struct SnapshotBuilder::Editors {
@@ -166,7 +193,9 @@ struct SnapshotBuilder::Editors {
         accesses(&next->accesses_),
         upstreams(&next->upstreams_),
         claim_rules(&next->claim_rules_),
-        limits(&next->limits_) {}
+        limits(&next->limits_),
+        rule_targets(&next->rule_targets_),
+        jobs(&next->jobs_) {}
 
   Snapshot::Map<Tenant>::Editor tenants;
   Snapshot::Map<Binding>::Editor bindings;
@@ -175,6 +204,8 @@ struct SnapshotBuilder::Editors {
   Snapshot::Map<Upstream>::Editor upstreams;
   Snapshot::Map<ClaimRule>::Editor claim_rules;
   Snapshot::Map<Limits>::Editor limits;
+  Snapshot::Map<RuleTarget>::Editor rule_targets;
+  Snapshot::Map<Job>::Editor jobs;
 };
 
 SnapshotBuilder::SnapshotBuilder(const Snapshot& base)
@@ -213,6 +244,12 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
       editors_->limits.Put(std::make_shared<const Limits>(
           Limits{meta.id(), meta.uid(), object.limits(),
                  WithDefaults(object.limits())}));
+      break;
+    case v1::KIND_RULE_TARGET:
+      editors_->rule_targets.Put(Make<RuleTarget>(meta, object.rule_target()));
+      break;
+    case v1::KIND_JOB:
+      editors_->jobs.Put(Make<Job>(meta, object.job()));
       break;
     default:
       break;
@@ -281,6 +318,12 @@ void SnapshotBuilder::Delete(const v1::ObjectRef& ref) {
     case v1::KIND_LIMITS:
       editors_->limits.Erase(ref.id());
       break;
+    case v1::KIND_RULE_TARGET:
+      editors_->rule_targets.Erase(ref.id());
+      break;
+    case v1::KIND_JOB:
+      editors_->jobs.Erase(ref.id());
+      break;
     default:
       break;
   }
@@ -312,6 +355,12 @@ void SnapshotBuilder::Keep(const Snapshot& other, const v1::ObjectRef& ref) {
       break;
     case v1::KIND_LIMITS:
       keep(other.limits_, &editors_->limits);
+      break;
+    case v1::KIND_RULE_TARGET:
+      keep(other.rule_targets_, &editors_->rule_targets);
+      break;
+    case v1::KIND_JOB:
+      keep(other.jobs_, &editors_->jobs);
       break;
     default:
       break;

@@ -73,6 +73,19 @@ struct ClaimRule {
   v1::ClaimRule spec;
 };
 
+struct RuleTarget {
+  std::string id;
+  std::string uid;
+  v1::RuleTarget spec;
+};
+
+// A federation job.
+struct Job {
+  std::string id;
+  std::string uid;
+  v1::Job spec;
+};
+
 struct Limits {
   std::string id;
   std::string uid;
@@ -96,6 +109,12 @@ class Snapshot {
   const Binding* FindBindingByToken(absl::string_view token_sha256) const;
   const Upstream* FindUpstream(absl::string_view id) const;
   const ClaimRule* FindClaimRule(absl::string_view id) const;
+  const RuleTarget* FindRuleTarget(absl::string_view id) const;
+  const Job* FindJob(absl::string_view id) const;
+
+  // All of a kind, unordered.
+  void ForEachTenant(const std::function<void(const Tenant&)>& visit) const;
+  void ForEachJob(const std::function<void(const Job&)>& visit) const;
 
   // The limits of a tenant, with defaults in place of all zeros: samples are
   // unlimited if samples_per_second is 0 even so, and a samples_burst that is
@@ -137,6 +156,8 @@ class Snapshot {
   Map<Upstream> upstreams_;
   Map<ClaimRule> claim_rules_;
   Map<Limits> limits_;
+  Map<RuleTarget> rule_targets_;
+  Map<Job> jobs_;
 };
 
 // Makes the next snapshot from one. Not thread-safe.

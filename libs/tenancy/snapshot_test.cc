@@ -112,7 +112,7 @@ TEST(SnapshotTest, ABadObjectLeavesTheOldCopy) {
 TEST(SnapshotTest, SkipsAndCountsKindsThatItDoesNotKnow) {
   SnapshotBuilder builder{Snapshot()};
   v1::Object object;
-  object.mutable_meta()->set_kind(static_cast<v1::Kind>(9));
+  object.mutable_meta()->set_kind(static_cast<v1::Kind>(11));
   EXPECT_THAT(builder.Put(object), IsOk());
   EXPECT_EQ(builder.skipped(), 1);
   EXPECT_EQ(std::move(builder).Build(1, "epoch")->object_count(), 0);
@@ -199,7 +199,11 @@ TEST(SnapshotTest, VisitsEveryObjectAsItWasPut) {
       Parse("meta { kind: KIND_CLAIM_RULE id: 'r' } claim_rule { label: 'n' "
             "}"),
       Parse("meta { kind: KIND_LIMITS id: 'l' } limits { max_label_names: 5 "
-            "}")};
+            "}"),
+      Parse("meta { kind: KIND_RULE_TARGET id: 't' } rule_target { type: "
+            "TYPE_CORTEX url: 'http://h' isolation: ISOLATION_HEADER }"),
+      Parse("meta { kind: KIND_JOB id: 'j' } job { tenant_id: 'red' "
+            "source_url: 'http://h' matches: 'up' }")};
   const auto snapshot = With(Snapshot(), objects);
 
   std::map<std::string, v1::Object> visited;

@@ -16,6 +16,7 @@ int Rank(v1::Kind kind) {
   switch (kind) {
     case v1::KIND_LIMITS:
     case v1::KIND_UPSTREAM:
+    case v1::KIND_RULE_TARGET:
       return 0;
     case v1::KIND_TENANT:
       return 1;

@@ -64,6 +64,11 @@ std::vector<Reference> ReferencesOf(const v1::Object& object) {
     case v1::Object::kTenant:
       add("spec.limits_id", v1::KIND_LIMITS, object.tenant().limits_id());
       add("spec.upstream_id", v1::KIND_UPSTREAM, object.tenant().upstream_id());
+      add("spec.rule_target_id", v1::KIND_RULE_TARGET,
+          object.tenant().rule_target_id());
+      break;
+    case v1::Object::kJob:
+      add("spec.tenant_id", v1::KIND_TENANT, object.job().tenant_id());
       break;
     case v1::Object::kBinding:
       AddAll("spec.tenant_ids", v1::KIND_TENANT, object.binding().tenant_ids(),

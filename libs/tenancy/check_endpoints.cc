@@ -1,0 +1,171 @@
+// The checks of objects that name servers: upstreams, rule targets, jobs.
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "insula/registry/v1/objects.pb.h"
+#include "libs/labels/validity.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+#include "libs/tenancy/object_checks.h"
+#include "libs/tenancy/url_check.h"
+
+namespace insula::tenancy::internal {
+namespace {
+
+namespace v1 = ::insula::registry::v1;
+
+constexpr absl::Duration kLeastTimeout = absl::Milliseconds(1);
+constexpr absl::Duration kLeastInterval = absl::Seconds(1);
+constexpr int kMaxMatches = 100;
+constexpr size_t kMaxMatchBytes = 16 << 10;  // Of a job, together.
+
+// Fields that decide about the request itself or about who sends it.
+bool IsForbiddenHeader(absl::string_view name) {
+  static constexpr std::array<absl::string_view, 15> kForbidden = {
+      "host",    "authorization", "connection", "keep-alive", "te",
+      "trailer", "upgrade",       "expect",     "cookie",     "user-agent",
+      "date",    "via",           "forwarded",  "range",      "set-cookie"};
+  static constexpr std::array<absl::string_view, 6> kForbiddenPrefixes = {
+      "content-", "transfer-", "proxy-", "accept", "x-forwarded-", "if-"};
+  const std::string lower = absl::AsciiStrToLower(name);
+  return std::find(kForbidden.begin(), kForbidden.end(), lower) !=
+             kForbidden.end() ||
+         std::any_of(kForbiddenPrefixes.begin(), kForbiddenPrefixes.end(),
+                     [&lower](absl::string_view prefix) {
+                       return absl::StartsWith(lower, prefix);
+                     });
+}
+
+absl::Status CheckTenantHeader(const std::string& name,
+                               v1::Upstream::Isolation isolation) {
+  constexpr absl::string_view kField = "spec.tenant_header";
+  if (name.empty()) return absl::OkStatus();
+  if (isolation != v1::Upstream::ISOLATION_HEADER) {
+    return Wrong(kField, "is for ISOLATION_HEADER only, remove it");
+  }
+  const bool is_token =
+      name.size() <= 128 &&
+      std::all_of(name.begin(), name.end(), [](unsigned char c) {
+        return absl::ascii_isalnum(c) ||
+               absl::string_view("!#$%&'*+-.^_`|~")
+                       .find(static_cast<char>(c)) != absl::string_view::npos;
+      });
+  if (!is_token) {
+    return Wrong(kField, absl::StrCat("'", Shown(name),
+                                      "' is no HTTP header name of at most 128 "
+                                      "characters, such as X-Scope-OrgID"));
+  }
+  if (IsForbiddenHeader(name)) {
+    return Wrong(kField, absl::StrCat("'", name,
+                                      "' has a meaning of its own in HTTP, "
+                                      "choose one such as X-Scope-OrgID"));
+  }
+  return absl::OkStatus();
+}
+
+// Of an Upstream or a RuleTarget.
+template <typename Endpoint>
+absl::Status CheckIsolation(const Endpoint& endpoint) {
+  if (endpoint.isolation() != v1::Upstream::ISOLATION_HEADER &&
+      endpoint.isolation() != v1::Upstream::ISOLATION_LABEL) {
+    return Wrong("spec.isolation",
+                 "must be ISOLATION_HEADER or ISOLATION_LABEL");
+  }
+  return CheckTenantHeader(endpoint.tenant_header(), endpoint.isolation());
+}
+
+// A URL below which others lie, one of which `example` names.
+absl::Status CheckBaseUrl(absl::string_view field, absl::string_view url,
+                          absl::string_view example) {
+  RETURN_IF_ERROR(Annotate(CheckUrl(url), field));
+  if (absl::StrContains(url, '?')) {
+    return Wrong(field,
+                 absl::StrCat("must not have a '?': it is the URL below which ",
+                              example));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckMatches(const v1::Job& job) {
+  if (job.matches().empty() || job.matches_size() > kMaxMatches) {
+    return Wrong("spec.matches",
+                 absl::StrCat("must have 1 to ", kMaxMatches,
+                              " selectors, has ", job.matches_size()));
+  }
+  size_t bytes = 0;
+  for (int i = 0; i < job.matches_size(); ++i) {
+    const std::string& match = job.matches(i);
+    bytes += match.size();
+    if (match.empty() || bytes > kMaxMatchBytes ||
+        !labels::IsValidUtf8(match)) {
+      return Wrong(absl::StrCat("spec.matches[", i, "]"),
+                   absl::StrCat("must be a PromQL series selector, in UTF-8, "
+                                "and all of them at most ",
+                                kMaxMatchBytes, " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckUpstream(const v1::Upstream& upstream) {
+  if (upstream.write_url().empty() && upstream.query_url().empty()) {
+    return Wrong("spec.write_url", "must be set, or spec.query_url, or both");
+  }
+  if (!upstream.write_url().empty()) {
+    RETURN_IF_ERROR(Annotate(CheckUrl(upstream.write_url()), "spec.write_url"));
+  }
+  if (!upstream.query_url().empty()) {
+    RETURN_IF_ERROR(CheckBaseUrl("spec.query_url", upstream.query_url(),
+                                 "/api/v1/query lies"));
+  }
+  RETURN_IF_ERROR(CheckIsolation(upstream));
+  return upstream.has_timeout()
+             ? CheckDuration("spec.timeout", upstream.timeout(), kLeastTimeout)
+             : absl::OkStatus();
+}
+
+absl::Status CheckRuleTarget(const v1::RuleTarget& target) {
+  if (target.type() != v1::RuleTarget::TYPE_PROMETHEUS &&
+      target.type() != v1::RuleTarget::TYPE_CORTEX) {
+    return Wrong("spec.type", "must be TYPE_PROMETHEUS or TYPE_CORTEX");
+  }
+  RETURN_IF_ERROR(CheckBaseUrl("spec.url", target.url(), "/api/v1/rules lies"));
+  RETURN_IF_ERROR(CheckIsolation(target));
+  if (target.type() == v1::RuleTarget::TYPE_PROMETHEUS &&
+      target.isolation() == v1::Upstream::ISOLATION_HEADER) {
+    return Wrong("spec.isolation",
+                 "must be ISOLATION_LABEL: a Prometheus evaluates the rules of "
+                 "all tenants alike");
+  }
+  return target.has_timeout()
+             ? CheckDuration("spec.timeout", target.timeout(), kLeastTimeout)
+             : absl::OkStatus();
+}
+
+absl::Status CheckJob(const v1::Job& job) {
+  RETURN_IF_ERROR(CheckTenantId("spec.tenant_id", job.tenant_id()));
+  RETURN_IF_ERROR(CheckBaseUrl("spec.source_url", job.source_url(),
+                               "match[] is asked for; put the selectors into "
+                               "spec.matches"));
+  RETURN_IF_ERROR(CheckMatches(job));
+  RETURN_IF_ERROR(CheckLabels("spec.labels", job.labels()));
+  if (job.has_interval()) {
+    RETURN_IF_ERROR(
+        CheckDuration("spec.interval", job.interval(), kLeastInterval));
+  }
+  return job.has_timeout()
+             ? CheckDuration("spec.timeout", job.timeout(), kLeastTimeout)
+             : absl::OkStatus();
+}
+
+}  // namespace insula::tenancy::internal

@@ -143,9 +143,9 @@ absl::StatusOr<double> ParseValue(absl::string_view text) {
     return value;
   }
   if (absl::EqualsIgnoreCase(text, "nan")) return NormalNaN();
-  const bool negative = absl::ConsumePrefix(&text, "-");
+  const bool negative = absl::StartsWith(text, "-");
   absl::string_view word = text;
-  if (!negative) absl::ConsumePrefix(&word, "+");
+  if (negative || absl::StartsWith(word, "+")) word.remove_prefix(1);
   if (absl::EqualsIgnoreCase(word, "inf") ||
       absl::EqualsIgnoreCase(word, "infinity")) {
     const double infinity = std::numeric_limits<double>::infinity();

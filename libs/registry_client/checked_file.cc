@@ -157,11 +157,4 @@ absl::Status CheckedFileReader::Damaged(absl::string_view how) const {
   return absl::DataLossError(absl::StrCat("file '", path_, "' ", how));
 }
 
-absl::Status SyncDirectory(const std::string& dir) {
-  const Descriptor file(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (file.get() < 0) return ErrnoStatus("opening", dir);
-  if (fsync(file.get()) != 0) return ErrnoStatus("syncing", dir);
-  return absl::OkStatus();
-}
-
 }  // namespace insula::registry_client

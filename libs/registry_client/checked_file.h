@@ -97,7 +97,4 @@ class CheckedFileReader {
   Sha256 sum_;
 };
 
-// Makes the names of files in `dir` durable.
-absl::Status SyncDirectory(const std::string& dir);
-
 }  // namespace insula::registry_client

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "insula/registry/v1/registry.pb.h"
+#include "libs/files/replace_file.h"
 #include "libs/registry_client/checked_file.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
@@ -142,7 +143,7 @@ absl::Status LastGoodFile::Save(const Snapshot& snapshot,
   if (std::rename(next.c_str(), path().c_str()) != 0) {
     return ErrnoStatus("renaming", next);
   }
-  return SyncDirectory(dir_);
+  return files::SyncDirectory(dir_);
 }
 
 }  // namespace insula::registry_client

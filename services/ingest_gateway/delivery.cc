@@ -10,8 +10,8 @@
 #include <exception>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "libs/http/retry_after.h"
 #include "libs/http/status_code.h"
 
 namespace insula::ingest_gateway {
@@ -25,21 +25,6 @@ absl::string_view CodeClass(int status) {
   if (status < 300) return "2xx";
   if (status < 400) return "3xx";
   return status < 500 ? "4xx" : "5xx";
-}
-
-// Seconds, or a date of HTTP.
-absl::Duration ParseRetryAfter(const http::Headers& headers, absl::Time now) {
-  const auto value = headers.Get("Retry-After");
-  if (!value) return absl::ZeroDuration();
-  int64_t seconds;
-  if (absl::SimpleAtoi(*value, &seconds)) {
-    return std::max(absl::ZeroDuration(), absl::Seconds(seconds));
-  }
-  absl::Time date;
-  if (absl::ParseTime("%a, %d %b %Y %H:%M:%S GMT", *value, &date, nullptr)) {
-    return std::max(absl::ZeroDuration(), date - now);
-  }
-  return absl::ZeroDuration();
 }
 
 }  // namespace
@@ -58,7 +43,7 @@ Receipt MakeReceipt(const absl::StatusOr<http::Response>& answer,
   }
   receipt.detail = absl::StrCat(answer->status, " ",
                                 absl::string_view(answer->body).substr(0, 80));
-  receipt.retry_after = ParseRetryAfter(answer->headers, now);
+  receipt.retry_after = http::ParseRetryAfter(answer->headers, now);
   if (code == absl::StatusCode::kResourceExhausted) {
     receipt.verdict = Verdict::kSlowDown;
   } else if (!http::IsRetryable(code)) {

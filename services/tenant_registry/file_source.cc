@@ -24,11 +24,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "libs/files/settled_file.h"
 #include "libs/logging/logging.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/resource_file.h"
 #include "services/tenant_registry/resource_tree.h"
-#include "services/tenant_registry/settled_file.h"
 #include "services/tenant_registry/source_plan.h"
 
 namespace insula::tenant_registry {
@@ -51,7 +51,7 @@ bool IsAboutObjects(const absl::Status& status) {
 struct File {
   std::string path;
   std::string source;
-  std::optional<FileStamp> stamp;
+  std::optional<files::FileStamp> stamp;
   std::optional<ResourceFile> content;  // The last one that could be read.
   std::string unreadable;               // Why the present one can't be.
   bool settled = true;
@@ -170,13 +170,14 @@ class FileSource::Impl : public std::enable_shared_from_this<Impl> {
   // Reads and parses a file that has changed.
   asio::awaitable<void> Look(File* file) {
     struct Result {
-      absl::StatusOr<SettledFile> read = absl::UnknownError("not read");
+      absl::StatusOr<files::SettledFile> read = absl::UnknownError("not read");
       absl::StatusOr<ResourceFile> parsed = absl::UnknownError("not parsed");
     };
     const auto result = std::make_shared<Result>();
     auto work = [result, path = file->path, stamp = file->stamp] {
-      result->read =
-          ReadSettledFile(path, stamp, kMaxResourceFileBytes, absl::Now());
+      files::SettledFileOptions options;
+      options.max_bytes = kMaxResourceFileBytes;
+      result->read = files::ReadSettledFile(path, stamp, options, absl::Now());
       if (result->read.ok() && result->read->text.has_value()) {
         result->parsed = ParseResourceFile(*result->read->text, path);
       }

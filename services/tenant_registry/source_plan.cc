@@ -6,10 +6,10 @@
 #include <map>
 #include <utility>
 
+#include "libs/limits/deletion_brake.h"
+
 namespace insula::tenant_registry {
 namespace {
-
-constexpr size_t kFewDeletions = 10;
 
 // Those that others refer to come first.
 int Rank(v1::Kind kind) {
@@ -60,9 +60,8 @@ SourcePlan PlanSource(const ResourceFile& file, absl::string_view name,
   for (const auto& [key, object] : by_key) {
     if (file.complete && !file.named.contains(key)) vanished.push_back(key);
   }
-  if (vanished.size() > kFewDeletions &&
-      vanished.size() * 100 >
-          by_key.size() * static_cast<size_t>(max_deletion_percent)) {
+  if (limits::TooManyDeletions(vanished.size(), by_key.size(),
+                               max_deletion_percent)) {
     plan.held_deletions = vanished.size();
     return plan;
   }

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
-namespace insula::tenant_registry {
+namespace insula::files {
 
 // What tells one content of a file from another, without reading it.
 struct FileStamp {
@@ -28,12 +28,18 @@ struct SettledFile {
   std::optional<std::string> text;  // Unset: unchanged, or not settled.
 };
 
+struct SettledFileOptions {
+  size_t max_bytes = 1 << 20;
+  bool follow_links = true;  // Of the last element of the path.
+};
+
 // Reads `path` unless its stamp is `known`. A file that was written to less
 // than 30 ms ago, or while it was read, is not settled: a half-written file
-// would look as if objects had vanished. NOT_FOUND, INVALID_ARGUMENT (not a
-// regular file, too large), UNAVAILABLE. Blocks.
+// would look as if something had vanished from it. NOT_FOUND, INVALID_ARGUMENT
+// (not a regular file, too large, a link that is not followed), and the codes
+// of errno. Blocks, but not for a FIFO.
 absl::StatusOr<SettledFile> ReadSettledFile(
     const std::string& path, const std::optional<FileStamp>& known,
-    size_t max_bytes, absl::Time now);
+    const SettledFileOptions& options, absl::Time now);
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::files

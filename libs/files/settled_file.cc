@@ -1,4 +1,4 @@
-#include "services/tenant_registry/settled_file.h"
+#include "libs/files/settled_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
 
-namespace insula::tenant_registry {
+namespace insula::files {
 namespace {
 
 constexpr absl::Duration kSettleTime = absl::Milliseconds(30);
@@ -57,15 +57,21 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& path,
 
 absl::StatusOr<SettledFile> ReadSettledFile(
     const std::string& path, const std::optional<FileStamp>& known,
-    size_t max_bytes, absl::Time now) {
+    const SettledFileOptions& options, absl::Time now) {
   // Not blocking: the path may have become a FIFO.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const int fd =
+      open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+                             (options.follow_links ? 0 : O_NOFOLLOW));
+  if (fd < 0 && errno == ELOOP && !options.follow_links) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is a symbolic link, put the file itself there"));
+  }
   if (fd < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat(path, ": can't be opened"));
   }
   const absl::Cleanup close_fd = [fd] { close(fd); };
   SettledFile file;
-  ASSIGN_OR_RETURN(file.stamp, StampOf(fd, path, max_bytes));
+  ASSIGN_OR_RETURN(file.stamp, StampOf(fd, path, options.max_bytes));
   if (file.stamp == known) return file;
   // A time of modification in the future says nothing.
   const absl::Duration age = now - file.stamp.modified;
@@ -75,7 +81,7 @@ absl::StatusOr<SettledFile> ReadSettledFile(
   }
   ASSIGN_OR_RETURN(std::string text,
                    ReadAll(fd, path, static_cast<size_t>(file.stamp.size)));
-  ASSIGN_OR_RETURN(const FileStamp after, StampOf(fd, path, max_bytes));
+  ASSIGN_OR_RETURN(const FileStamp after, StampOf(fd, path, options.max_bytes));
   if (after == file.stamp) {
     file.text = std::move(text);
   } else {
@@ -84,4 +90,4 @@ absl::StatusOr<SettledFile> ReadSettledFile(
   return file;
 }
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::files

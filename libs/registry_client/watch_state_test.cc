@@ -249,7 +249,7 @@ TEST_F(WatchStateTest, KeepsTheOldCopyOfWhatItCanNotUse) {
 
 TEST_F(WatchStateTest, SkipsAndCountsUnknownKinds) {
   v1::Object unknown;
-  unknown.mutable_meta()->set_kind(static_cast<v1::Kind>(9));
+  unknown.mutable_meta()->set_kind(static_cast<v1::Kind>(1000));
   EXPECT_TRUE(SendSnapshot({MakeTenant("red", "1"), unknown}, 5).replaced);
   state_.Take(Delta(6, {unknown, unknown}));
   EXPECT_EQ(state_.skipped(), 3);

@@ -380,7 +380,7 @@ TEST(KindTest, HasANameBothWays) {
   }
   EXPECT_EQ(KindName(v1::KIND_CLAIM_RULE), "ClaimRule");
   EXPECT_EQ(KindName(v1::KIND_UNSPECIFIED), "");
-  EXPECT_EQ(KindName(static_cast<v1::Kind>(11)), "");
+  EXPECT_EQ(KindName(static_cast<v1::Kind>(1000)), "");
   EXPECT_EQ(ParseKind("tenant"), v1::KIND_UNSPECIFIED);
   EXPECT_EQ(ParseKind(""), v1::KIND_UNSPECIFIED);
 }

@@ -1,0 +1,256 @@
+#include "libs/rules/yaml_document.h"
+
+#include <yaml-cpp/anchor.h>
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include <exception>
+#include <map>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libs/labels/validity.h"
+#include "libs/promql/quote.h"
+#include "libs/rules/reporter.h"
+
+namespace insula::rules::internal {
+namespace {
+
+constexpr size_t kMaxDepth = 100;
+
+Position At(const YAML::Mark& mark) {
+  if (mark.is_null()) return {};
+  return {mark.line + 1, mark.column + 1};
+}
+
+// Builds the tree from the parser's events. After the first error they are
+// dropped.
+class Builder final : public YAML::EventHandler {
+ public:
+  Builder(size_t max_nodes, YamlDocument* document)
+      : max_nodes_(max_nodes), document_(document) {}
+
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (YamlNode* node = New(mark, YamlNode::Kind::kNull)) {
+      Complete(node, anchor);
+    }
+  }
+
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (failed()) return;
+    const auto found = anchors_.find(anchor);
+    if (found == anchors_.end()) {
+      Fail(mark, "the value of an anchor holds itself; write it out");
+      return;
+    }
+    Place(mark, found->second);
+  }
+
+  void OnScalar(const YAML::Mark& mark, const std::string& tag,
+                YAML::anchor_t anchor, const std::string& value) override {
+    YamlNode* node = New(mark, YamlNode::Kind::kScalar);
+    if (node == nullptr) return;
+    if (tag != "?" && tag != "!" && tag != "tag:yaml.org,2002:str") {
+      RefuseTag(mark, tag);
+      return;
+    }
+    node->scalar = value;
+    node->quoted = tag != "?";
+    Complete(node, anchor);
+  }
+
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag,
+                       YAML::anchor_t anchor,
+                       YAML::EmitterStyle::value) override {
+    Open(mark, tag, "tag:yaml.org,2002:seq", anchor, YamlNode::Kind::kList);
+  }
+  void OnSequenceEnd() override { Close(); }
+
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag,
+                  YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
+    Open(mark, tag, "tag:yaml.org,2002:map", anchor, YamlNode::Kind::kMap);
+  }
+  void OnMapEnd() override { Close(); }
+
+ private:
+  // A list or map that is being read.
+  struct Level {
+    YamlNode* node;
+    YAML::anchor_t anchor;
+  };
+
+  bool failed() const { return document_->error.has_value(); }
+
+  void Fail(const YAML::Mark& mark, absl::string_view message) {
+    if (!failed()) document_->error = YamlError{At(mark), std::string(message)};
+  }
+
+  void RefuseTag(const YAML::Mark& mark, absl::string_view tag) {
+    Fail(mark, absl::StrCat("tag ", promql::Quoted(Excerpt(tag)),
+                            " is not understood; leave it out"));
+  }
+
+  YamlNode* New(const YAML::Mark& mark, YamlNode::Kind kind) {
+    if (failed()) return nullptr;
+    if (document_->nodes.size() >= max_nodes_) {
+      Fail(mark,
+           absl::StrCat("more than ", max_nodes_, " values; split the file"));
+      return nullptr;
+    }
+    YamlNode& node = document_->nodes.emplace_back();
+    node.kind = kind;
+    node.position = At(mark);
+    return &node;
+  }
+
+  void Open(const YAML::Mark& mark, absl::string_view tag,
+            absl::string_view own_tag, YAML::anchor_t anchor,
+            YamlNode::Kind kind) {
+    YamlNode* node = New(mark, kind);
+    if (node == nullptr) return;
+    if (!tag.empty() && tag != "?" && tag != "!" && tag != own_tag) {
+      RefuseTag(mark, tag);
+    } else if (levels_.size() >= kMaxDepth) {
+      Fail(mark, absl::StrCat("nested deeper than ", kMaxDepth, " levels"));
+    } else {
+      levels_.push_back({node, anchor});
+    }
+  }
+
+  void Close() {
+    if (failed()) return;
+    const Level level = levels_.back();
+    levels_.pop_back();
+    Complete(level.node, level.anchor);
+  }
+
+  void Complete(const YamlNode* node, YAML::anchor_t anchor) {
+    if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
+    if (levels_.empty()) {
+      document_->root = node;
+    } else {
+      levels_.back().node->children.push_back(node);
+    }
+  }
+
+  void Place(const YAML::Mark& mark, const YamlNode* node) {
+    // An alias costs as much as a value.
+    if (New(mark, YamlNode::Kind::kNull) == nullptr) return;
+    Complete(node, YAML::NullAnchor);
+  }
+
+  const size_t max_nodes_;
+  YamlDocument* const document_;
+  std::vector<Level> levels_;
+  std::map<YAML::anchor_t, const YamlNode*> anchors_;
+};
+
+// Looks only where a document begins.
+class Spotter final : public YAML::EventHandler {
+ public:
+  explicit Spotter(std::optional<Position>* start) : start_(start) {}
+  void OnDocumentStart(const YAML::Mark& mark) override { *start_ = At(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  std::optional<Position>* const start_;
+};
+
+// What YAML may hold besides quotes and escapes: no control characters.
+bool IsAllowed(char32_t c) {
+  if (c < 0x20) return c == '\t' || c == '\n' || c == '\r';
+  if (c < 0xA0) return c < 0x7F || c == 0x85;
+  return c != 0xFFFE && c != 0xFFFF;
+}
+
+std::optional<YamlError> CheckCharacters(absl::string_view text) {
+  Position position{1, 1};
+  const absl::string_view whole = text;
+  while (!text.empty()) {
+    char32_t c = 0;
+    const size_t length = promql::DecodeCharacter(text, &c);
+    if (length == 1 && c == promql::kReplacement) {
+      return YamlError{position, "not UTF-8; save the file as UTF-8"};
+    }
+    // A byte order mark may only stand at the start.
+    const bool mark = c == 0xFEFF && text.size() != whole.size();
+    if (!IsAllowed(c) || mark) {
+      return YamlError{position, absl::StrCat("control character ",
+                                              promql::QuotedCharacter(c),
+                                              " is not allowed; remove it, or "
+                                              "write it as an escape in double "
+                                              "quotes")};
+    }
+    text.remove_prefix(length);
+    ++position.column;
+    if (c == '\n') position = {position.line + 1, 1};
+  }
+  return std::nullopt;
+}
+
+void FindNextDocument(YAML::Parser& parser, YamlDocument* document) {
+  Spotter spotter(&document->next_document);
+  try {
+    parser.HandleNextDocument(spotter);
+  } catch (const std::exception&) {
+    // Nobody reads it, so it may be anything.
+  }
+}
+
+}  // namespace
+
+absl::string_view Name(YamlNode::Kind kind) {
+  switch (kind) {
+    case YamlNode::Kind::kNull:
+      return "null";
+    case YamlNode::Kind::kScalar:
+      return "a string";
+    case YamlNode::Kind::kList:
+      return "a list";
+    case YamlNode::Kind::kMap:
+      return "a map";
+  }
+  return "unknown";
+}
+
+YamlDocument ReadYaml(absl::string_view text, size_t max_nodes) {
+  YamlDocument document;
+  document.error = CheckCharacters(text);
+  if (document.error.has_value()) return document;
+  try {
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    Builder builder(max_nodes, &document);
+    parser.HandleNextDocument(builder);
+    if (!document.error.has_value()) FindNextDocument(parser, &document);
+  } catch (const YAML::Exception& error) {
+    if (!document.error.has_value()) {
+      document.error = YamlError{At(error.mark),
+                                 absl::StrCat("not valid YAML: ", error.msg)};
+    }
+  } catch (const std::exception& error) {
+    if (!document.error.has_value()) {
+      document.error =
+          YamlError{{}, absl::StrCat("not valid YAML: ", error.what())};
+    }
+  }
+  return document;
+}
+
+}  // namespace insula::rules::internal

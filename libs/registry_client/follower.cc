@@ -107,7 +107,7 @@ asio::awaitable<absl::Status> Follower::Follow(std::shared_ptr<Follower> self) {
   const std::shared_ptr<Connection> connection = self->Connect();
   self->connection_ = connection;
   // Each ends the others when it ends.
-  co_await (Read(self, connection) && WriteAcks(self, connection) &&
+  co_await (Read(self, connection) && WriteAcks(connection) &&
             WatchSilence(self, connection));
   if (self->state_.has_changes()) self->Publish();
   absl::Status status = co_await connection->stream->Finish();
@@ -185,23 +185,22 @@ void Follower::Publish() {
   events_.on_snapshot(std::move(snapshot), std::exchange(replaced_, false),
                       state_);
   if (connection_ == nullptr) return;
-  connection_->acknowledge = true;
+  connection_->ack = state_.MakeAck();
   connection_->ack_due.cancel();
 }
 
 asio::awaitable<void> Follower::WriteAcks(
-    std::shared_ptr<Follower> self, std::shared_ptr<Connection> connection) {
+    std::shared_ptr<Connection> connection) {
   while (!connection->ended) {
     // Not before the subscription is through: one write at a time.
-    if (!connection->acknowledge) {
+    if (!connection->ack.has_value()) {
       connection->ack_due.expires_at(SteadyTime::max());
       co_await connection->ack_due.async_wait(
           asio::as_tuple(asio::use_awaitable));
       continue;
     }
-    connection->acknowledge = false;
     v1::WatchRequest request;
-    *request.mutable_ack() = self->state_.MakeAck();
+    *request.mutable_ack() = *std::exchange(connection->ack, std::nullopt);
     const bool written = co_await connection->stream->Write(std::move(request));
     if (!written) break;
   }

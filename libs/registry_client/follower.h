@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -76,7 +77,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
     boost::asio::steady_timer silence;  // Until the registry is given up.
     bool ended = false;
     bool subscribed = false;
-    bool acknowledge = false;  // There is something to acknowledge.
+    // What is to be acknowledged: what was published last, not what came since.
+    std::optional<registry::v1::Ack> ack;
     WatchState::Refusal refusal = WatchState::Refusal::kNone;
     bool was_silent = false;
   };
@@ -88,7 +90,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   static boost::asio::awaitable<void> Read(
       std::shared_ptr<Follower> self, std::shared_ptr<Connection> connection);
   static boost::asio::awaitable<void> WriteAcks(
-      std::shared_ptr<Follower> self, std::shared_ptr<Connection> connection);
+      std::shared_ptr<Connection> connection);
   static boost::asio::awaitable<void> WatchSilence(
       std::shared_ptr<Follower> self, std::shared_ptr<Connection> connection);
 

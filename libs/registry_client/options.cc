@@ -1,8 +1,27 @@
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "libs/registry_client/registry_client.h"
 
 namespace insula::registry_client {
+
+std::string ClientId(absl::string_view service) {
+  char host[128] = "";  // Linux has no longer ones.
+  if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0') {
+    return std::string(service);
+  }
+  // The registry takes nothing else.
+  std::replace_if(
+      host, host + strlen(host),
+      [](unsigned char c) { return !absl::ascii_isgraph(c); }, '_');
+  return absl::StrCat(service, "/", host);
+}
 
 void Options::Describe(config::Fields& fields) {
   fields.Add("address", address, "gRPC address of the tenant-registry.");

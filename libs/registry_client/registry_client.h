@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/objects.pb.h"
 #include "libs/config/config.h"
@@ -23,7 +24,7 @@ namespace insula::registry_client {
 
 struct Options {
   std::string address = "127.0.0.1:9701";  // gRPC, host:port.
-  std::string client_id;                   // Names this follower in Status.
+  std::string client_id;  // Names this follower in Status: ClientId("...").
   std::string state_dir;  // For the last good copy; empty: none.
   // PEM files for mutual TLS; all empty: plain text.
   std::string cert_file;
@@ -41,6 +42,10 @@ struct Options {
   void Describe(config::Fields& fields);  // All but client_id.
   absl::Status Validate() const;
 };
+
+// "SERVICE/HOST", HOST being this host's name: how a service names itself to
+// the registry, so that replicas are told apart.
+std::string ClientId(absl::string_view service);
 
 // Thread-safe. Metrics: insula_registry_revision, insula_registry_objects,
 // insula_registry_staleness_seconds, insula_registry_connected,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <boost/asio/ip/host_name.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <condition_variable>
@@ -79,7 +80,7 @@ class RegistryClientTest : public testing::Test {
  protected:
   RegistryClientTest() {
     std::filesystem::remove_all(dir_);
-    options_.client_id = "test/1";
+    options_.client_id = ClientId("test");
     options_.address = registry_->address();
   }
   ~RegistryClientTest() override {
@@ -166,7 +167,8 @@ TEST_F(RegistryClientTest, TakesASnapshotAndDeltasAndAcknowledges) {
   Start();
   auto stream = registry_->Accept();
   ASSERT_THAT(stream, NotNull());
-  EXPECT_EQ(stream->subscribe().client_id(), "test/1");
+  EXPECT_EQ(stream->subscribe().client_id(),
+            absl::StrCat("test/", boost::asio::ip::host_name()));
   EXPECT_THAT(stream->subscribe().kinds(),
               ElementsAre(v1::KIND_TENANT, v1::KIND_BINDING));
   EXPECT_EQ(stream->subscribe().resume_revision(), 0);

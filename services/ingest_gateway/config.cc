@@ -1,7 +1,5 @@
 #include "services/ingest_gateway/config.h"
 
-#include <unistd.h>
-
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -99,7 +97,10 @@ void GrpcConfig::Describe(config::Fields& fields) {
              "Where to serve gRPC: health and reflection.");
 }
 
-Config::Config() { process.admin_listen_address = "127.0.0.1:9802"; }
+Config::Config() {
+  process.admin_listen_address = "127.0.0.1:9802";
+  registry.client_id = registry_client::ClientId("ingest-gateway");
+}
 
 void Config::Describe(config::Fields& fields) {
   process.Describe(fields);
@@ -124,14 +125,6 @@ absl::Status Config::Validate() const {
     }
   }
   return absl::OkStatus();
-}
-
-registry_client::Options Config::RegistryOptions() const {
-  registry_client::Options options = registry;
-  char host[256] = "";
-  gethostname(host, sizeof(host) - 1);
-  options.client_id = absl::StrCat("ingest-gateway/", host);
-  return options;
 }
 
 }  // namespace insula::ingest_gateway

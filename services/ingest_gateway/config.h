@@ -62,9 +62,6 @@ struct Config {
   Config();
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
-
-  // `registry`, with a name for this process in the registry's Status.
-  registry_client::Options RegistryOptions() const;
 };
 
 }  // namespace insula::ingest_gateway

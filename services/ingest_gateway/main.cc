@@ -20,7 +20,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   ASSIGN_OR_RETURN(
       const auto registry,
       registry_client::RegistryClient::Start(
-          config.RegistryOptions(),
+          config.registry,
           {registry::v1::KIND_TENANT, registry::v1::KIND_BINDING,
            registry::v1::KIND_UPSTREAM, registry::v1::KIND_CLAIM_RULE,
            registry::v1::KIND_LIMITS},

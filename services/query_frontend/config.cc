@@ -112,7 +112,7 @@ void GrpcConfig::Describe(config::Fields& fields) {
 
 Config::Config() {
   process.admin_listen_address = "127.0.0.1:9803";
-  registry.client_id = "query-frontend";
+  registry.client_id = registry_client::ClientId("query-frontend");
 }
 
 void Config::Describe(config::Fields& fields) {

@@ -1,9 +1,6 @@
 #include "services/ingest_gateway/config.h"
 
-#include <set>
-
 #include "absl/strings/str_cat.h"
-#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::ingest_gateway {
@@ -17,33 +14,11 @@ absl::Status AtLeastOne(absl::string_view key, int64_t value) {
 
 }  // namespace
 
-void ListenerConfig::Describe(config::Fields& fields) {
-  fields.Add("name", name, "Names the listener in logs and metrics.");
-  fields.Add("listen_address", listen_address, "Where to take writes.");
-  auth.Describe(fields);
-  fields.Add("tls_cert_file", tls_cert_file,
-             "Certificate chain, PEM. Empty: plain text.");
-  fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
-  fields.Add("tls_client_ca_file", tls_client_ca_file,
-             "CA of client certificates, PEM. Set: they are demanded.");
-  fields.Add("max_connections", max_connections,
-             "Open connections; further ones wait.");
-}
+ListenerConfig::ListenerConfig()
+    : edge::ListenerConfig("write", "127.0.0.1:19093") {}
 
-absl::Status ListenerConfig::Validate() const {
-  if (name.empty()) {
-    return absl::InvalidArgumentError("name: must not be empty");
-  }
-  if (tls_cert_file.empty() != tls_key_file.empty()) {
-    return absl::InvalidArgumentError(
-        "tls_cert_file: set tls_key_file with it, or neither");
-  }
-  if (!tls_client_ca_file.empty() && tls_cert_file.empty()) {
-    return absl::InvalidArgumentError(
-        "tls_client_ca_file: set tls_cert_file and tls_key_file too");
-  }
-  RETURN_IF_ERROR(AtLeastOne("max_connections", max_connections));
-  return auth.Validate();
+void ListenerConfig::Describe(config::Fields& fields) {
+  DescribeAs("Where to take writes.", fields);
 }
 
 void WriteConfig::Describe(config::Fields& fields) {
@@ -92,6 +67,24 @@ absl::Status WriteConfig::Validate() const {
   return absl::OkStatus();
 }
 
+http::ServerOptions WriteConfig::ServerLimits() const {
+  http::ServerOptions options;
+  options.max_body_bytes = max_body.value;
+  options.max_buffered_bytes = max_buffered.value;
+  // A little more than the handler takes at most.
+  options.request_timeout = timeout + absl::Seconds(2);
+  return options;
+}
+
+http::ClientOptions WriteConfig::ClientOptions() const {
+  http::ClientOptions options;
+  options.name = "upstream";
+  // A store answers a write with a few words.
+  options.max_response_bytes = 64 << 10;
+  options.max_connections_per_host = max_upstream_connections;
+  return options;
+}
+
 void GrpcConfig::Describe(config::Fields& fields) {
   fields.Add("listen_address", listen_address,
              "Where to serve gRPC: health and reflection.");
@@ -113,18 +106,7 @@ void Config::Describe(config::Fields& fields) {
 absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
   RETURN_IF_ERROR(write.Validate());
-  if (listeners.empty()) {
-    return absl::InvalidArgumentError("listeners: must have at least one");
-  }
-  std::set<std::string> names;
-  for (const ListenerConfig& listener : listeners) {
-    if (!names.insert(listener.name).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("listeners: two are named '", listener.name,
-                       "', give each a name of its own"));
-    }
-  }
-  return absl::OkStatus();
+  return edge::ValidateListeners("listeners", edge::Plain(listeners));
 }
 
 }  // namespace insula::ingest_gateway

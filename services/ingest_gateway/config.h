@@ -6,25 +6,19 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "libs/auth/auth.h"
 #include "libs/config/config.h"
+#include "libs/edge/listener_config.h"
+#include "libs/http/client.h"
+#include "libs/http/server.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/runtime/process.h"
 
 namespace insula::ingest_gateway {
 
 // Where senders connect, and how they say who they are.
-struct ListenerConfig {
-  std::string name = "write";  // In logs and metrics.
-  std::string listen_address = "127.0.0.1:19093";
-  auth::ListenerAuth auth;
-  std::string tls_cert_file;
-  std::string tls_key_file;
-  std::string tls_client_ca_file;
-  int max_connections = 10'000;
-
+struct ListenerConfig : edge::ListenerConfig {
+  ListenerConfig();
   void Describe(config::Fields& fields);
-  absl::Status Validate() const;
 };
 
 // What one write may be, and how long it may take.
@@ -44,6 +38,10 @@ struct WriteConfig {
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
+
+  // What they mean for each listener, and for the client of the stores.
+  http::ServerOptions ServerLimits() const;
+  http::ClientOptions ClientOptions() const;
 };
 
 struct GrpcConfig {

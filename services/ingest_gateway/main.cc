@@ -2,15 +2,14 @@
 #include "libs/runtime/main.h"
 
 #include "absl/strings/str_cat.h"
+#include "libs/edge/listeners.h"
 #include "libs/http/client.h"
-#include "libs/http/server.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/process.h"
 #include "libs/runtime/version.h"
 #include "libs/status/status_macros.h"
 #include "services/ingest_gateway/config.h"
-#include "services/ingest_gateway/listener.h"
 #include "services/ingest_gateway/write_handler.h"
 
 namespace insula::ingest_gateway {
@@ -25,7 +24,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
            registry::v1::KIND_UPSTREAM, registry::v1::KIND_CLAIM_RULE,
            registry::v1::KIND_LIMITS},
           process.executor(), &process.metrics()));
-  http::Client client(UpstreamClientOptions(config.write), process.executor(),
+  http::Client client(config.write.ClientOptions(), process.executor(),
                       &process.metrics());
   WriteHandler handler(
       config.write, absl::StrCat("insula/", runtime::Version()),
@@ -37,16 +36,16 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   grpc_options.listen_address = config.grpc.listen_address;
   ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(grpc_options, {}));
   process.Announce("grpc", grpc->address());
-  ASSIGN_OR_RETURN(const auto listeners,
-                   StartListeners(config, &handler, &process));
+  ASSIGN_OR_RETURN(
+      const auto listeners,
+      edge::Listeners::Start(edge::Plain(config.listeners),
+                             config.write.ServerLimits(), &handler, &process));
   process.AddReadyCheck("registry", [&registry] { return registry->Ready(); });
   process.SetReady();
   process.WaitForSignal();
 
   // Drain: writes that are open get their answers.
-  for (const auto& listener : listeners) {
-    listener->Drain(process.DrainTimeLeft());
-  }
+  listeners->Drain(process.DrainTimeLeft());
   grpc->Drain(process.DrainTimeLeft());
   return absl::OkStatus();
 }

@@ -117,10 +117,10 @@ WriteHandler::WriteHandler(const WriteConfig& config, std::string user_agent,
 WriteHandler::~WriteHandler() = default;
 
 std::optional<http::Response> WriteHandler::Admit(
-    const http::Request& request, const auth::ListenerAuth& listener) const {
+    const http::Request& request, const auth::ListenerAuth* listener) {
   if (auto answer = AnswerByHead(request)) return answer;
   const auto caller = auth::Authenticate(
-      request, listener, snapshot_(), registry::v1::ROLE_WRITE, clock_->Now());
+      request, *listener, snapshot_(), registry::v1::ROLE_WRITE, clock_->Now());
   if (!caller.ok()) return MakeRefusal(caller.status());
   return std::nullopt;
 }

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/auth/auth.h"
+#include "libs/edge/handler.h"
 #include "libs/http/client.h"
 #include "libs/http/message.h"
 #include "libs/limits/keyed_token_buckets.h"
@@ -31,7 +32,7 @@
 namespace insula::ingest_gateway {
 
 // The HTTP handler of all listeners. Thread-safe.
-class WriteHandler {
+class WriteHandler : public edge::Handler {
  public:
   using SnapshotSource =
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
@@ -40,16 +41,17 @@ class WriteHandler {
   WriteHandler(const WriteConfig& config, std::string user_agent,
                SnapshotSource snapshot, http::Client* client,
                const Clock* clock, metrics::Registry* registry);
-  ~WriteHandler();
+  ~WriteHandler() override;
 
-  // For http::ServerOptions::admit: refuses what need not be read.
-  std::optional<http::Response> Admit(const http::Request& request,
-                                      const auth::ListenerAuth& listener) const;
+  // Refuses what need not be read.
+  std::optional<http::Response> Admit(
+      const http::Request& request,
+      const auth::ListenerAuth* listener) override;
 
   // Answers by the table in answer.h. Parts are on their way until they have an
   // answer, even if the sender goes away meanwhile.
   boost::asio::awaitable<http::Response> Handle(
-      http::Request request, const auth::ListenerAuth* listener);
+      http::Request request, const auth::ListenerAuth* listener) override;
 
  private:
   struct Workspace;

@@ -557,11 +557,11 @@ TEST_F(WriteHandlerTest, KnowsItsCallers) {
 }
 
 TEST_F(WriteHandlerTest, RefusesBeforeTheBodyIsRead) {
-  const auto refused = handler_->Admit(Request("stranger", ""), listener_);
+  const auto refused = handler_->Admit(Request("stranger", ""), &listener_);
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->status, 401);
   EXPECT_THAT(refused->body, StartsWith("insula:"));
-  EXPECT_EQ(handler_->Admit(Request("sender", ""), listener_), std::nullopt);
+  EXPECT_EQ(handler_->Admit(Request("sender", ""), &listener_), std::nullopt);
 }
 
 TEST_F(WriteHandlerTest, RefusesBodiesThatAreNoRemoteWrite) {

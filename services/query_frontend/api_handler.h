@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "libs/auth/auth.h"
+#include "libs/edge/handler.h"
 #include "libs/http/message.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/clock.h"
@@ -25,7 +26,7 @@ namespace insula::query_frontend {
 // confines them by the tenant's policy and asks the tenant's store. Every
 // answer is JSON in Prometheus' envelope; refusals in our own words begin with
 // "insula:". Thread-safe.
-class ApiHandler {
+class ApiHandler : public edge::Handler {
  public:
   using SnapshotSource =
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
@@ -35,14 +36,12 @@ class ApiHandler {
              Metrics* metrics);
 
   // The refusal, if any, of a request whose body has not been read yet: its
-  // path, its method or its credential is no good. `auth` outlives the call.
-  // For http::ServerOptions::admit; a GET is left to Handle.
+  // path, its method or its credential is no good. A GET is left to Handle.
   std::optional<http::Response> Admit(const http::Request& request,
-                                      const auth::ListenerAuth* auth);
+                                      const auth::ListenerAuth* auth) override;
 
-  // Answers one request. `auth` outlives the call.
-  boost::asio::awaitable<http::Response> Handle(http::Request request,
-                                                const auth::ListenerAuth* auth);
+  boost::asio::awaitable<http::Response> Handle(
+      http::Request request, const auth::ListenerAuth* auth) override;
 
  private:
   // An answer to be, with the counter of its reason if it is a refusal.

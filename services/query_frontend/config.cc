@@ -1,7 +1,6 @@
 #include "services/query_frontend/config.h"
 
 #include <cstdint>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -32,32 +31,11 @@ absl::Status Together(absl::string_view key, const std::string& value,
 
 }  // namespace
 
-void ListenerConfig::Describe(config::Fields& fields) {
-  fields.Add("name", name, "Names the listener in logs and metrics.");
-  fields.Add("listen_address", listen_address, "Where to take queries.");
-  auth.Describe(fields);
-  fields.Add("tls_cert_file", tls_cert_file,
-             "Certificate chain, PEM. Empty: plain text.");
-  fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
-  fields.Add("tls_client_ca_file", tls_client_ca_file,
-             "CA of client certificates, PEM. Set: they are demanded.");
-  fields.Add("max_connections", max_connections,
-             "Open connections; further ones wait.");
-}
+ListenerConfig::ListenerConfig()
+    : edge::ListenerConfig("http", "127.0.0.1:8080") {}
 
-absl::Status ListenerConfig::Validate() const {
-  if (name.empty()) {
-    return absl::InvalidArgumentError("name: must not be empty");
-  }
-  RETURN_IF_ERROR(
-      Together("tls_cert_file", tls_cert_file, "tls_key_file", tls_key_file));
-  if (!tls_client_ca_file.empty() && tls_cert_file.empty()) {
-    return absl::InvalidArgumentError(
-        "tls_client_ca_file: set tls_cert_file and tls_key_file too");
-  }
-  RETURN_IF_ERROR(Between("max_connections",
-                          static_cast<uint64_t>(max_connections), 1, 1 << 20));
-  return auth.Validate();
+void ListenerConfig::Describe(config::Fields& fields) {
+  DescribeAs("Where to take queries.", fields);
 }
 
 void ApiConfig::Describe(config::Fields& fields) {
@@ -78,6 +56,15 @@ absl::Status ApiConfig::Validate() const {
     return absl::InvalidArgumentError("api.timeout: must be at least 1s");
   }
   return absl::OkStatus();
+}
+
+http::ServerOptions ApiConfig::ServerLimits() const {
+  http::ServerOptions options;
+  options.max_header_bytes = max_head.value;
+  options.max_body_bytes = max_body.value;
+  options.max_buffered_bytes = max_buffered.value;
+  options.request_timeout = timeout;
+  return options;
 }
 
 void UpstreamConfig::Describe(config::Fields& fields) {
@@ -105,6 +92,18 @@ absl::Status UpstreamConfig::Validate() const {
                   "upstream.tls_key_file", tls_key_file);
 }
 
+http::ClientOptions UpstreamConfig::ClientOptions() const {
+  http::ClientOptions options;
+  options.name = "upstream";
+  options.max_response_bytes = max_response.value;
+  options.max_connections_per_host = max_connections;
+  options.connect_timeout = connect_timeout;
+  if (!tls_ca_file.empty() || !tls_cert_file.empty()) {
+    options.tls = http::ClientTls{tls_ca_file, tls_cert_file, tls_key_file, ""};
+  }
+  return options;
+}
+
 void GrpcConfig::Describe(config::Fields& fields) {
   fields.Add("listen_address", listen_address,
              "Where to serve gRPC: health and reflection.");
@@ -128,18 +127,7 @@ absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
   RETURN_IF_ERROR(api.Validate());
   RETURN_IF_ERROR(upstream.Validate());
-  if (listeners.empty()) {
-    return absl::InvalidArgumentError("listeners: must have at least one");
-  }
-  std::set<std::string> names;
-  for (const ListenerConfig& listener : listeners) {
-    if (!names.insert(listener.name).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("listeners: two are named '", listener.name,
-                       "', give each a name of its own"));
-    }
-  }
-  return absl::OkStatus();
+  return edge::ValidateListeners("listeners", edge::Plain(listeners));
 }
 
 }  // namespace insula::query_frontend

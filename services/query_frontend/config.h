@@ -6,25 +6,19 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "libs/auth/auth.h"
 #include "libs/config/config.h"
+#include "libs/edge/listener_config.h"
+#include "libs/http/client.h"
+#include "libs/http/server.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/runtime/process.h"
 
 namespace insula::query_frontend {
 
 // Where clients connect, and how they say who they are.
-struct ListenerConfig {
-  std::string name = "http";  // In logs and metrics.
-  std::string listen_address = "127.0.0.1:8080";
-  auth::ListenerAuth auth;
-  std::string tls_cert_file;
-  std::string tls_key_file;
-  std::string tls_client_ca_file;
-  int max_connections = 10'000;
-
+struct ListenerConfig : edge::ListenerConfig {
+  ListenerConfig();
   void Describe(config::Fields& fields);
-  absl::Status Validate() const;
 };
 
 // What one request may be, and how long it may take.
@@ -38,6 +32,8 @@ struct ApiConfig {
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
+  // What they mean for each listener.
+  http::ServerOptions ServerLimits() const;
 };
 
 // How stores are asked.
@@ -51,6 +47,7 @@ struct UpstreamConfig {
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
+  http::ClientOptions ClientOptions() const;
 };
 
 // Health and reflection.

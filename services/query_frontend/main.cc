@@ -3,6 +3,7 @@
 #include "libs/runtime/main.h"
 
 #include "absl/status/status.h"
+#include "libs/edge/listeners.h"
 #include "libs/http/client.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/server.h"
@@ -10,7 +11,6 @@
 #include "services/query_frontend/api_handler.h"
 #include "services/query_frontend/backend.h"
 #include "services/query_frontend/config.h"
-#include "services/query_frontend/listeners.h"
 #include "services/query_frontend/metrics.h"
 
 namespace insula::query_frontend {
@@ -28,7 +28,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                        process.executor(), &process.metrics()));
   process.AddReadyCheck("registry", [&] { return registry->Ready(); });
   Metrics metrics(&process.metrics());
-  http::Client client(ClientOptionsOf(config.upstream), process.executor(),
+  http::Client client(config.upstream.ClientOptions(), process.executor(),
                       &process.metrics());
   Backend backend(&client, &process.clock(), &metrics);
   ApiHandler handler([&] { return registry->snapshot(); }, &process.clock(),
@@ -39,8 +39,10 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   grpc_options.listen_address = config.grpc.listen_address;
   ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(grpc_options, {}));
   process.Announce("grpc", grpc->address());
-  ASSIGN_OR_RETURN(const auto http,
-                   Listeners::Start(config, &handler, &process));
+  ASSIGN_OR_RETURN(
+      const auto http,
+      edge::Listeners::Start(edge::Plain(config.listeners),
+                             config.api.ServerLimits(), &handler, &process));
   process.SetReady();
   process.WaitForSignal();
 

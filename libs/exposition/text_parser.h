@@ -47,8 +47,8 @@ struct ParserOptions {
 // - numbers and timestamps too large for their type.
 // Prometheus' own format takes a timestamp with a sign and blanks at the start
 // of a line, as its description says. OpenMetrics takes a comma behind the last
-// label, as Prometheus does, and nothing else that its grammar does not have;
-// its timestamps are cut to milliseconds, exactly. An unknown escape in a
+// label, as newer Prometheus do, and nothing else that its grammar does not
+// have; its timestamps are cut to milliseconds, exactly. An unknown escape in a
 // string stays as it is, with its backslash. `\r` is no line end.
 //
 // Whether families are complete and in one place, names fit their type, or a

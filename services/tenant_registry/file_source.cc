@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -55,6 +54,7 @@ struct File {
   std::optional<ResourceFile> content;  // The last one that could be read.
   std::string unreadable;               // Why the present one can't be.
   bool settled = true;
+  bool tried = false;  // It was settled at least once.
   bool dirty = false;  // The content has not been compared yet.
   std::vector<SourceOperation> refused;
   size_t held_deletions = 0;
@@ -101,7 +101,11 @@ class FileSource::Impl : public std::enable_shared_from_this<Impl> {
   void Reload() {
     asio::post(strand_, [self = shared_from_this()] { self->Trigger(); });
   }
-  bool loaded() const { return loaded_; }
+  // Whether the import of each file has been tried, if need be after `timeout`.
+  bool WaitUntilTried(absl::Duration timeout) const {
+    return all_tried_.wait_for(absl::ToChronoNanoseconds(timeout)) ==
+           std::future_status::ready;
+  }
 
  private:
   asio::awaitable<void> RunBoth() {
@@ -120,12 +124,15 @@ class FileSource::Impl : public std::enable_shared_from_this<Impl> {
       WatchDirectories();
       triggered_ = false;
       bool settled = true;
+      bool tried = true;
       for (File& file : files_) {
         co_await Look(&file);
         settled = settled && file.settled;
+        file.tried = file.tried || file.settled;
+        tried = tried && file.tried;
       }
       co_await Reconcile();
-      if (settled) loaded_ = true;
+      if (tried && !std::exchange(told_tried_, true)) tried_.set_value();
       if (triggered_ || stopped_) continue;
       wake_.expires_after(absl::ToChronoNanoseconds(
           settled ? options_.poll_interval : kLookAgain));
@@ -339,13 +346,15 @@ class FileSource::Impl : public std::enable_shared_from_this<Impl> {
   const FileSourceOptions options_;
   runtime::BlockingPool* const blocking_;
   asio::strand<asio::any_io_executor> strand_;
-  std::atomic<bool> loaded_ = false;
+  std::promise<void> tried_;
+  const std::shared_future<void> all_tried_ = tried_.get_future().share();
   std::promise<void> ended_;
 
   // Of the strand.
   asio::steady_timer wake_;
   asio::posix::stream_descriptor inotify_;
   std::vector<File> files_;
+  bool told_tried_ = false;
   bool triggered_ = false;
   bool stopped_ = false;
 };
@@ -362,7 +371,11 @@ FileSource::FileSource(std::shared_ptr<Registry> registry,
 FileSource::~FileSource() { impl_->Stop(); }
 
 absl::Status FileSource::Ready() const {
-  if (impl_->loaded()) return absl::OkStatus();
+  return WaitUntilReady(absl::ZeroDuration());
+}
+
+absl::Status FileSource::WaitUntilReady(absl::Duration timeout) const {
+  if (impl_->WaitUntilTried(timeout)) return absl::OkStatus();
   return absl::UnavailableError("the resource files are still being read");
 }
 

@@ -37,8 +37,12 @@ class FileSource {
   // Ends, and waits for a change that is being made. Blocks.
   ~FileSource();
 
-  // For /readyz: OK once all files have been looked at, whatever was in them.
+  // For /readyz: OK once the import of each file has been tried, whatever was
+  // in it. A file that is being written is tried when that is over.
   absl::Status Ready() const;
+
+  // Waits for Ready(), or gives up after `timeout`. Blocks.
+  absl::Status WaitUntilReady(absl::Duration timeout) const;
 
   // Looks at the files now.
   void Reload();

@@ -1,6 +1,8 @@
 #include "services/tenant_registry/file_source.h"
 
+#include <boost/asio/detached.hpp>
 #include <fstream>
+#include <future>
 
 #include "services/tenant_registry/registry_fixture.h"
 
@@ -78,6 +80,41 @@ TEST_F(FileSourceTest, ObjectsMayReferToOtherFiles) {
   Follow({"a.yaml", "b.yaml"});
   EXPECT_TRUE(Has("red"));
   EXPECT_THAT(Errors(), Eq(0));
+}
+
+TEST_F(FileSourceTest, IsReadyWhenEachFileWasTriedOnce) {
+  Write("good.yaml", absl::StrCat(kStore, TenantYaml("red")));
+  Write("broken.yaml", "kind: {");
+  FileSourceOptions options;
+  options.files = {Path("missing.yaml"), Path("good.yaml"),
+                   Path("broken.yaml")};
+  source_ = std::make_unique<FileSource>(registry_, std::move(options),
+                                         pool_.get_executor(), &blocking_);
+  EXPECT_THAT(source_->WaitUntilReady(absl::Seconds(20)), IsOk());
+  EXPECT_TRUE(Has("red"));
+  EXPECT_THAT(source_->Ready(), IsOk());
+}
+
+TEST_F(FileSourceTest, IsNotReadyBeforeTheFilesAreRead) {
+  Write("a.yaml", absl::StrCat(kStore, TenantYaml("red")));
+  std::promise<void> disk;
+  const std::shared_future<void> disk_answers = disk.get_future().share();
+  for (int i = 0; i < 2; ++i) {  // As many as the pool has threads.
+    asio::co_spawn(pool_, blocking_.Run([disk_answers] {
+      disk_answers.wait();
+      return absl::OkStatus();
+    }),
+                   asio::detached);
+  }
+  FileSourceOptions options;
+  options.files = {Path("a.yaml")};
+  source_ = std::make_unique<FileSource>(registry_, std::move(options),
+                                         pool_.get_executor(), &blocking_);
+  EXPECT_THAT(source_->WaitUntilReady(absl::Milliseconds(50)),
+              StatusIs(absl::StatusCode::kUnavailable));
+  disk.set_value();
+  EXPECT_THAT(source_->WaitUntilReady(absl::Seconds(20)), IsOk());
+  EXPECT_TRUE(Has("red"));
 }
 
 TEST_F(FileSourceTest, FollowsChangesWithoutPolling) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "libs/rpc/server.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/config.h"
@@ -25,12 +26,15 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                                   {process.executor(), &process.blocking(),
                                    &process.clock(), &process.metrics()}));
   TenantRegistryService service(registry, config.watch, process.executor());
-  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                   rpc::Server::Start(config.server_options(), {&service}));
   FileSource files(registry, config.sources, process.executor(),
                    &process.blocking());
 
-  // Serve.
+  // Serve. A follower that came before the first import would be ready too
+  // early and refuse callers. A file that is written on and on is not waited
+  // for.
+  files.WaitUntilReady(absl::Seconds(10)).IgnoreError();  // /readyz tells.
+  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
+                   rpc::Server::Start(config.server_options(), {&service}));
   process.Announce("grpc", server->address());
   process.AddReadyCheck("files", [&files] { return files.Ready(); });
   process.OnReload([&files] { files.Reload(); });

@@ -17,12 +17,15 @@
 #include "libs/http/connection_pool.h"
 #include "libs/http/tls_context.h"
 #include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
 
 namespace insula::http {
 
 namespace asio = boost::asio;
 
 namespace {
+
+using StreamOr = absl::StatusOr<std::unique_ptr<ResponseStream>>;
 
 // Whether what runs on `executor` never runs twice at the same time.
 bool IsStrand(const asio::any_io_executor& executor) {
@@ -33,7 +36,41 @@ bool IsStrand(const asio::any_io_executor& executor) {
              nullptr;
 }
 
+std::string PeerOf(const ClientRequest& request) {
+  return absl::StrCat(request.url.scheme, "://", request.url.HostPort());
+}
+
+// Runs `work`; a cancellation of the coroutine becomes CANCELLED.
+template <typename T>
+asio::awaitable<absl::StatusOr<T>> Guard(
+    asio::awaitable<absl::StatusOr<T>> work) {
+  // A cancellation that comes between two operations cancels neither: Asio
+  // makes it an exception at the next one.
+  const bool throws = co_await asio::this_coro::throw_if_cancelled();
+  co_await asio::this_coro::throw_if_cancelled(true);
+  absl::StatusOr<T> result = absl::InternalError("not sent");
+  try {
+    result = co_await std::move(work);
+  } catch (const boost::system::system_error& error) {
+    result = absl::InternalError(error.what());
+  }
+  co_await asio::this_coro::throw_if_cancelled(throws);
+  const auto state = co_await asio::this_coro::cancellation_state;
+  if (!result.ok() && state.cancelled() != asio::cancellation_type::none) {
+    result = absl::CancelledError("the request was cancelled");
+  }
+  co_return result;
+}
+
 }  // namespace
+
+// The exchange uses what stands above it.
+struct ResponseStream::State {
+  std::shared_ptr<Client::Impl> client;
+  ClientRequest request;
+  std::shared_ptr<ClientExchange> exchange;
+  ResponseHead head;
+};
 
 class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
  public:
@@ -42,6 +79,8 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
 
   asio::awaitable<absl::StatusOr<Response>> Send(ClientRequest request,
                                                  absl::Time deadline);
+  asio::awaitable<StreamOr> Open(std::unique_ptr<ResponseStream::State> state,
+                                 absl::Time deadline);
   void Close() { pool_->Close(); }
 
  private:
@@ -49,6 +88,12 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
                                                          absl::Time deadline);
   asio::awaitable<absl::StatusOr<Response>> Exchange(
       const ClientRequest* request, absl::Time deadline);
+  asio::awaitable<absl::StatusOr<ResponseHead>> OpenExchange(
+      ResponseStream::State* state, absl::Time deadline);
+  // `strand` is the caller's.
+  absl::StatusOr<std::shared_ptr<ClientExchange>> NewExchange(
+      const ClientRequest* request, absl::Time deadline,
+      asio::any_io_executor strand);
   absl::StatusOr<Stream::TlsContext> Tls();
 
   const ClientOptions options_;
@@ -101,21 +146,7 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::SendOnStrand(
     ClientRequest* request, absl::Time deadline) {
   const absl::Time started = absl::Now();
-  // A cancellation that comes between two operations cancels neither: Asio
-  // makes it an exception at the next one.
-  const bool throws = co_await asio::this_coro::throw_if_cancelled();
-  co_await asio::this_coro::throw_if_cancelled(true);
-  absl::StatusOr<Response> result = absl::InternalError("not sent");
-  try {
-    result = co_await Exchange(request, deadline);
-  } catch (const boost::system::system_error& error) {
-    result = absl::InternalError(error.what());
-  }
-  co_await asio::this_coro::throw_if_cancelled(throws);
-  const auto state = co_await asio::this_coro::cancellation_state;
-  if (!result.ok() && state.cancelled() != asio::cancellation_type::none) {
-    result = absl::CancelledError("the request was cancelled");
-  }
+  absl::StatusOr<Response> result = co_await Guard(Exchange(request, deadline));
   if (result.ok()) {
     requests_.Increment(result->status);
   } else {
@@ -127,24 +158,71 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::SendOnStrand(
 
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::Exchange(
     const ClientRequest* request, absl::Time deadline) {
-  if (absl::Status status = CheckRequest(*request); !status.ok()) {
-    co_return status;
+  const asio::any_io_executor strand = co_await asio::this_coro::executor;
+  CO_ASSIGN_OR_RETURN(const std::shared_ptr<ClientExchange> exchange,
+                      NewExchange(request, deadline, strand));
+  absl::StatusOr<Response> result = co_await exchange->Run();
+  if (!result.ok()) co_return Annotate(result.status(), PeerOf(*request));
+  co_return result;
+}
+
+asio::awaitable<StreamOr> Client::Impl::Open(
+    std::unique_ptr<ResponseStream::State> state, absl::Time deadline) {
+  absl::StatusOr<ResponseHead> head =
+      co_await Guard(OpenExchange(state.get(), deadline));
+  if (!head.ok()) {
+    requests_.Increment(head.status().code());
+    co_return head.status();
   }
-  const std::string peer =
-      absl::StrCat(request->url.scheme, "://", request->url.HostPort());
+  requests_.Increment(head->status);
+  state->head = *std::move(head);
+  co_return std::unique_ptr<ResponseStream>(
+      new ResponseStream(std::move(state)));
+}
+
+asio::awaitable<absl::StatusOr<ResponseHead>> Client::Impl::OpenExchange(
+    ResponseStream::State* state, absl::Time deadline) {
+  const asio::any_io_executor strand = co_await asio::this_coro::executor;
+  if (!IsStrand(strand)) {
+    co_return absl::InternalError("a stream was not opened on a strand");
+  }
+  CO_ASSIGN_OR_RETURN(state->exchange,
+                      NewExchange(&state->request, deadline, strand));
+  absl::StatusOr<ResponseHead> head = co_await state->exchange->Open();
+  if (!head.ok()) co_return Annotate(head.status(), PeerOf(state->request));
+  co_return head;
+}
+
+absl::StatusOr<std::shared_ptr<ClientExchange>> Client::Impl::NewExchange(
+    const ClientRequest* request, absl::Time deadline,
+    asio::any_io_executor strand) {
+  RETURN_IF_ERROR(CheckRequest(*request));
   ExchangeContext context = {&options_, executor_, pool_.get(), &connections_,
                              nullptr};
   if (request->url.scheme == "https") {
     absl::StatusOr<Stream::TlsContext> tls = Tls();
-    if (!tls.ok()) co_return Annotate(tls.status(), peer);
+    if (!tls.ok()) return Annotate(tls.status(), PeerOf(*request));
     context.tls = *tls;
   }
-  const asio::any_io_executor strand = co_await asio::this_coro::executor;
-  auto exchange = std::make_shared<ClientExchange>(std::move(context), request,
-                                                   deadline, strand);
-  absl::StatusOr<Response> result = co_await exchange->Run();
-  if (!result.ok()) co_return Annotate(result.status(), peer);
-  co_return result;
+  return std::make_shared<ClientExchange>(std::move(context), request, deadline,
+                                          std::move(strand));
+}
+
+ResponseStream::ResponseStream(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+
+ResponseStream::~ResponseStream() = default;
+
+int ResponseStream::status() const { return state_->head.status; }
+
+const Headers& ResponseStream::headers() const { return state_->head.headers; }
+
+asio::awaitable<absl::StatusOr<absl::string_view>> ResponseStream::Read(
+    absl::Time deadline) {
+  absl::StatusOr<absl::string_view> piece =
+      co_await Guard(state_->exchange->Read(deadline));
+  if (!piece.ok()) co_return Annotate(piece.status(), PeerOf(state_->request));
+  co_return piece;
 }
 
 Client::Client(ClientOptions options, asio::any_io_executor executor,
@@ -159,6 +237,15 @@ asio::awaitable<absl::StatusOr<Response>> Client::Send(ClientRequest request,
   // Named, so that the client may be gone before the answer comes.
   const std::shared_ptr<Impl> impl = impl_;
   return impl->Send(std::move(request), deadline);
+}
+
+asio::awaitable<StreamOr> Client::Open(ClientRequest request,
+                                       absl::Time deadline) {
+  auto state = std::make_unique<ResponseStream::State>();
+  state->client = impl_;
+  state->request = std::move(request);
+  // Kept by what it is given.
+  return impl_->Open(std::move(state), deadline);
 }
 
 }  // namespace insula::http

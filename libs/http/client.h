@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/http/message.h"
 #include "libs/http/tls.h"
@@ -36,13 +37,44 @@ struct ClientRequest {
   std::string body;
 };
 
+// An answer whose body is read while it comes, as long as that may take.
+// Destroying it closes the connection unless all was read. Used on the strand
+// that it was opened on.
+//
+//   while (true) {
+//     CO_ASSIGN_OR_RETURN(const absl::string_view piece,
+//                         co_await stream->Read(absl::Now() + patience));
+//     if (piece.empty()) break;
+//     ...
+//   }
+class ResponseStream {
+ public:
+  ~ResponseStream();
+
+  int status() const;
+  const Headers& headers() const;
+
+  // The next bytes of the body, at least one, or none at its end. They stay
+  // until the next call. DEADLINE_EXCEEDED if nothing comes till `deadline`,
+  // UNAVAILABLE if the body is cut off or malformed, CANCELLED if the calling
+  // coroutine was cancelled; only the destructor may be called then.
+  boost::asio::awaitable<absl::StatusOr<absl::string_view>> Read(
+      absl::Time deadline);
+
+ private:
+  friend class Client;
+  struct State;
+  explicit ResponseStream(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 // Thread-safe. Follows no redirects. May be destroyed while requests are open:
 // they go on, and `metrics` must outlive them. A request on a pooled connection
 // that turns out to be closed before any byte of the answer is sent again,
 // once, on a new one.
 //
 // Metrics: insula_http_client_requests_total{client,code},
-// insula_http_client_request_seconds{client},
+// insula_http_client_request_seconds{client} (not of streams),
 // insula_http_client_connections{client}.
 class Client {
  public:
@@ -56,7 +88,14 @@ class Client {
   boost::asio::awaitable<absl::StatusOr<Response>> Send(ClientRequest request,
                                                         absl::Time deadline);
 
+  // Like Send, but returns when the head of the answer has come, before
+  // `deadline`. The body is not asked for in gzip, nor bounded in size. To be
+  // called on a strand. May be destroyed while streams are open.
+  boost::asio::awaitable<absl::StatusOr<std::unique_ptr<ResponseStream>>> Open(
+      ClientRequest request, absl::Time deadline);
+
  private:
+  friend class ResponseStream;
   class Impl;
   std::shared_ptr<Impl> impl_;
 };

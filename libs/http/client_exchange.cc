@@ -69,7 +69,7 @@ absl::Status CheckRequest(const ClientRequest& request) {
   return absl::OkStatus();
 }
 
-std::string RequestHeadText(const ClientRequest& request) {
+std::string RequestHeadText(const ClientRequest& request, bool accept_gzip) {
   std::string text;
   text.reserve(512 + request.url.target.size());
   absl::StrAppend(&text, request.method, " ", request.url.target,
@@ -80,7 +80,8 @@ std::string RequestHeadText(const ClientRequest& request) {
   if (!request.body.empty() || TakesBody(request.method)) {
     absl::StrAppend(&text, "Content-Length: ", request.body.size(), "\r\n");
   }
-  text.append("Accept-Encoding: gzip\r\n\r\n");
+  absl::StrAppend(&text, "Accept-Encoding: ", accept_gzip ? "gzip" : "identity",
+                  "\r\n\r\n");
   return text;
 }
 
@@ -106,19 +107,64 @@ absl::Status ClientExchange::Failure(const absl::Status& otherwise) const {
   return otherwise;
 }
 
-asio::awaitable<absl::StatusOr<Response>> ClientExchange::Run() {
+asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::Ask(
+    bool accept_gzip) {
   watchdog_.emplace(strand_, weak_from_this(), [this] { OnExpiry(); });
   watchdog_->Set(deadline_ - absl::Now());
   CO_RETURN_IF_ERROR(co_await Acquire());
   const bool pooled = lease_.connection != nullptr;
   if (!pooled) CO_RETURN_IF_ERROR(co_await Connect());
-  absl::StatusOr<Response> result = co_await RoundTrip();
+  absl::StatusOr<ResponseHead> head = co_await RoundTrip(accept_gzip);
   // The host may close an idle connection just when we begin to use it.
-  if (pooled && !any_byte_ && absl::IsUnavailable(result.status())) {
+  if (pooled && !any_byte_ && absl::IsUnavailable(head.status())) {
     CO_RETURN_IF_ERROR(co_await Connect());
-    result = co_await RoundTrip();
+    head = co_await RoundTrip(accept_gzip);
   }
-  co_return result;
+  co_return head;
+}
+
+asio::awaitable<absl::StatusOr<Response>> ClientExchange::Run() {
+  CO_ASSIGN_OR_RETURN(ResponseHead head, co_await Ask(/*accept_gzip=*/true));
+  Response response;
+  const absl::Status status = co_await ReadAnswer(&head, &response);
+  if (!status.ok()) co_return Failure(status);
+  co_return response;
+}
+
+asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::Open() {
+  CO_ASSIGN_OR_RETURN(ResponseHead head, co_await Ask(/*accept_gzip=*/false));
+  CO_ASSIGN_OR_RETURN(const Framing framing, Frame(head));
+  if (head.headers.Get("content-encoding").value_or("identity") != "identity") {
+    co_return absl::UnavailableError(
+        "malformed answer: its body is encoded, and nobody asked for that");
+  }
+  keep_alive_ = framing.keep_alive;
+  body_.emplace(&lease_.connection->stream, &lease_.connection->input, framing);
+  watchdog_->Clear();
+  co_return head;
+}
+
+asio::awaitable<absl::StatusOr<absl::string_view>> ClientExchange::Read(
+    absl::Time deadline) {
+  if (body_->done()) co_return absl::string_view();
+  deadline_ = deadline;
+  watchdog_->Set(deadline - absl::Now());
+  absl::StatusOr<absl::string_view> piece = co_await body_->Next();
+  if (!piece.ok()) {
+    co_return Failure(absl::UnavailableError(
+        absl::StrCat("incomplete answer: ", piece.status().message())));
+  }
+  watchdog_->Clear();
+  if (body_->done()) GiveBack(keep_alive_);
+  co_return piece;
+}
+
+void ClientExchange::GiveBack(bool keep_alive) {
+  // Bytes behind the answer belong to nothing that was asked.
+  if (keep_alive && !write_failed_ && lease_.connection->input.empty()) {
+    lease_.Keep();
+  }
+  lease_ = ConnectionPool::Lease();
 }
 
 asio::awaitable<absl::Status> ClientExchange::Acquire() {
@@ -215,25 +261,23 @@ asio::awaitable<absl::Status> ClientExchange::Connect() {
   co_return absl::OkStatus();
 }
 
-asio::awaitable<absl::StatusOr<Response>> ClientExchange::RoundTrip() {
-  const std::string text = RequestHeadText(request_);
+asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::RoundTrip(
+    bool accept_gzip) {
+  const std::string text = RequestHeadText(request_, accept_gzip);
   const auto [write_error, bytes] =
       co_await lease_.connection->stream.WriteAll(text, request_.body);
   // A host may refuse a request before it has read all of it: then its answer
   // is there all the same.
+  write_failed_ = write_error.failed();
   ResponseHead head;
-  absl::Status status = co_await ReadHead(&head);
+  const absl::Status status = co_await ReadHead(&head);
   if (!status.ok()) {
-    co_return Failure(write_error && !any_byte_
+    co_return Failure(write_failed_ && !any_byte_
                           ? absl::UnavailableError(absl::StrCat(
                                 "can't send: ", write_error.message()))
                           : status);
   }
-  Response response;
-  status = co_await ReadAnswer(&head, &response);
-  if (!status.ok()) co_return Failure(status);
-  if (write_error) lease_.connection = nullptr;
-  co_return response;
+  co_return head;
 }
 
 asio::awaitable<absl::Status> ClientExchange::ReadHead(ResponseHead* head) {
@@ -275,19 +319,22 @@ asio::awaitable<absl::Status> ClientExchange::ReadHead(ResponseHead* head) {
   co_return absl::UnavailableError("malformed answer: it never becomes final");
 }
 
+absl::StatusOr<Framing> ClientExchange::Frame(const ResponseHead& head) const {
+  absl::StatusOr<Framing> framing = FrameResponse(
+      head.headers, head.minor_version, head.status, request_.method);
+  if (framing.ok()) return framing;
+  return absl::UnavailableError(
+      absl::StrCat("ambiguous answer: ", framing.status().message()));
+}
+
 asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
                                                          Response* response) {
   ClientConnection& connection = *lease_.connection;
-  absl::StatusOr<Framing> framing = FrameResponse(
-      head->headers, head->minor_version, head->status, request_.method);
-  if (!framing.ok()) {
-    co_return absl::UnavailableError(
-        absl::StrCat("ambiguous answer: ", framing.status().message()));
-  }
+  CO_ASSIGN_OR_RETURN(const Framing framing, Frame(*head));
   const size_t max_bytes = context_.options->max_response_bytes;
   Reservation unlimited(nullptr);
   absl::Status status =
-      co_await ReadBody(&connection.stream, &connection.input, *framing,
+      co_await ReadBody(&connection.stream, &connection.input, framing,
                         max_bytes, &unlimited, &response->body);
   if (status.ok() && IsGzip(head->headers) && !response->body.empty()) {
     const std::string encoded = std::move(response->body);
@@ -305,8 +352,7 @@ asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
   }
   response->status = head->status;
   response->headers = std::move(head->headers);
-  // Bytes behind the answer belong to nothing that was asked.
-  if (framing->keep_alive && connection.input.empty()) lease_.Keep();
+  GiveBack(framing.keep_alive);
   co_return absl::OkStatus();
 }
 

@@ -13,7 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/http/body_reader.h"
 #include "libs/http/client.h"
 #include "libs/http/connection_pool.h"
 #include "libs/http/framing.h"
@@ -39,27 +41,39 @@ struct ExchangeContext {
 absl::Status CheckRequest(const ClientRequest& request);
 
 // The head of `request`, with the fields that are the client's own.
-std::string RequestHeadText(const ClientRequest& request);
+std::string RequestHeadText(const ClientRequest& request, bool accept_gzip);
 
 // Runs on the strand of the caller's coroutine, which is told of cancellation
-// by an exception.
+// by an exception. Either Run() or Open() is called, once.
 class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
  public:
-  // `request` outlives Run().
+  // `request` outlives the exchange.
   ClientExchange(ExchangeContext context, const ClientRequest* request,
                  absl::Time deadline, boost::asio::any_io_executor strand);
 
   boost::asio::awaitable<absl::StatusOr<Response>> Run();
 
+  // Returns the head; the body, not in gzip, is left to Read().
+  boost::asio::awaitable<absl::StatusOr<ResponseHead>> Open();
+  // As ResponseStream::Read().
+  boost::asio::awaitable<absl::StatusOr<absl::string_view>> Read(
+      absl::Time deadline);
+
  private:
+  // Sends the request and reads the head of the answer.
+  boost::asio::awaitable<absl::StatusOr<ResponseHead>> Ask(bool accept_gzip);
   boost::asio::awaitable<absl::Status> Acquire();
   boost::asio::awaitable<absl::Status> Connect();
   using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
   boost::asio::awaitable<absl::StatusOr<Endpoints>> Resolve();
-  boost::asio::awaitable<absl::StatusOr<Response>> RoundTrip();
+  boost::asio::awaitable<absl::StatusOr<ResponseHead>> RoundTrip(
+      bool accept_gzip);
   boost::asio::awaitable<absl::Status> ReadHead(ResponseHead* head);
+  absl::StatusOr<Framing> Frame(const ResponseHead& head) const;
   boost::asio::awaitable<absl::Status> ReadAnswer(ResponseHead* head,
                                                   Response* response);
+  // The answer has come as a whole: lets another request have the connection.
+  void GiveBack(bool keep_alive);
 
   // What a failed operation means: the deadline, or `otherwise`.
   absl::Status Failure(const absl::Status& otherwise) const;
@@ -67,14 +81,17 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
 
   const ExchangeContext context_;
   const ClientRequest& request_;
-  const absl::Time deadline_;
+  absl::Time deadline_;
   const boost::asio::any_io_executor strand_;
   const std::string host_key_;
 
   std::optional<Watchdog> watchdog_;  // Needs shared_from_this().
   ConnectionPool::Lease lease_;
   std::shared_ptr<boost::asio::steady_timer> waiting_on_;
-  bool any_byte_ = false;  // Of the answer has come.
+  bool any_byte_ = false;           // Of the answer has come.
+  bool write_failed_ = false;       // Not all of the request was sent.
+  std::optional<BodyReader> body_;  // Of Read().
+  bool keep_alive_ = false;         // Once the body has been read.
 };
 
 }  // namespace insula::http

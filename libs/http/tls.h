@@ -17,6 +17,11 @@ struct ClientTls {
   std::string cert_file;  // Own certificate, may be empty.
   std::string key_file;
   std::string server_name;  // Expected name; empty: the URL's host.
+
+  // The same as text, for those who have no files. Not both.
+  std::string ca_pem;
+  std::string cert_pem;
+  std::string key_pem;
 };
 
 }  // namespace insula::http

@@ -3,6 +3,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <ctime>
 #include <string>
@@ -61,6 +62,31 @@ absl::Status LoadOwnCertificate(absl::string_view cert_file,
   return absl::OkStatus();
 }
 
+absl::Status PemError(absl::string_view what,
+                      const boost::system::error_code& error) {
+  ERR_clear_error();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "can't use the text of the ", what, ": ", error.message(), "; give PEM"));
+}
+
+absl::Status UseOwnCertificate(absl::string_view cert_pem,
+                               absl::string_view key_pem,
+                               ssl::context* context) {
+  boost::system::error_code error;
+  context->use_certificate_chain(
+      boost::asio::buffer(cert_pem.data(), cert_pem.size()), error);
+  if (error) return PemError("certificate", error);
+  context->use_private_key(boost::asio::buffer(key_pem.data(), key_pem.size()),
+                           ssl::context::pem, error);
+  if (error) return PemError("private key", error);
+  if (SSL_CTX_check_private_key(context->native_handle()) == 1) {
+    return absl::OkStatus();
+  }
+  ERR_clear_error();
+  return absl::InvalidArgumentError(
+      "the private key does not fit the certificate");
+}
+
 int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_length,
                const unsigned char* in, unsigned in_length, void*) {
   const int result =
@@ -95,12 +121,19 @@ absl::StatusOr<Context> MakeServerContext(const ServerTls& tls) {
 absl::StatusOr<Context> MakeClientContext(const ClientTls& tls) {
   ASSIGN_OR_RETURN(Context context, NewContext(ssl::context::tls_client));
   boost::system::error_code error;
-  if (tls.ca_file.empty()) {
-    context->set_default_verify_paths(error);
-    if (error) return FileError("CA directory", "of the system", error);
-  } else {
+  if (!tls.ca_pem.empty()) {
+    context->add_certificate_authority(boost::asio::buffer(tls.ca_pem), error);
+    if (error) return PemError("CA", error);
+  } else if (!tls.ca_file.empty()) {
     context->load_verify_file(tls.ca_file, error);
     if (error) return FileError("CA", tls.ca_file, error);
+  } else {
+    context->set_default_verify_paths(error);
+    if (error) return FileError("CA directory", "of the system", error);
+  }
+  if (!tls.cert_pem.empty()) {
+    RETURN_IF_ERROR(
+        UseOwnCertificate(tls.cert_pem, tls.key_pem, context.get()));
   }
   if (!tls.cert_file.empty()) {
     RETURN_IF_ERROR(

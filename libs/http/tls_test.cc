@@ -7,7 +7,9 @@
 #include <boost/asio/strand.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <string>
 
 #include "absl/time/clock.h"
@@ -34,6 +36,11 @@ struct Identity {
     EVP_PKEY_free(key);
   }
 };
+
+std::string TextOf(const std::string& file) {
+  std::ifstream stream(file);
+  return std::string(std::istreambuf_iterator<char>(stream), {});
+}
 
 // Signs certificates in a directory of its own.
 class Authority {
@@ -214,6 +221,26 @@ TEST_F(TlsTest, TellsTheHandlerWhoTheClientIs) {
   const auto response = Ask(tls);
   ASSERT_THAT(response, IsOk());
   EXPECT_EQ(response->body, "known\n");
+}
+
+TEST_F(TlsTest, TakesCertificatesAsText) {
+  StartTls(/*with_client_ca=*/true);
+  const auto identity = authority_.Issue("client", "DNS:a.example");
+  ClientTls tls;
+  tls.ca_pem = TextOf(authority_.ca_file());
+  tls.cert_pem = TextOf(identity->cert_file);
+  tls.key_pem = TextOf(identity->key_file);
+  EXPECT_THAT(Ask(tls), IsOk());
+
+  tls.key_pem = TextOf(server_identity_->key_file);
+  EXPECT_THAT(Ask(tls), StatusIs(absl::StatusCode::kInvalidArgument,
+                                 HasSubstr("private key")));
+  for (std::string ClientTls::* text :
+       {&ClientTls::ca_pem, &ClientTls::cert_pem, &ClientTls::key_pem}) {
+    ClientTls wrong = tls;
+    wrong.*text = "no PEM";
+    EXPECT_THAT(Ask(wrong), StatusIs(absl::StatusCode::kInvalidArgument));
+  }
 }
 
 TEST_F(TlsTest, DemandsAClientCertificateOfItsAuthority) {

@@ -19,10 +19,13 @@ void AppendDouble(uint32_t number, double value, std::string* out) {
 
 void AppendLabel(absl::string_view name, absl::string_view value,
                  std::string* series) {
-  std::string label;
-  AppendBytesField(1, name, &label);
-  AppendBytesField(2, value, &label);
-  AppendBytesField(1, label, series);
+  // One tag of a byte each.
+  const size_t size = 1 + VarintSize(name.size()) + name.size() + 1 +
+                      VarintSize(value.size()) + value.size();
+  AppendTag(1, WireType::kBytes, series);
+  AppendVarint(size, series);
+  AppendBytesField(1, name, series);
+  AppendBytesField(2, value, series);
 }
 
 void AppendSample(double value, int64_t timestamp_ms, std::string* series) {

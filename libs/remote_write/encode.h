@@ -1,4 +1,4 @@
-// Makes WriteRequest messages, for tests and load.
+// Makes WriteRequest messages.
 //
 //   std::string series;
 //   AppendLabel("__name__", "up", &series);

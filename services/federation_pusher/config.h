@@ -1,0 +1,70 @@
+// The settings of the federation-pusher.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "libs/config/config.h"
+#include "libs/registry_client/registry_client.h"
+#include "libs/runtime/process.h"
+
+namespace insula::federation_pusher {
+
+// What a source may answer, and who may be one.
+struct ScrapeConfig {
+  config::Bytes max_body{50 << 20};
+  config::Bytes max_line{256 << 10};
+  int64_t max_samples = 500'000;
+  // Where clouds serve credentials to whoever asks from inside.
+  std::vector<std::string> refused_networks = {"169.254.0.0/16", "fe80::/10",
+                                               "fd00:ec2::254"};
+  std::string ca_file;
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+// Where series go.
+struct GatewayConfig {
+  std::string write_url = "http://127.0.0.1:19093/api/v1/write";
+  std::string token_file;
+  std::string ca_file;
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+// How they are sent. A series takes some 300 bytes, so requests are of up to
+// 3 MB decoded; the ingest-gateway takes 32 MiB.
+struct PushConfig {
+  int64_t max_series = 10'000;
+  config::Bytes max_body{8 << 20};
+  absl::Duration timeout = absl::Seconds(10);
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+struct GrpcConfig {
+  std::string listen_address = "127.0.0.1:9705";
+
+  void Describe(config::Fields& fields);
+};
+
+struct Config {
+  runtime::ProcessConfig process;
+  GrpcConfig grpc;
+  registry_client::Options registry;
+  ScrapeConfig scrape;
+  GatewayConfig gateway;
+  PushConfig push;
+  int max_parallel_jobs = 16;
+
+  Config();
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
+}  // namespace insula::federation_pusher

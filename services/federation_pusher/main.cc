@@ -1,0 +1,52 @@
+// federation-pusher: scrapes slices of metrics and delivers them to tenants.
+#include "libs/runtime/main.h"
+
+#include <memory>
+#include <utility>
+
+#include "libs/registry_client/registry_client.h"
+#include "libs/rpc/server.h"
+#include "libs/runtime/process.h"
+#include "libs/status/status_macros.h"
+#include "services/federation_pusher/config.h"
+#include "services/federation_pusher/federation_pusher_service.h"
+#include "services/federation_pusher/jobs.h"
+
+namespace insula::federation_pusher {
+
+absl::Status Serve(const Config& config, runtime::Process& process) {
+  // Build, in dependency order; destruction undoes it in reverse.
+  Jobs jobs(&config, &process);
+  ASSIGN_OR_RETURN(
+      const auto registry,
+      registry_client::RegistryClient::Start(
+          config.registry, {registry::v1::KIND_TENANT, registry::v1::KIND_JOB},
+          process.executor(), &process.metrics()));
+  registry->OnChange([&jobs](std::shared_ptr<const tenancy::Snapshot> now) {
+    jobs.runner().Update(std::move(now));
+  });
+  FederationPusherService service(&jobs.runner(), process.executor());
+
+  // Serve.
+  rpc::ServerOptions grpc_options;
+  grpc_options.listen_address = config.grpc.listen_address;
+  ASSIGN_OR_RETURN(const auto grpc,
+                   rpc::Server::Start(grpc_options, {&service}));
+  process.Announce("grpc", grpc->address());
+  process.AddReadyCheck("registry", [&registry] { return registry->Ready(); });
+  process.SetReady();
+  process.WaitForSignal();
+
+  // Drain: runs that go on come to their end, and those who wait for them get
+  // their answers.
+  jobs.runner().Drain(process.DrainTimeLeft());
+  grpc->Drain(process.DrainTimeLeft());
+  return absl::OkStatus();
+}
+
+}  // namespace insula::federation_pusher
+
+int main(int argc, char** argv) {
+  return insula::runtime::Main("federation-pusher", argc, argv,
+                               insula::federation_pusher::Serve);
+}

@@ -1,5 +1,6 @@
 #include "libs/rules/check_group.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/status/status.h"
@@ -121,31 +122,31 @@ class RuleCheck {
              : !labels::IsLegacyMetricName(rule_.record)) {
       reporter_->Error(
           rule_.name_position,
-          absl::StrCat("invalid recording rule name: ", Excerpt(rule_.record),
+          absl::StrCat("invalid recording rule name: ", Show(rule_.record),
                        utf8 ? kUtf8Cure : kMetricCure));
     } else if (absl::StrContains(rule_.record, '{') ||
                absl::StrContains(rule_.record, '}')) {
       reporter_->Error(rule_.name_position,
                        absl::StrCat("braces present in the recording rule "
                                     "name; should it be in expr?: ",
-                                    Excerpt(rule_.record)));
+                                    Show(rule_.record)));
     }
   }
 
   void CheckNames() const {
     for (const auto& [name, value] : rule_.labels) {
       if (!IsLabelName(name) || name == labels::kMetricName) {
-        Error(absl::StrCat("invalid label name: ", Excerpt(name), LabelCure()));
+        Error(absl::StrCat("invalid label name: ", Show(name), LabelCure()));
       }
       if (!labels::IsValidUtf8(value)) {
-        Error(absl::StrCat("invalid label value of ", Excerpt(name),
+        Error(absl::StrCat("invalid label value of ", Show(name),
                            "; it must be UTF-8"));
       }
     }
     for (const auto& [name, value] : rule_.annotations) {
       if (!IsLabelName(name)) {
-        Error(absl::StrCat("invalid annotation name: ", Excerpt(name),
-                           LabelCure()));
+        Error(
+            absl::StrCat("invalid annotation name: ", Show(name), LabelCure()));
       }
     }
   }
@@ -159,8 +160,8 @@ class RuleCheck {
     for (const auto& [name, text] : texts) {
       const auto parsed = ParseTemplate(text, options_.dialect);
       if (parsed.ok()) continue;
-      Error(absl::StrCat(kind, " ", promql::Quoted(Excerpt(name)), ": ",
-                         parsed.status().message()));
+      Error(
+          absl::StrCat(kind, " ", Show(name), ": ", parsed.status().message()));
     }
   }
 
@@ -178,12 +179,12 @@ void CheckGroupLabels(const Group& group, const Dialect& dialect,
     if (!valid || name == labels::kMetricName) {
       reporter->Error(
           group.position,
-          absl::StrCat("invalid label name: ", Excerpt(name),
+          absl::StrCat("invalid label name: ", Show(name),
                        dialect.utf8_names ? kUtf8Cure : kLabelCure));
     }
     if (!labels::IsValidUtf8(value)) {
       reporter->Error(group.position,
-                      absl::StrCat("invalid label value of ", Excerpt(name),
+                      absl::StrCat("invalid label value of ", Show(name),
                                    "; it must be UTF-8"));
     }
   }

@@ -19,8 +19,8 @@
 namespace insula::rules {
 namespace {
 
-using internal::Excerpt;
 using internal::Reporter;
+using internal::Show;
 
 using Matchers = std::vector<labels::Matcher>;
 
@@ -44,11 +44,10 @@ void CheckOwnLabels(const Labels& labels, const Labels& enforced,
   for (const auto& [name, value] : enforced) {
     const auto own = labels.find(name);
     if (own == labels.end() || own->second == value) continue;
-    reporter->Error(
-        position,
-        absl::StrCat("label ", name, " is ", promql::Quoted(value),
-                     " for this tenant and may not be set to ",
-                     promql::Quoted(Excerpt(own->second)), "; leave it out"));
+    reporter->Error(position,
+                    absl::StrCat("label ", name, " is ", promql::Quoted(value),
+                                 " for this tenant and may not be set to ",
+                                 Show(own->second), "; leave it out"));
   }
 }
 
@@ -59,14 +58,13 @@ void CheckTemplates(absl::string_view kind, const Labels& texts,
   for (const auto& [name, text] : texts) {
     const absl::StatusOr<TemplateUse> use = ParseTemplate(text, dialect);
     if (!use.ok()) {
-      reporter->Error(
-          position, absl::StrCat(kind, " ", promql::Quoted(Excerpt(name)), ": ",
-                                 use.status().message()));
+      reporter->Error(position, absl::StrCat(kind, " ", Show(name), ": ",
+                                             use.status().message()));
     } else if (std::binary_search(use->functions.begin(), use->functions.end(),
                                   kQuery)) {
       reporter->Error(
           position,
-          absl::StrCat(kind, " ", promql::Quoted(Excerpt(name)),
+          absl::StrCat(kind, " ", Show(name),
                        ": the template calls query, which would read the "
                        "series of all tenants; take what it needs into the "
                        "alert's expr and use $value and $labels"));
@@ -106,9 +104,8 @@ absl::Status CheckEnforced(const Labels& enforced) {
   }
   for (const auto& [name, value] : enforced) {
     const auto refuse = [label = name](absl::string_view why) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("cannot enforce label ", promql::Quoted(Excerpt(label)),
-                       " on rules: ", why));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "cannot enforce label ", Show(label), " on rules: ", why));
     };
     if (!labels::IsLegacyLabelName(name)) {
       return refuse(

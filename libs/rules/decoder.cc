@@ -140,9 +140,8 @@ bool Decoder::OwnEntries(const YamlNode& node, absl::string_view what,
     }
     const bool merge = IsMerge(key);
     if (merge ? std::exchange(merges, true) : !keys.insert(key.scalar).second) {
-      return Fail(
-          key, absl::StrCat("mapping key ", promql::Quoted(Excerpt(key.scalar)),
-                            " already defined; keep one of them"));
+      return Fail(key, absl::StrCat("mapping key ", Show(key.scalar),
+                                    " already defined; keep one of them"));
     }
     if (merge) {
       if (value->kind == YamlNode::Kind::kList) {
@@ -214,8 +213,8 @@ bool Decoder::Duration(const YamlNode& node, absl::string_view key,
   }
   if (ReadDuration(node.scalar, value)) return true;
   return Fail(
-      node, absl::StrCat("field '", key, "': not a valid duration string: ",
-                         promql::Quoted(Excerpt(node.scalar)),
+      node, absl::StrCat("field '", key,
+                         "': not a valid duration string: ", Show(node.scalar),
                          "; write for example 90s, 1h30m or 1d, at most 292y"));
 }
 

@@ -8,7 +8,6 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "libs/promql/quote.h"
 #include "libs/rules/reporter.h"
 
 namespace insula::rules {
@@ -42,6 +41,7 @@ struct Seen {
 Problem Duplicate(const Group& group, int number, size_t rule,
                   const Seen& first) {
   using internal::Excerpt;
+  using internal::Show;
   Problem problem;
   problem.severity = Problem::Severity::kWarning;
   problem.position = group.rules[rule].position;
@@ -49,10 +49,10 @@ Problem Duplicate(const Group& group, int number, size_t rule,
   problem.group = Excerpt(group.name);
   problem.rule = static_cast<int>(rule) + 1;
   problem.rule_name = Excerpt(group.rules[rule].name());
-  problem.message = absl::StrCat(
-      "duplicate rule: the name and the labels are those of rule ",
-      first.rule + 1, " of group ", promql::Quoted(Excerpt(first.group->name)),
-      "; remove one, or give it another label");
+  problem.message =
+      absl::StrCat("duplicate rule: the name and the labels are those of rule ",
+                   first.rule + 1, " of group ", Show(first.group->name),
+                   "; remove one, or give it another label");
   return problem;
 }
 

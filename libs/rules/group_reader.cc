@@ -54,7 +54,7 @@ bool GroupReader::Foreign(const Entry& entry, absl::string_view prefix,
           ? absl::StrCat("field ", entry.key,
                          " not found: the evaluator's version does not know "
                          "it; leave it out")
-          : absl::StrCat("field ", Excerpt(entry.key), " not found; there are ",
+          : absl::StrCat("field ", Show(entry.key), " not found; there are ",
                          known_keys));
   return false;
 }

@@ -1,6 +1,7 @@
 #include "libs/rules/reporter.h"
 
 #include "absl/strings/str_cat.h"
+#include "libs/promql/quote.h"
 
 namespace insula::rules::internal {
 namespace {
@@ -18,6 +19,10 @@ std::string Excerpt(absl::string_view text, size_t bytes) {
     --bytes;
   }
   return absl::StrCat(text.substr(0, bytes), "...");
+}
+
+std::string Show(absl::string_view text) {
+  return promql::Quoted(Excerpt(text));
 }
 
 void Reporter::EnterGroup(int number, absl::string_view name) {

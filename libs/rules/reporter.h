@@ -16,6 +16,9 @@ namespace insula::rules::internal {
 // marks what was cut. For messages: a tenant's text may be long.
 std::string Excerpt(absl::string_view text, size_t bytes = 200);
 
+// The same in quotes, what is invisible as escapes.
+std::string Show(absl::string_view text);
+
 // Knows where the reader is, so that each problem says it. Keeps 1,000 problems
 // and counts the others.
 class Reporter {

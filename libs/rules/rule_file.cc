@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "libs/promql/quote.h"
 #include "libs/rules/check_group.h"
 #include "libs/rules/decoder.h"
 #include "libs/rules/duplicates.h"
@@ -19,9 +18,9 @@ namespace {
 
 using internal::Decoder;
 using internal::Entry;
-using internal::Excerpt;
 using internal::GroupReader;
 using internal::Reporter;
+using internal::Show;
 using internal::YamlDocument;
 using internal::YamlNode;
 
@@ -84,7 +83,7 @@ class FileReader {
       } else {
         reporter_.Error(
             entry.key_position,
-            absl::StrCat("field ", Excerpt(entry.key),
+            absl::StrCat("field ", Show(entry.key),
                          " not found; a rule file has only groups"));
         good = false;
       }
@@ -123,10 +122,9 @@ class FileReader {
                          &reporter_);
     if (!names_.insert(group->name).second && !group->name.empty()) {
       reporter_.EnterGroup(number, group->name);
-      reporter_.Error(
-          node.position,
-          absl::StrCat("groupname: ", promql::Quoted(Excerpt(group->name)),
-                       " is repeated in the same file; rename it"));
+      reporter_.Error(node.position,
+                      absl::StrCat("groupname: ", Show(group->name),
+                                   " is repeated in the same file; rename it"));
       reporter_.LeaveGroup();
     }
     if (reporter_.errors() != errors) return;

@@ -7,7 +7,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "libs/promql/quote.h"
 #include "libs/rules/decoder.h"
 #include "libs/rules/group_reader.h"
 #include "libs/rules/reporter.h"
@@ -60,8 +59,8 @@ class AnswerReader {
   }
 
   absl::Status ReadNamespace(const Entry& entry, std::vector<Group>* groups) {
-    const std::string place = absl::StrCat(
-        "namespace ", promql::Quoted(internal::Excerpt(entry.key)));
+    const std::string place =
+        absl::StrCat("namespace ", internal::Show(entry.key));
     if (entry.value->kind != YamlNode::Kind::kList) {
       return Error(absl::StrCat(place, " must be a list of groups, not ",
                                 internal::Name(entry.value->kind)));
@@ -75,9 +74,8 @@ class AnswerReader {
         return Error(absl::StrCat(place, " has a group without a name"));
       }
       if (!names.insert(group->name).second) {
-        return Error(
-            absl::StrCat(place, " has two groups ",
-                         promql::Quoted(internal::Excerpt(group->name))));
+        return Error(absl::StrCat(place, " has two groups ",
+                                  internal::Show(group->name)));
       }
       groups->push_back(*std::move(group));
     }

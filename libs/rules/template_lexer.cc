@@ -5,7 +5,6 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "libs/promql/quote.h"
 #include "libs/rules/reporter.h"
 
 namespace insula::rules::internal {
@@ -202,9 +201,8 @@ TemplateToken TemplateLexer::Name(Type type) {
   if (type != Type::kIdentifier) ++pos_;
   while (IsNameCharacter(Peek())) ++pos_;
   if (!AtTerminator()) {
-    return Fail(absl::StrCat(
-        "bad character behind ",
-        promql::Quoted(Excerpt(input_.substr(start_, pos_ - start_)))));
+    return Fail(absl::StrCat("bad character behind ",
+                             Show(input_.substr(start_, pos_ - start_))));
   }
   if (type == Type::kIdentifier) {
     return Emit(TypeOfWord(input_.substr(start_, pos_ - start_)));
@@ -256,8 +254,7 @@ TemplateToken TemplateLexer::Number() {
   const absl::string_view text = input_.substr(start_, pos_ - start_);
   // A complex number (`1+2i`) is one for Go, but nothing takes one.
   if (!good || Peek() == '+' || Peek() == '-') {
-    return Fail(
-        absl::StrCat("bad number syntax: ", promql::Quoted(Excerpt(text))));
+    return Fail(absl::StrCat("bad number syntax: ", Show(text)));
   }
   return Emit(Type::kNumber);
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/promql/quote.h"
 #include "libs/rules/reporter.h"
+#include "libs/rules/template_functions.h"
 #include "libs/rules/template_literal.h"
 
 namespace insula::rules::internal {
@@ -21,25 +22,6 @@ constexpr absl::string_view kDeclared[] = {"$labels", "$externalLabels",
 
 // The names that alerts have as templates.
 constexpr absl::string_view kAlertTemplate = "__alert_";
-
-constexpr absl::string_view kFunctions[] = {
-    // Of Go.
-    "and", "call", "eq", "ge", "gt", "html", "index", "js", "le", "len", "lt",
-    "ne", "not", "or", "print", "printf", "println", "slice", "urlquery",
-    // Of Prometheus.
-    "args", "externalURL", "first", "graphLink", "humanize", "humanize1024",
-    "humanizeDuration", "humanizePercentage", "humanizeTimestamp", "label",
-    "match", "parseDuration", "pathPrefix", "query", "reReplaceAll", "safeHtml",
-    "sortByLabel", "stripDomain", "stripPort", "strvalue", "tableLink", "title",
-    "toLower", "toTime", "toUpper", "value"};
-
-constexpr absl::string_view kNewerFunctions[] = {"now", "toDuration",
-                                                 "urlQueryEscape"};
-
-template <typename Table>
-bool Contains(const Table& table, absl::string_view name) {
-  return std::find(std::begin(table), std::end(table), name) != std::end(table);
-}
 
 std::string Show(const TemplateToken& token) {
   if (token.type == TemplateTokenType::kEnd) return "end of the template";
@@ -167,8 +149,7 @@ bool TemplateParser::Define(absl::string_view name, bool blank) {
   bool& known_blank =
       definitions_.try_emplace(std::string(name), true).first->second;
   if (!known_blank && !blank) {
-    return Fail(absl::StrCat("multiple definition of template ",
-                             promql::Quoted(Excerpt(name))));
+    return Fail(absl::StrCat("multiple definition of template ", Show(name)));
   }
   known_blank = known_blank && blank;
   return true;
@@ -385,14 +366,12 @@ bool TemplateParser::ParseTerm(Operand* operand) {
     case Type::kIdentifier:
       Next();
       functions_.insert(std::string(Excerpt(token.text)));
-      return IsFunction(token.text) ||
-             Fail(absl::StrCat("function ", promql::Quoted(Excerpt(token.text)),
-                               " not defined"));
+      return IsTemplateFunction(token.text, dialect_) ||
+             Fail(absl::StrCat("function ", Show(token.text), " not defined"));
     case Type::kVariable:
       Next();
       return IsVariable(token.text) ||
-             Fail(absl::StrCat("undefined variable ",
-                               promql::Quoted(Excerpt(token.text))));
+             Fail(absl::StrCat("undefined variable ", Show(token.text)));
     case Type::kField:
       Next();
       return true;
@@ -439,13 +418,9 @@ bool TemplateParser::ParseParentheses() {
   return true;
 }
 
-bool TemplateParser::IsFunction(absl::string_view name) const {
-  return Contains(kFunctions, name) ||
-         (dialect_.newer_templates && Contains(kNewerFunctions, name));
-}
-
 bool TemplateParser::IsVariable(absl::string_view name) const {
-  return Contains(scope_.variables, name);
+  return std::find(scope_.variables.begin(), scope_.variables.end(), name) !=
+         scope_.variables.end();
 }
 
 }  // namespace insula::rules::internal

@@ -63,7 +63,6 @@ class TemplateParser {
   bool ParseParentheses();
   bool Define(absl::string_view name, bool blank);
 
-  bool IsFunction(absl::string_view name) const;
   bool IsVariable(absl::string_view name) const;
 
   const TemplateToken& Peek() const { return tokens_[next_]; }

@@ -6,12 +6,15 @@
 #include <yaml-cpp/mark.h>
 #include <yaml-cpp/parser.h>
 
+#include <algorithm>
 #include <exception>
 #include <map>
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "libs/labels/validity.h"
 #include "libs/promql/quote.h"
 #include "libs/rules/reporter.h"
@@ -92,8 +95,8 @@ class Builder final : public YAML::EventHandler {
   }
 
   void RefuseTag(const YAML::Mark& mark, absl::string_view tag) {
-    Fail(mark, absl::StrCat("tag ", promql::Quoted(Excerpt(tag)),
-                            " is not understood; leave it out"));
+    Fail(mark,
+         absl::StrCat("tag ", Show(tag), " is not understood; leave it out"));
   }
 
   YamlNode* New(const YAML::Mark& mark, YamlNode::Kind kind) {
@@ -172,30 +175,32 @@ class Spotter final : public YAML::EventHandler {
   std::optional<Position>* const start_;
 };
 
-// What YAML may hold besides quotes and escapes: no control characters.
+// Control characters are not YAML. Of the others, some readers take these three
+// for line ends and some do not, so that they would see another file.
 bool IsAllowed(char32_t c) {
   if (c < 0x20) return c == '\t' || c == '\n' || c == '\r';
-  if (c < 0xA0) return c < 0x7F || c == 0x85;
-  return c != 0xFFFE && c != 0xFFFF;
+  if (c < 0xA0) return c < 0x7F;
+  return c != 0x2028 && c != 0x2029 && c != 0xFFFE && c != 0xFFFF;
 }
 
 std::optional<YamlError> CheckCharacters(absl::string_view text) {
   Position position{1, 1};
-  const absl::string_view whole = text;
   while (!text.empty()) {
     char32_t c = 0;
     const size_t length = promql::DecodeCharacter(text, &c);
     if (length == 1 && c == promql::kReplacement) {
       return YamlError{position, "not UTF-8; save the file as UTF-8"};
     }
-    // A byte order mark may only stand at the start.
-    const bool mark = c == 0xFEFF && text.size() != whole.size();
-    if (!IsAllowed(c) || mark) {
-      return YamlError{position, absl::StrCat("control character ",
-                                              promql::QuotedCharacter(c),
-                                              " is not allowed; remove it, or "
-                                              "write it as an escape in double "
-                                              "quotes")};
+    if (!IsAllowed(c)) {
+      return YamlError{position,
+                       absl::StrCat("character ", promql::QuotedCharacter(c),
+                                    " is not allowed; remove it, or write it "
+                                    "as an escape in double quotes")};
+    }
+    // The parser does not look at all of them.
+    if (c == '%' && position.column == 1) {
+      return YamlError{position,
+                       "directives (%) are not understood; leave them out"};
     }
     text.remove_prefix(length);
     ++position.column;
@@ -204,13 +209,59 @@ std::optional<YamlError> CheckCharacters(absl::string_view text) {
   return std::nullopt;
 }
 
-void FindNextDocument(YAML::Parser& parser, YamlDocument* document) {
-  Spotter spotter(&document->next_document);
+// Whether a marker (`---`, `...`) is what ends the document before the line
+// `line`. If not, the parser has stopped in the middle of something.
+bool EndsByMarker(absl::string_view text, int line) {
+  bool marked = false;
+  for (absl::string_view each : absl::StrSplit(text, '\n')) {
+    if (--line == 0) return marked || absl::StartsWith(each, "---");
+    marked = marked || absl::StartsWith(each, "...");
+  }
+  return false;
+}
+
+// At the end of a last line without characters the parser takes an open quote
+// for a closed one: a file that was cut there would be good. A marker behind it
+// tells, since quotes do not go on across it.
+std::string WithEndMarker(absl::string_view text) {
+  const size_t last = text.find_last_not_of(" \t");
+  const bool blank = last == absl::string_view::npos || text[last] == '\n';
+  if (!blank) return std::string(text);
+  return absl::StrCat(text, last + 1 == text.size() ? "---\n" : "\n---\n");
+}
+
+int CountLines(absl::string_view text) {
+  const auto ends = std::count(text.begin(), text.end(), '\n');
+  return static_cast<int>(text.empty() || text.back() == '\n' ? ends
+                                                              : ends + 1);
+}
+
+void FindNextDocument(absl::string_view text, YAML::Parser& parser,
+                      YamlDocument* document) {
+  std::optional<Position> start;
+  Spotter spotter(&start);
   try {
     parser.HandleNextDocument(spotter);
   } catch (const std::exception&) {
     // Nobody reads it, so it may be anything.
   }
+  // The end marker begins a document, too.
+  if (!start.has_value() || start->line > CountLines(text)) return;
+  if (EndsByMarker(text, start->line)) {
+    document->next_document = start;
+  } else {
+    document->error = YamlError{*start, "not valid YAML: unexpected here"};
+  }
+}
+
+YamlError Describe(const YAML::Exception& error, absl::string_view text) {
+  const Position position = At(error.mark);
+  if (position.line > CountLines(text)) {
+    return {position,
+            "not valid YAML: ends too early, a quote, bracket or brace is not "
+            "closed"};
+  }
+  return {position, absl::StrCat("not valid YAML: ", error.msg)};
 }
 
 }  // namespace
@@ -234,16 +285,13 @@ YamlDocument ReadYaml(absl::string_view text, size_t max_nodes) {
   document.error = CheckCharacters(text);
   if (document.error.has_value()) return document;
   try {
-    std::istringstream stream{std::string(text)};
+    std::istringstream stream(WithEndMarker(text));
     YAML::Parser parser(stream);
     Builder builder(max_nodes, &document);
     parser.HandleNextDocument(builder);
-    if (!document.error.has_value()) FindNextDocument(parser, &document);
+    if (!document.error.has_value()) FindNextDocument(text, parser, &document);
   } catch (const YAML::Exception& error) {
-    if (!document.error.has_value()) {
-      document.error = YamlError{At(error.mark),
-                                 absl::StrCat("not valid YAML: ", error.msg)};
-    }
+    if (!document.error.has_value()) document.error = Describe(error, text);
   } catch (const std::exception& error) {
     if (!document.error.has_value()) {
       document.error =

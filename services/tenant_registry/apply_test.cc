@@ -47,7 +47,7 @@ TEST_F(ApplyTest, AChangeOfSeveralObjectsHasOneRevision) {
   EXPECT_THAT(red->meta().mod_revision(), Eq(1));
   EXPECT_THAT(red->meta().uid().size(), Eq(16u));
   EXPECT_THAT(red->meta().source(), Eq("api"));
-  EXPECT_THAT(red->meta().updated_by(), HasSubstr("127.0.0.1"));
+  EXPECT_THAT(red->meta().updated_by(), Eq("ipv4:127.0.0.1"));
   EXPECT_THAT(red->meta().updated_at().seconds(), Eq(1'790'000'000));
   EXPECT_THAT(Get(v1::KIND_BINDING, "sender")->meta().mod_revision(), Eq(1));
 }
@@ -207,6 +207,17 @@ TEST_F(ApplyTest, ARepeatedRequestIsAnsweredAlikeAndChangesNothing) {
   EXPECT_THAT(*Apply({Put(TenantObject("x", "store"))}, "id-3"), Eq(5));
 }
 
+TEST_F(ApplyTest, ARequestIdIsOfOneRequest) {
+  ASSERT_THAT(Apply({Put(TenantObject("red"))}, "id"), IsOk());
+  EXPECT_THAT(
+      Apply({Put(TenantObject("red", "", "Red"))}, "id"),
+      StatusIs(kInvalid, HasSubstr("request_id: was that of another request, "
+                                   "answered with revision 1")));
+  EXPECT_THAT(Apply({Expecting(Put(TenantObject("red")), 1)}, "id"),
+              StatusIs(kInvalid));
+  EXPECT_THAT(*Apply({Put(TenantObject("red"))}, "id"), Eq(1));
+}
+
 TEST_F(ApplyTest, ValidateOnlyChecksAndChangesNothing) {
   EXPECT_THAT(*Apply({Put(TenantObject("red"))}, "id", true), Eq(0));
   EXPECT_THAT(Apply({Put(TenantObject("red", "none"))}, "", true),
@@ -324,6 +335,22 @@ TEST_F(ApplyTest, ListPagesThroughTheIdsInOrder) {
   EXPECT_THAT(
       List(ListTenants(2, "b", token)),
       StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("start again")));
+}
+
+TEST_F(ApplyTest, APageTokenOutlivesARestartOnlyIfNothingHasChanged) {
+  for (const char* id : {"a", "b", "c", "d"}) {
+    ASSERT_THAT(Apply({Put(TenantObject(id))}), IsOk());
+  }
+  const std::string token = List(ListTenants(2))->next_page_token();
+  Stop();
+  Start();
+  EXPECT_THAT(List(ListTenants(2, "", token)), IsOk());
+  // What was deleted leaves no object with a late revision.
+  ASSERT_THAT(Apply({Delete(v1::KIND_TENANT, "b")}), IsOk());
+  Stop();
+  Start();
+  EXPECT_THAT(List(ListTenants(2, "", token)),
+              StatusIs(absl::StatusCode::kOutOfRange));
 }
 
 TEST_F(ApplyTest, ListRefusesWhatItCannotAnswer) {

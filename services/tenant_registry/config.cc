@@ -25,6 +25,10 @@ void StorageConfig::Describe(config::Fields& fields) {
   fields.Add("path", path, "The SQLite file; made if there is none.");
   fields.Add("keep_changes", keep_changes,
              "Revisions that a follower may be behind without starting over.");
+  fields.Add("keep_changes_for", keep_changes_for,
+             "How long it may be behind without starting over.");
+  fields.Add("keep_audit_for", keep_audit_for,
+             "How long the audit of changes is kept.");
 }
 
 void SourcesConfig::Describe(config::Fields& fields) {
@@ -71,6 +75,12 @@ absl::Status Config::Validate() const {
   if (storage.keep_changes < 1) {
     return wrong("storage.keep_changes", "must be at least 1");
   }
+  if (storage.keep_changes_for < absl::Minutes(1)) {
+    return wrong("storage.keep_changes_for", "must be at least 1m");
+  }
+  if (storage.keep_audit_for < absl::Hours(1)) {
+    return wrong("storage.keep_audit_for", "must be at least 1h");
+  }
   const std::set<std::string> files(sources.files.begin(), sources.files.end());
   if (files.size() != sources.files.size() || files.contains("")) {
     return wrong("sources.files", "has an empty or repeated path");
@@ -104,6 +114,9 @@ rpc::ServerOptions Config::server_options() const {
 RegistryOptions Config::registry_options() const {
   RegistryOptions options;
   options.keep_changes = storage.keep_changes;
+  options.keep_changes_for = storage.keep_changes_for;
+  options.keep_audit_for = storage.keep_audit_for;
+  options.backup_path = absl::StrCat(storage.path, ".backup");
   options.watch_queue = watch.queue;
   options.max_watchers = watch.max_watchers;
   return options;

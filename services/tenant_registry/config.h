@@ -27,6 +27,8 @@ struct GrpcConfig {
 struct StorageConfig {
   std::string path = "tenant-registry.db";
   int64_t keep_changes = RegistryOptions().keep_changes;
+  absl::Duration keep_changes_for = RegistryOptions().keep_changes_for;
+  absl::Duration keep_audit_for = RegistryOptions().keep_audit_for;
   void Describe(config::Fields& fields);
 };
 

@@ -13,6 +13,7 @@
 #include "services/tenant_registry/registry.h"
 #include "services/tenant_registry/sqlite_store.h"
 #include "services/tenant_registry/tenant_registry_service.h"
+#include "services/tenant_registry/upkeep.h"
 
 namespace insula::tenant_registry {
 namespace {
@@ -28,6 +29,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   TenantRegistryService service(registry, config.watch, process.executor());
   FileSource files(registry, config.sources, process.executor(),
                    &process.blocking());
+  const Upkeep upkeep(registry, process.executor(), absl::Minutes(1));
 
   // Serve. A follower that came before the first import would be ready too
   // early and refuse callers. A file that is written on and on is not waited

@@ -10,12 +10,21 @@ Metrics::Metrics(metrics::Registry* registry)
       apply_seconds(registry->AddHistogram(
           "tenant_registry_apply_seconds",
           "Time from an Apply to its answer, waiting included.")),
+      commit_seconds(
+          registry->AddHistogram("tenant_registry_commit_seconds",
+                                 "Time to store a group of Applies durably.")),
+      commit_applies(registry->AddHistogram(
+          "tenant_registry_commit_applies", "Applies stored at once.", {},
+          {1, 2, 4, 8, 16, 32, 64, 128, 256, 512})),
+      commit_failures(
+          registry->AddCounter("tenant_registry_commit_failures_total",
+                               "Groups of Applies that could not be stored.")),
       slow_watchers_cut(registry->AddCounter(
           "tenant_registry_slow_watchers_cut_total",
           "Watches ended because their client took too little in time.")),
-      compaction_failures(registry->AddCounter(
-          "tenant_registry_compaction_failures_total",
-          "Failed attempts to drop old changes from the log.")),
+      compaction_failures(
+          registry->AddCounter("tenant_registry_compaction_failures_total",
+                               "Failed attempts to drop what is old.")),
       source_errors(registry->AddGauge(
           "tenant_registry_source_errors",
           "Objects and files of the file sources that are refused now.")),

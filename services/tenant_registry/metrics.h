@@ -18,6 +18,10 @@ struct Metrics {
   metrics::Gauge& revision;
   metrics::Gauge& watchers;
   metrics::Histogram& apply_seconds;
+  // Of what is stored at once: how long it takes, and how many Applies it has.
+  metrics::Histogram& commit_seconds;
+  metrics::Histogram& commit_applies;
+  metrics::Counter& commit_failures;
   metrics::Counter& slow_watchers_cut;
   metrics::Counter& compaction_failures;
   // What is wrong with the files now: objects and whole files refused.

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "insula/registry/v1/objects.pb.h"
+#include "insula/registry/v1/registry.pb.h"
 #include "libs/tenancy/snapshot.h"
 
 namespace insula::tenant_registry {
@@ -62,5 +63,12 @@ struct Change {
   std::vector<Item> items;
 };
 using ChangePtr = std::shared_ptr<const Change>;
+
+// What is kept of the change of one object, to tell who did it.
+struct AuditRecord {
+  v1::AuditEntry entry;
+  // The tenants that the object is or names, before or after; sorted.
+  std::vector<std::string> tenants;
+};
 
 }  // namespace insula::tenant_registry

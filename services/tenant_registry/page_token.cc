@@ -9,24 +9,14 @@
 namespace insula::tenant_registry {
 namespace {
 
-// Ids and prefixes may hold any character but a NUL.
 constexpr char kSeparator = '\0';
-
-std::string Stamp(const PageToken& token) {
-  return absl::StrCat(token.epoch, ".", token.revision);
-}
-std::string Question(const PageToken& token) {
-  return absl::StrCat(static_cast<int>(token.request.kind()), ".",
-                      token.request.page_size(), ".",
-                      absl::BytesToHexString(token.request.id_prefix()));
-}
 
 }  // namespace
 
-std::string WritePageToken(const PageToken& token, absl::string_view last_id) {
+std::string WritePageToken(const PageToken& token, absl::string_view position) {
   const std::string separator(1, kSeparator);
-  return absl::WebSafeBase64Escape(absl::StrCat(
-      Stamp(token), separator, Question(token), separator, last_id));
+  return absl::WebSafeBase64Escape(
+      absl::StrCat(token.state, separator, token.request, separator, position));
 }
 
 absl::StatusOr<std::string> ReadPageToken(absl::string_view text,
@@ -36,11 +26,11 @@ absl::StatusOr<std::string> ReadPageToken(absl::string_view text,
   if (absl::WebSafeBase64Unescape(text, &plain)) {
     parts = absl::StrSplit(plain, kSeparator);
   }
-  if (parts.size() != 3 || parts[1] != Question(now) || parts[2].empty()) {
+  if (parts.size() != 3 || parts[1] != now.request || parts[2].empty()) {
     return absl::InvalidArgumentError(
         "page_token: is not of this request; repeat all its other fields");
   }
-  if (parts[0] != Stamp(now)) {
+  if (parts[0] != now.state) {
     return absl::OutOfRangeError(
         "page_token: an object changed since the first page; start again "
         "without a token");

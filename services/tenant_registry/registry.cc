@@ -1,14 +1,9 @@
 #include "services/tenant_registry/registry.h"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <mutex>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "libs/logging/logging.h"
-#include "libs/rpc/operation.h"
-#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/page_token.h"
 
@@ -38,17 +33,6 @@ absl::Status CheckKind(v1::Kind kind) {
 
 }  // namespace
 
-// An Apply that waits for the writer. Shared with its caller, who may be gone
-// before it is done.
-struct Registry::Pending {
-  explicit Pending(ApplyCommand from_caller)
-      : command(std::move(from_caller)) {}
-
-  const ApplyCommand command;
-  absl::StatusOr<int64_t> result = absl::InternalError("not written yet");
-  rpc::Operation done;
-};
-
 Registry::Registry(std::unique_ptr<Store> store, RegistryOptions options,
                    Environment environment)
     : store_(std::move(store)),
@@ -67,7 +51,7 @@ absl::StatusOr<std::shared_ptr<Registry>> Registry::Open(
       Store::Head head, registry->store_->Load([&state](v1::Object object) {
         state.Load(std::make_shared<v1::Object>(std::move(object)));
       }));
-  state.set_revision(head.revision);
+  state.FinishLoading(head.revision);
   registry->epoch_ = std::move(head.epoch);
   registry->compacted_revision_ = head.compacted_revision;
   Metrics& metrics = registry->metrics();
@@ -76,128 +60,6 @@ absl::StatusOr<std::shared_ptr<Registry>> Registry::Open(
     gauge->Set(static_cast<double>(state.OfKind(kind).size()));
   }
   return registry;
-}
-
-asio::awaitable<absl::StatusOr<int64_t>> Registry::Apply(ApplyCommand command) {
-  const absl::Time begin = environment_.clock->Now();
-  auto pending = std::make_shared<Pending>(std::move(command));
-  pending->done.Begin();
-  bool start = false;
-  bool full = false;
-  {
-    sync::MutexLock lock(&queue_mutex_);
-    full = queue_.size() >= static_cast<size_t>(options_.apply_queue);
-    if (!full) {
-      queue_.push_back(pending);
-      start = !std::exchange(writing_, true);
-    }
-  }
-  if (full) {
-    metrics().Applies(absl::StatusCode::kResourceExhausted).Increment();
-    co_return absl::ResourceExhaustedError(
-        "too many changes wait to be written; try again later");
-  }
-  if (start) {
-    // Detached: a change once begun is finished, whoever asked for it.
-    auto loop = [](std::shared_ptr<Registry> self) -> asio::awaitable<void> {
-      co_await self->WriteLoop();
-    };
-    asio::co_spawn(environment_.executor, loop(shared_from_this()),
-                   asio::detached);
-  }
-  const bool done = co_await pending->done.Wait();
-  if (!done) co_return absl::CancelledError("the caller gave up waiting");
-  metrics().Applies(pending->result.status().code()).Increment();
-  metrics().apply_seconds.Observe(
-      absl::ToDoubleSeconds(environment_.clock->Now() - begin));
-  co_return pending->result;
-}
-
-asio::awaitable<void> Registry::WriteLoop() {
-  while (true) {
-    std::shared_ptr<Pending> pending;
-    {
-      sync::MutexLock lock(&queue_mutex_);
-      if (queue_.empty()) {
-        writing_ = false;
-        idle_.notify_all();
-        co_return;
-      }
-      pending = std::move(queue_.front());
-      queue_.pop_front();
-    }
-    auto write = [this, pending] { return WriteOne(pending.get()); };
-    const absl::Status ran = co_await environment_.blocking->Run(write);
-    // Otherwise the pool did not take the work.
-    if (!ran.ok()) pending->result = ran;
-    pending->done.Complete(true);
-  }
-}
-
-absl::Status Registry::WriteOne(Pending* pending) {
-  pending->result = Write(pending->command);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<int64_t> Registry::Write(const ApplyCommand& command) {
-  const v1::ApplyRequest& request = command.request;
-  const absl::Time now = environment_.clock->Now();
-  if (!request.request_id().empty() && !request.validate_only()) {
-    ASSIGN_OR_RETURN(const std::optional<int64_t> earlier,
-                     store_->FindRequest(request.request_id(), now));
-    if (earlier.has_value()) return *earlier;
-  }
-  Change change;
-  {
-    sync::MutexLock lock(&mutex_);
-    ASSIGN_OR_RETURN(change, state_.Plan(command, now));
-    if (request.validate_only()) return state_.revision();
-  }
-  const int64_t revision = change.revision;
-  if (!change.items.empty() || !request.request_id().empty()) {
-    RETURN_IF_ERROR(Annotate(store_->Commit(change, request.request_id(), now),
-                             "nothing was changed"));
-  }
-  if (!change.items.empty()) {
-    Publish(std::move(change));
-    CompactIfDue();
-  }
-  return revision;
-}
-
-void Registry::Publish(Change change) {
-  const auto shared = std::make_shared<const Change>(std::move(change));
-  sync::MutexLock lock(&mutex_);
-  state_.Commit(*shared);
-  view_.reset();
-  // Under the mutex, so that who subscribes sees a change either in the state
-  // or in its queue.
-  hub_.Publish(shared);
-  metrics().revision.Set(static_cast<double>(shared->revision));
-  for (const Change::Item& item : shared->items) {
-    const auto gauge = metrics().objects.find(item.key.kind);
-    if (gauge == metrics().objects.end()) continue;
-    gauge->second->Set(
-        static_cast<double>(state_.OfKind(item.key.kind).size()));
-  }
-}
-
-// Rarely, since dropping costs as much as it drops: a tenth more is kept.
-void Registry::CompactIfDue() {
-  int64_t target = 0;
-  {
-    sync::MutexLock lock(&mutex_);
-    const int64_t kept = state_.revision() - compacted_revision_;
-    if (kept <= options_.keep_changes + options_.keep_changes / 10) return;
-    target = state_.revision() - options_.keep_changes;
-  }
-  if (const absl::Status status = store_->Compact(target); !status.ok()) {
-    metrics().compaction_failures.Increment();
-    logging::Warn("old changes can't be dropped", {{"err", status}});
-    return;
-  }
-  sync::MutexLock lock(&mutex_);
-  compacted_revision_ = target;
 }
 
 absl::StatusOr<v1::GetResponse> Registry::Get(const v1::ObjectRef& ref) const {
@@ -225,13 +87,14 @@ absl::StatusOr<v1::ListResponse> Registry::List(
                      ", or 0 for the default; got ", request.page_size()));
   }
   PageToken token;
-  token.epoch = epoch_;
-  token.request = request;
+  token.request =
+      absl::StrCat(static_cast<int>(request.kind()), ".", request.page_size(),
+                   ".", absl::BytesToHexString(request.id_prefix()));
   std::vector<ObjectPtr> page;
   v1::ListResponse response;
   {
     sync::MutexLock lock(&mutex_);
-    token.revision = state_.LastChange(request.kind());
+    token.state = absl::StrCat(epoch_, ".", state_.LastChange(request.kind()));
     std::string after;
     if (!request.page_token().empty()) {
       ASSIGN_OR_RETURN(after, ReadPageToken(request.page_token(), token));
@@ -349,12 +212,6 @@ asio::awaitable<absl::StatusOr<std::vector<Change>>> Registry::ChangesAfter(
 }
 
 void Registry::CloseWatches() { hub_.Close(); }
-
-void Registry::Finish() {
-  std::unique_lock<sync::Mutex> lock(queue_mutex_);
-  idle_.wait(lock,
-             [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !writing_; });
-}
 
 int64_t Registry::revision() const {
   sync::MutexLock lock(&mutex_);

@@ -2,6 +2,7 @@
 // writer, followed by many watchers.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <condition_variable>
@@ -21,7 +22,9 @@
 #include "libs/runtime/blocking_pool.h"
 #include "libs/sync/mutex.h"
 #include "libs/time/clock.h"
+#include "services/tenant_registry/draft.h"
 #include "services/tenant_registry/metrics.h"
+#include "services/tenant_registry/planner.h"
 #include "services/tenant_registry/state.h"
 #include "services/tenant_registry/store.h"
 #include "services/tenant_registry/watch_hub.h"
@@ -29,9 +32,14 @@
 namespace insula::tenant_registry {
 
 struct RegistryOptions {
-  int64_t keep_changes = 100'000;  // Revisions from which a Watch can resume.
-  int apply_queue = 1000;          // Applies that may wait for the writer.
-  int watch_queue = 4096;          // Changes that may wait for a watcher.
+  // Changes from which a Watch can resume: so many, and not older ones.
+  int64_t keep_changes = 100'000;
+  absl::Duration keep_changes_for = absl::Hours(24);
+  absl::Duration keep_audit_for = absl::Hours(24 * 90);
+  // Where backups are put together, one at a time.
+  std::string backup_path;
+  int apply_queue = 1000;  // Applies that may wait for the writer.
+  int watch_queue = 4096;  // Changes that may wait for a watcher.
   int max_watchers = 10'000;
 };
 
@@ -52,14 +60,17 @@ class Registry : public std::enable_shared_from_this<Registry> {
       std::unique_ptr<Store> store, RegistryOptions options,
       Environment environment);
 
-  // Makes a change, durable when this returns, and returns its revision. One at
-  // a time, in the order of the calls. RESOURCE_EXHAUSTED: too many wait.
-  // Errors as of TenantRegistry.Apply; those of the store mean that nothing
-  // changed.
+  // Makes a change, durable when this returns, and returns its revision.
+  // Changes are made in the order of the calls, each at a revision of its own;
+  // those that wait together become durable together. RESOURCE_EXHAUSTED: too
+  // many wait. Errors as of TenantRegistry.Apply; those of the store mean that
+  // nothing changed.
   boost::asio::awaitable<absl::StatusOr<int64_t>> Apply(ApplyCommand command);
 
   absl::StatusOr<v1::GetResponse> Get(const v1::ObjectRef& ref) const;
   absl::StatusOr<v1::ListResponse> List(const v1::ListRequest& request) const;
+  boost::asio::awaitable<absl::StatusOr<v1::ListAuditResponse>> ListAudit(
+      v1::ListAuditRequest request);
   v1::StatusResponse Status() const;
 
   // All objects at one revision, in the order of kind and id.
@@ -92,6 +103,25 @@ class Registry : public std::enable_shared_from_this<Registry> {
   boost::asio::awaitable<absl::StatusOr<std::vector<Change>>> ChangesAfter(
       int64_t revision, int limit);
 
+  // A copy of the store, gone when this is. One at a time.
+  struct BackupFile {
+    ~BackupFile();
+    std::shared_ptr<Registry> registry;
+    std::string path;
+    int64_t revision = 0;
+    int64_t bytes = 0;
+  };
+  boost::asio::awaitable<absl::StatusOr<std::shared_ptr<BackupFile>>> Backup();
+
+  // Runs `work` where it may block.
+  boost::asio::awaitable<absl::Status> RunBlocking(
+      std::function<absl::Status()> work) {
+    return environment_.blocking->Run(std::move(work));
+  }
+
+  // Drops what is kept for too long. To be called now and then.
+  boost::asio::awaitable<void> Maintain();
+
   int64_t revision() const;
   const std::string& epoch() const { return epoch_; }
   Metrics& metrics() { return metrics_; }
@@ -104,6 +134,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
  private:
   struct Pending;
+  struct Group;
 
   Registry(std::unique_ptr<Store> store, RegistryOptions options,
            Environment environment);
@@ -111,10 +142,20 @@ class Registry : public std::enable_shared_from_this<Registry> {
   std::shared_ptr<const View> ViewLocked() const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   boost::asio::awaitable<void> WriteLoop();
-  absl::Status WriteOne(Pending* pending);
-  absl::StatusOr<int64_t> Write(const ApplyCommand& command);
-  void Publish(Change change);
+  std::vector<std::shared_ptr<Pending>> NextGroup();
+  void WriteGroup(Group* group);
+  Draft NewDraft() const;
+  absl::StatusOr<int64_t> PlanOne(const ApplyCommand& command, Draft* draft,
+                                  Group* group);
+  absl::StatusOr<std::optional<int64_t>> FindAnswer(
+      const Store::Request& request, const Group& group);
+  void Publish(const std::vector<Store::Entry>& entries);
+
   void CompactIfDue();
+  void CompactByAge();
+  void CompactAudit();
+  void Compact(int64_t target);
+  void CompactionFailed(const absl::Status& status);
 
   const std::unique_ptr<Store> store_;
   const RegistryOptions options_;
@@ -135,6 +176,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   std::deque<std::shared_ptr<Pending>> queue_ ABSL_GUARDED_BY(queue_mutex_);
   bool writing_ ABSL_GUARDED_BY(queue_mutex_) = false;
   std::condition_variable_any idle_;  // writing_ has become false.
+
+  std::atomic<bool> backing_up_ = false;
 };
 
 }  // namespace insula::tenant_registry

@@ -108,9 +108,13 @@ class RegistryTest : public testing::Test {
     std::filesystem::remove_all(dir_);
   }
 
+  virtual absl::StatusOr<std::unique_ptr<Store>> OpenStore() {
+    return OpenSqliteStore(dir_ + "/registry.db");
+  }
   void Start() {
-    auto store = OpenSqliteStore(dir_ + "/registry.db");
+    auto store = OpenStore();
     ASSERT_THAT(store, IsOk());
+    options_.backup_path = dir_ + "/registry.db.backup";
     auto registry =
         Registry::Open(*std::move(store), options_,
                        {pool_.get_executor(), &blocking_, &clock_, &metrics_});

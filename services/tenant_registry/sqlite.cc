@@ -7,6 +7,19 @@
 
 namespace insula::tenant_registry::sqlite {
 
+absl::StatusOr<Database> Open(const std::string& path) {
+  sqlite3* raw = nullptr;
+  const int opened = sqlite3_open_v2(
+      path.c_str(), &raw,
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+      nullptr);
+  Database database(raw);
+  if (opened != SQLITE_OK) return Error(raw, "opening the file");
+  sqlite3_extended_result_codes(raw, 1);
+  sqlite3_busy_timeout(raw, 5000);
+  return database;
+}
+
 absl::Status Error(sqlite3* database, absl::string_view doing) {
   const std::string message =
       absl::StrCat(doing, ": ", sqlite3_errmsg(database));

@@ -18,6 +18,9 @@ struct CloseDatabase {
 };
 using Database = std::unique_ptr<sqlite3, CloseDatabase>;
 
+// Opens a file for one thread at a time, and makes it if there is none.
+absl::StatusOr<Database> Open(const std::string& path);
+
 // The database's last error, with the code that the caller can act on.
 absl::Status Error(sqlite3* database, absl::string_view doing);
 

@@ -1,46 +1,33 @@
 #include "services/tenant_registry/sqlite_store.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/strings/numbers.h"
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "libs/sync/mutex.h"
-#include "services/tenant_registry/random.h"
 #include "services/tenant_registry/sqlite.h"
+#include "services/tenant_registry/sqlite_audit.h"
+#include "services/tenant_registry/sqlite_schema.h"
 
 namespace insula::tenant_registry {
 namespace {
 
-constexpr int64_t kApplicationId = 0x494e5355;  // "INSU", in the file's header.
-constexpr int64_t kSchemaVersion = 1;
 constexpr absl::Duration kRequestMemory = absl::Hours(24);
-
-// A body is a serialized Object; a null body in `change` is a deletion.
-constexpr char kSchema[] = R"sql(
-CREATE TABLE meta(
-  name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE object(
-  kind INTEGER NOT NULL, id TEXT NOT NULL, mod_revision INTEGER NOT NULL,
-  body BLOB NOT NULL, PRIMARY KEY(kind, id)) WITHOUT ROWID;
-CREATE TABLE change(
-  revision INTEGER NOT NULL, sequence INTEGER NOT NULL, kind INTEGER NOT NULL,
-  id TEXT NOT NULL, body BLOB, PRIMARY KEY(revision, sequence)) WITHOUT ROWID;
-CREATE TABLE request(
-  id TEXT PRIMARY KEY, revision INTEGER NOT NULL,
-  at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX request_at ON request(at);
-)sql";
-
-absl::StatusOr<int64_t> Pragma(sqlite3* database, const char* sql) {
-  ASSIGN_OR_RETURN(sqlite::Statement statement,
-                   sqlite::Statement::Prepare(database, sql));
-  ASSIGN_OR_RETURN(const bool row, statement.Step());
-  return row ? statement.Int(0) : 0;
-}
+// Pages copied while commits wait, and the pause after them in which these get
+// their turn.
+constexpr int kBackupStep = 256;
+constexpr std::chrono::milliseconds kBackupPause{1};
 
 class SqliteStore final : public Store {
  public:
@@ -48,107 +35,48 @@ class SqliteStore final : public Store {
 
   absl::StatusOr<Head> Load(
       const std::function<void(v1::Object)>& visit) override;
-  absl::Status Commit(const Change& change, absl::string_view request_id,
-                      absl::Time now) override;
-  absl::StatusOr<std::optional<int64_t>> FindRequest(
+  absl::Status Commit(const std::vector<Entry>& group, absl::Time now) override;
+  absl::StatusOr<std::optional<Answer>> FindRequest(
       absl::string_view request_id, absl::Time now) override;
   absl::StatusOr<std::vector<Change>> ChangesAfter(int64_t revision,
                                                    int limit) override;
   absl::Status Compact(int64_t revision) override;
+  absl::StatusOr<int64_t> RevisionBefore(absl::Time time) override;
+  absl::StatusOr<AuditPage> ReadAudit(const AuditQuery& query) override;
+  absl::StatusOr<int> CompactAudit(absl::Time time, int limit) override;
+  absl::StatusOr<int64_t> Backup(const std::string& path) override;
 
  private:
+  // Prepared once; each is reset after use.
+  struct Statements {
+    sqlite::Statement put, remove, log, set_meta, request, forget, find_request;
+    sqlite::Statement changes, revision_before;
+  };
+
   explicit SqliteStore(sqlite::Database database)
       : database_(std::move(database)) {}
 
-  absl::Status Create() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Check() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status PrepareAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<std::string> ReadMeta(absl::string_view name)
+  absl::Status WriteEntry(const Entry& entry, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<int64_t> ReadMetaInt(absl::string_view name)
+  absl::Status WriteItem(const Change::Item& item, int64_t revision,
+                         int64_t sequence, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status WriteMeta(absl::string_view name, absl::string_view value)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status WriteItem(int64_t revision, int64_t sequence,
-                         const Change::Item& item)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  // Prepared once; each is reset after use.
-  struct Statements {
-    sqlite::Statement put, remove, log, request, forget, find_request, changes;
-  };
+  absl::Status CopyTo(sqlite3* copy) ABSL_LOCKS_EXCLUDED(mutex_);
 
   sync::Mutex mutex_;
   const sqlite::Database database_;
   std::optional<Statements> statements_ ABSL_GUARDED_BY(mutex_);
+  std::optional<SqliteAudit> audit_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<std::unique_ptr<Store>> SqliteStore::Open(
     const std::string& path) {
-  sqlite3* raw = nullptr;
-  const int opened = sqlite3_open_v2(
-      path.c_str(), &raw,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
-  sqlite::Database database(raw);
-  if (opened != SQLITE_OK) return sqlite::Error(raw, "opening the store");
-  sqlite3_extended_result_codes(raw, 1);
-  sqlite3_busy_timeout(raw, 5000);
-  // Two registries on one file would each believe their own memory: the lock
-  // is taken here and held to the end.
-  RETURN_IF_ERROR(sqlite::Execute(raw,
-                                  "PRAGMA locking_mode=EXCLUSIVE;"
-                                  "PRAGMA journal_mode=WAL;"
-                                  "PRAGMA synchronous=FULL;"
-                                  "PRAGMA temp_store=MEMORY;"
-                                  "BEGIN IMMEDIATE; COMMIT;"));
+  ASSIGN_OR_RETURN(sqlite::Database database, OpenStoreFile(path));
   std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(database)));
   sync::MutexLock lock(&store->mutex_);
-  ASSIGN_OR_RETURN(const int64_t tables,
-                   Pragma(raw, "SELECT count(*) FROM sqlite_master"));
-  if (tables == 0) RETURN_IF_ERROR(store->Create());
-  RETURN_IF_ERROR(store->Check());
   RETURN_IF_ERROR(store->PrepareAll());
   return store;
-}
-
-absl::Status SqliteStore::Create() {
-  ASSIGN_OR_RETURN(sqlite::Transaction transaction,
-                   sqlite::Transaction::Begin(database_.get()));
-  RETURN_IF_ERROR(sqlite::Execute(database_.get(), kSchema));
-  RETURN_IF_ERROR(sqlite::Execute(
-      database_.get(),
-      absl::StrCat("PRAGMA application_id=", kApplicationId).c_str()));
-  RETURN_IF_ERROR(WriteMeta("schema_version", absl::StrCat(kSchemaVersion)));
-  RETURN_IF_ERROR(WriteMeta("epoch", RandomEpoch()));
-  RETURN_IF_ERROR(WriteMeta("revision", "0"));
-  RETURN_IF_ERROR(WriteMeta("compacted_revision", "0"));
-  return transaction.Commit();
-}
-
-absl::Status SqliteStore::Check() {
-  ASSIGN_OR_RETURN(const int64_t application,
-                   Pragma(database_.get(), "PRAGMA application_id"));
-  if (application != kApplicationId) {
-    return absl::FailedPreconditionError(
-        "the file is a database, but not one of a tenant-registry");
-  }
-  ASSIGN_OR_RETURN(const int64_t version, ReadMetaInt("schema_version"));
-  if (version > kSchemaVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "the store has schema version ", version, ", this program knows ",
-        kSchemaVersion, " at most; run a newer one"));
-  }
-  ASSIGN_OR_RETURN(
-      sqlite::Statement check,
-      sqlite::Statement::Prepare(database_.get(), "PRAGMA quick_check(1)"));
-  ASSIGN_OR_RETURN(const bool row, check.Step());
-  if (!row || check.Bytes(0) != "ok") {
-    return absl::DataLossError(absl::StrCat("the store is damaged (",
-                                            row ? check.Bytes(0) : "no answer",
-                                            "); put a backup in its place"));
-  }
-  return absl::OkStatus();
 }
 
 absl::Status SqliteStore::PrepareAll() {
@@ -162,65 +90,48 @@ absl::Status SqliteStore::PrepareAll() {
                    prepare("DELETE FROM object WHERE kind=? AND id=?"));
   ASSIGN_OR_RETURN(sqlite::Statement log,
                    prepare("INSERT INTO change"
-                           "(revision, sequence, kind, id, body)"
-                           " VALUES(?,?,?,?,?)"));
+                           "(revision, sequence, kind, id, body, at)"
+                           " VALUES(?,?,?,?,?,?)"));
   ASSIGN_OR_RETURN(
-      sqlite::Statement request,
-      prepare(
-          "INSERT OR REPLACE INTO request(id, revision, at) VALUES(?,?,?)"));
+      sqlite::Statement set_meta,
+      prepare("INSERT OR REPLACE INTO meta(name, value) VALUES(?,?)"));
+  ASSIGN_OR_RETURN(sqlite::Statement request,
+                   prepare("INSERT OR REPLACE INTO request"
+                           "(id, revision, at, digest) VALUES(?,?,?,?)"));
   ASSIGN_OR_RETURN(sqlite::Statement forget,
                    prepare("DELETE FROM request WHERE at<?"));
   ASSIGN_OR_RETURN(
       sqlite::Statement find_request,
-      prepare("SELECT revision FROM request WHERE id=? AND at>=?"));
+      prepare("SELECT revision, digest FROM request WHERE id=? AND at>=?"));
   ASSIGN_OR_RETURN(sqlite::Statement changes,
                    prepare("SELECT revision, kind, id, body FROM change"
                            " WHERE revision>? AND revision<=?"
                            " ORDER BY revision, sequence"));
+  // Up to the first one that is not old: a clock that went back makes the log
+  // be kept for longer.
+  ASSIGN_OR_RETURN(sqlite::Statement revision_before,
+                   prepare("SELECT revision FROM change WHERE at>=?"
+                           " ORDER BY revision LIMIT 1"));
+  ASSIGN_OR_RETURN(audit_, SqliteAudit::Prepare(database_.get()));
   statements_.emplace(Statements{
-      std::move(put), std::move(remove), std::move(log), std::move(request),
-      std::move(forget), std::move(find_request), std::move(changes)});
+      std::move(put), std::move(remove), std::move(log), std::move(set_meta),
+      std::move(request), std::move(forget), std::move(find_request),
+      std::move(changes), std::move(revision_before)});
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::string> SqliteStore::ReadMeta(absl::string_view name) {
-  ASSIGN_OR_RETURN(sqlite::Statement statement,
-                   sqlite::Statement::Prepare(
-                       database_.get(), "SELECT value FROM meta WHERE name=?"));
-  ASSIGN_OR_RETURN(const bool row, statement.Bind(1, name).Step());
-  if (!row) return absl::DataLossError(absl::StrCat("the store has no ", name));
-  return std::string(statement.Bytes(0));
-}
-
-absl::StatusOr<int64_t> SqliteStore::ReadMetaInt(absl::string_view name) {
-  ASSIGN_OR_RETURN(const std::string text, ReadMeta(name));
-  int64_t value = 0;
-  if (!absl::SimpleAtoi(text, &value) || value < 0) {
-    return absl::DataLossError(
-        absl::StrCat("the store's ", name, " is '", text, "', not a number"));
-  }
-  return value;
-}
-
-absl::Status SqliteStore::WriteMeta(absl::string_view name,
-                                    absl::string_view value) {
-  ASSIGN_OR_RETURN(sqlite::Statement statement,
-                   sqlite::Statement::Prepare(
-                       database_.get(),
-                       "INSERT OR REPLACE INTO meta(name, value) VALUES(?,?)"));
-  return statement.Bind(1, name).Bind(2, value).Run();
 }
 
 absl::StatusOr<Store::Head> SqliteStore::Load(
     const std::function<void(v1::Object)>& visit) {
   sync::MutexLock lock(&mutex_);
+  sqlite3* const database = database_.get();
   Head head;
-  ASSIGN_OR_RETURN(head.epoch, ReadMeta("epoch"));
-  ASSIGN_OR_RETURN(head.revision, ReadMetaInt("revision"));
-  ASSIGN_OR_RETURN(head.compacted_revision, ReadMetaInt("compacted_revision"));
+  ASSIGN_OR_RETURN(head.epoch, ReadMeta(database, "epoch"));
+  ASSIGN_OR_RETURN(head.revision, ReadMetaInt(database, "revision"));
+  ASSIGN_OR_RETURN(head.compacted_revision,
+                   ReadMetaInt(database, "compacted_revision"));
   ASSIGN_OR_RETURN(
       sqlite::Statement rows,
-      sqlite::Statement::Prepare(database_.get(),
+      sqlite::Statement::Prepare(database,
                                  "SELECT kind, id, mod_revision, body"
                                  " FROM object ORDER BY kind, id"));
   while (true) {
@@ -239,79 +150,88 @@ absl::StatusOr<Store::Head> SqliteStore::Load(
   }
 }
 
-absl::Status SqliteStore::WriteItem(int64_t revision, int64_t sequence,
-                                    const Change::Item& item) {
+absl::Status SqliteStore::WriteItem(const Change::Item& item, int64_t revision,
+                                    int64_t sequence, absl::Time now) {
   const int64_t kind = item.key.kind;
   std::string body;
-  statements_->log.Bind(1, revision).Bind(2, sequence).Bind(3, kind);
-  statements_->log.Bind(4, item.key.id);
+  sqlite::Statement& log = statements_->log;
+  log.Bind(1, revision).Bind(2, sequence).Bind(3, kind).Bind(4, item.key.id);
+  log.Bind(6, absl::ToUnixNanos(now));
   if (item.object == nullptr) {
-    RETURN_IF_ERROR(statements_->log.BindNull(5).Run());
+    RETURN_IF_ERROR(log.BindNull(5).Run());
     return statements_->remove.Bind(1, kind).Bind(2, item.key.id).Run();
   }
   if (!item.object->SerializeToString(&body)) {
     return absl::InternalError(
         absl::StrCat(Name(item.key), " can't be serialized"));
   }
-  RETURN_IF_ERROR(statements_->log.BindBlob(5, body).Run());
+  RETURN_IF_ERROR(log.BindBlob(5, body).Run());
   statements_->put.Bind(1, kind).Bind(2, item.key.id).Bind(3, revision);
   return statements_->put.BindBlob(4, body).Run();
 }
 
-absl::Status SqliteStore::Commit(const Change& change,
-                                 absl::string_view request_id, absl::Time now) {
+absl::Status SqliteStore::WriteEntry(const Entry& entry, absl::Time now) {
+  int64_t sequence = 0;
+  for (const Change::Item& item : entry.change->items) {
+    RETURN_IF_ERROR(WriteItem(item, entry.change->revision, sequence++, now));
+  }
+  sequence = 0;
+  for (const AuditRecord& record : entry.audit) {
+    RETURN_IF_ERROR(audit_->Write(record, sequence++));
+  }
+  if (entry.request.id.empty()) return absl::OkStatus();
+  sqlite::Statement& request = statements_->request;
+  request.Bind(1, entry.request.id).Bind(2, entry.change->revision);
+  request.Bind(3, absl::ToUnixSeconds(now)).BindBlob(4, entry.request.digest);
+  return request.Run();
+}
+
+absl::Status SqliteStore::Commit(const std::vector<Entry>& group,
+                                 absl::Time now) {
+  if (group.empty()) return absl::OkStatus();
   sync::MutexLock lock(&mutex_);
   ASSIGN_OR_RETURN(sqlite::Transaction transaction,
                    sqlite::Transaction::Begin(database_.get()));
-  int64_t sequence = 0;
-  for (const Change::Item& item : change.items) {
-    RETURN_IF_ERROR(WriteItem(change.revision, sequence++, item));
+  RETURN_IF_ERROR(
+      statements_->forget.Bind(1, absl::ToUnixSeconds(now - kRequestMemory))
+          .Run());
+  for (const Entry& entry : group) {
+    RETURN_IF_ERROR(WriteEntry(entry, now));
   }
-  if (!change.items.empty()) {
-    RETURN_IF_ERROR(WriteMeta("revision", absl::StrCat(change.revision)));
-  }
-  if (!request_id.empty()) {
-    RETURN_IF_ERROR(
-        statements_->forget.Bind(1, absl::ToUnixSeconds(now - kRequestMemory))
-            .Run());
-    RETURN_IF_ERROR(statements_->request.Bind(1, request_id)
-                        .Bind(2, change.revision)
-                        .Bind(3, absl::ToUnixSeconds(now))
-                        .Run());
-  }
+  const std::string revision = absl::StrCat(group.back().change->revision);
+  RETURN_IF_ERROR(
+      statements_->set_meta.Bind(1, "revision").Bind(2, revision).Run());
   return transaction.Commit();
 }
 
-absl::StatusOr<std::optional<int64_t>> SqliteStore::FindRequest(
+absl::StatusOr<std::optional<Store::Answer>> SqliteStore::FindRequest(
     absl::string_view request_id, absl::Time now) {
   sync::MutexLock lock(&mutex_);
   sqlite::Statement& find = statements_->find_request;
+  const absl::Cleanup reset = [&find] { find.Reset(); };
   find.Bind(1, request_id).Bind(2, absl::ToUnixSeconds(now - kRequestMemory));
-  const absl::StatusOr<bool> row = find.Step();
-  std::optional<int64_t> revision;
-  if (row.ok() && *row) revision = find.Int(0);
-  find.Reset();
-  RETURN_IF_ERROR(row.status());
-  return revision;
+  ASSIGN_OR_RETURN(const bool row, find.Step());
+  if (!row) return std::nullopt;
+  return Answer{find.Int(0), std::string(find.Bytes(1))};
 }
 
 absl::StatusOr<std::vector<Change>> SqliteStore::ChangesAfter(int64_t revision,
                                                               int limit) {
   sync::MutexLock lock(&mutex_);
-  ASSIGN_OR_RETURN(const int64_t compacted, ReadMetaInt("compacted_revision"));
+  ASSIGN_OR_RETURN(const int64_t compacted,
+                   ReadMetaInt(database_.get(), "compacted_revision"));
   if (revision < compacted) {
     return absl::OutOfRangeError(
         absl::StrCat("changes up to revision ", compacted,
                      " are no longer kept, asked for those after ", revision));
   }
   sqlite::Statement& rows = statements_->changes;
+  const absl::Cleanup reset = [&rows] { rows.Reset(); };
   rows.Bind(1, revision).Bind(2, revision + limit);
   std::vector<Change> changes;
-  absl::Status status;
   while (true) {
-    const absl::StatusOr<bool> row = rows.Step();
-    if (!row.ok()) status = row.status();
-    if (!row.ok() || !*row) break;
+    ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return changes;
     if (changes.empty() || changes.back().revision != rows.Int(0)) {
       changes.emplace_back().revision = rows.Int(0);
     }
@@ -322,33 +242,91 @@ absl::StatusOr<std::vector<Change>> SqliteStore::ChangesAfter(int64_t revision,
       auto object = std::make_shared<v1::Object>();
       const absl::string_view body = rows.Bytes(3);
       if (!object->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
-        status = absl::DataLossError(
+        return absl::DataLossError(
             absl::StrCat("the store's change ", rows.Int(0), " is damaged"));
-        break;
       }
       item.object = std::move(object);
     }
     changes.back().items.push_back(std::move(item));
   }
-  rows.Reset();
-  RETURN_IF_ERROR(status);
-  return changes;
 }
 
 absl::Status SqliteStore::Compact(int64_t revision) {
   sync::MutexLock lock(&mutex_);
-  ASSIGN_OR_RETURN(const int64_t head, ReadMetaInt("revision"));
-  ASSIGN_OR_RETURN(const int64_t compacted, ReadMetaInt("compacted_revision"));
+  sqlite3* const database = database_.get();
+  ASSIGN_OR_RETURN(const int64_t head, ReadMetaInt(database, "revision"));
+  ASSIGN_OR_RETURN(const int64_t compacted,
+                   ReadMetaInt(database, "compacted_revision"));
   if (revision <= compacted || revision > head) return absl::OkStatus();
   ASSIGN_OR_RETURN(sqlite::Transaction transaction,
-                   sqlite::Transaction::Begin(database_.get()));
-  ASSIGN_OR_RETURN(
-      sqlite::Statement statement,
-      sqlite::Statement::Prepare(database_.get(),
-                                 "DELETE FROM change WHERE revision<=?"));
+                   sqlite::Transaction::Begin(database));
+  ASSIGN_OR_RETURN(sqlite::Statement statement,
+                   sqlite::Statement::Prepare(
+                       database, "DELETE FROM change WHERE revision<=?"));
   RETURN_IF_ERROR(statement.Bind(1, revision).Run());
-  RETURN_IF_ERROR(WriteMeta("compacted_revision", absl::StrCat(revision)));
+  RETURN_IF_ERROR(
+      WriteMeta(database, "compacted_revision", absl::StrCat(revision)));
   return transaction.Commit();
+}
+
+absl::StatusOr<int64_t> SqliteStore::RevisionBefore(absl::Time time) {
+  sync::MutexLock lock(&mutex_);
+  sqlite::Statement& find = statements_->revision_before;
+  const absl::Cleanup reset = [&find] { find.Reset(); };
+  ASSIGN_OR_RETURN(const bool row,
+                   find.Bind(1, absl::ToUnixNanos(time)).Step());
+  if (row) return find.Int(0) - 1;
+  return ReadMetaInt(database_.get(), "revision");
+}
+
+absl::StatusOr<Store::AuditPage> SqliteStore::ReadAudit(
+    const AuditQuery& query) {
+  sync::MutexLock lock(&mutex_);
+  return audit_->Read(query);
+}
+
+absl::StatusOr<int> SqliteStore::CompactAudit(absl::Time time, int limit) {
+  sync::MutexLock lock(&mutex_);
+  return audit_->Compact(time, limit);
+}
+
+absl::StatusOr<int64_t> SqliteStore::Backup(const std::string& path) {
+  unlink(path.c_str());
+  const int fd =
+      open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return absl::UnavailableError(absl::StrCat(path, ": ", strerror(errno)));
+  }
+  close(fd);
+  absl::Cleanup remove = [&path] { unlink(path.c_str()); };
+  ASSIGN_OR_RETURN(const sqlite::Database copy, sqlite::Open(path));
+  RETURN_IF_ERROR(CopyTo(copy.get()));
+  ASSIGN_OR_RETURN(const int64_t revision, FinishBackup(copy.get()));
+  std::move(remove).Cancel();
+  return revision;
+}
+
+absl::Status SqliteStore::CopyTo(sqlite3* copy) {
+  sqlite3_backup* backup = nullptr;
+  {
+    sync::MutexLock lock(&mutex_);
+    backup = sqlite3_backup_init(copy, "main", database_.get(), "main");
+  }
+  if (backup == nullptr) return sqlite::Error(copy, "backup");
+  int result = SQLITE_OK;
+  while (result == SQLITE_OK) {
+    {
+      // Commits between two steps write to the copy as well, since they are
+      // made on the same connection.
+      sync::MutexLock lock(&mutex_);
+      result = sqlite3_backup_step(backup, kBackupStep);
+    }
+    if (result == SQLITE_OK) std::this_thread::sleep_for(kBackupPause);
+  }
+  sync::MutexLock lock(&mutex_);
+  sqlite3_backup_finish(backup);
+  if (result != SQLITE_DONE) return sqlite::Error(copy, "backup");
+  return absl::OkStatus();
 }
 
 }  // namespace

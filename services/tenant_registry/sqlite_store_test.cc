@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -14,11 +15,8 @@
 namespace insula::tenant_registry {
 namespace {
 
-using testing::ElementsAre;
 using testing::Eq;
 using testing::HasSubstr;
-using testing::Ne;
-using testing::Optional;
 
 const absl::Time kNow = absl::FromUnixSeconds(1'790'000'000);
 
@@ -31,10 +29,6 @@ Change::Item Put(absl::string_view id, int64_t revision,
   object->mutable_tenant()->set_display_name(std::string(display_name));
   return {KeyOf(*object), object};
 }
-Change::Item Delete(absl::string_view id) {
-  return {ObjectKey{v1::KIND_TENANT, std::string(id)}, nullptr};
-}
-
 class SqliteStoreTest : public testing::Test {
  protected:
   SqliteStoreTest() {
@@ -64,101 +58,17 @@ class SqliteStoreTest : public testing::Test {
     EXPECT_THAT(head, IsOk());
     return head.ok() ? *head : Store::Head();
   }
-  absl::Status Commit(int64_t revision, std::vector<Change::Item> items,
-                      absl::string_view request_id = "",
-                      absl::Time now = kNow) {
-    return store_->Commit({revision, std::move(items)}, request_id, now);
+  absl::Status Commit(int64_t revision, std::vector<Change::Item> items) {
+    Store::Entry entry;
+    entry.change =
+        std::make_shared<const Change>(Change{revision, std::move(items)});
+    return store_->Commit({std::move(entry)}, kNow);
   }
 
   std::string dir_;
   std::unique_ptr<Store> store_;
   std::map<std::string, v1::Object> objects_;
 };
-
-TEST_F(SqliteStoreTest, ANewStoreIsEmptyAndHasAnEpochOfItsOwn) {
-  const Store::Head head = Load();
-  EXPECT_THAT(head.epoch.size(), Eq(32u));
-  EXPECT_THAT(head.revision, Eq(0));
-  EXPECT_TRUE(objects_.empty());
-  auto other = OpenSqliteStore(dir_ + "/other.db");
-  ASSERT_THAT(other, IsOk());
-  EXPECT_THAT((*other)->Load([](v1::Object) {})->epoch, Ne(head.epoch));
-}
-
-TEST_F(SqliteStoreTest, ChangesSurviveReopening) {
-  const std::string epoch = Load().epoch;
-  ASSERT_THAT(Commit(1, {Put("red", 1, "Red"), Put("blue", 1)}), IsOk());
-  ASSERT_THAT(Commit(2, {Delete("blue"), Put("red", 2, "Redder")}), IsOk());
-
-  Reopen();
-
-  const Store::Head head = Load();
-  EXPECT_THAT(head.epoch, Eq(epoch));
-  EXPECT_THAT(head.revision, Eq(2));
-  ASSERT_THAT(objects_.size(), Eq(1u));
-  EXPECT_THAT(objects_["red"].tenant().display_name(), Eq("Redder"));
-}
-
-TEST_F(SqliteStoreTest, TheLogReturnsWholeChangesInOrder) {
-  ASSERT_THAT(Commit(1, {Put("red", 1), Put("blue", 1)}), IsOk());
-  ASSERT_THAT(Commit(2, {Delete("blue")}), IsOk());
-  ASSERT_THAT(Commit(3, {Put("green", 3)}), IsOk());
-
-  const auto changes = store_->ChangesAfter(0, 2);
-
-  ASSERT_THAT(changes, IsOk());
-  ASSERT_THAT(changes->size(), Eq(2u));
-  EXPECT_THAT((*changes)[0].items.size(), Eq(2u));
-  EXPECT_THAT((*changes)[0].items[0].key.id, Eq("red"));
-  EXPECT_THAT((*changes)[1].revision, Eq(2));
-  EXPECT_THAT((*changes)[1].items[0].object, Eq(nullptr));
-  EXPECT_THAT(store_->ChangesAfter(2, 10)->size(), Eq(1u));
-  EXPECT_THAT(store_->ChangesAfter(3, 10)->size(), Eq(0u));
-}
-
-TEST_F(SqliteStoreTest, CompactionDropsOldChangesAndSaysSo) {
-  for (int revision = 1; revision <= 5; ++revision) {
-    ASSERT_THAT(Commit(revision, {Put("red", revision)}), IsOk());
-  }
-  ASSERT_THAT(store_->Compact(3), IsOk());
-
-  EXPECT_THAT(store_->ChangesAfter(2, 10).status(),
-              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("revision 3")));
-  EXPECT_THAT(store_->ChangesAfter(3, 10)->size(), Eq(2u));
-  Reopen();
-  EXPECT_THAT(Load().compacted_revision, Eq(3));
-}
-
-TEST_F(SqliteStoreTest, CompactionNeverGoesBackNorAhead) {
-  ASSERT_THAT(Commit(1, {Put("red", 1)}), IsOk());
-  ASSERT_THAT(Commit(2, {Put("red", 2)}), IsOk());
-  ASSERT_THAT(store_->Compact(1), IsOk());
-  ASSERT_THAT(store_->Compact(0), IsOk());
-  ASSERT_THAT(store_->Compact(9), IsOk());
-  EXPECT_THAT(Load().compacted_revision, Eq(1));
-}
-
-TEST_F(SqliteStoreTest, RemembersRequestsForADay) {
-  ASSERT_THAT(Commit(1, {Put("red", 1)}, "first"), IsOk());
-  ASSERT_THAT(Commit(1, {}, "changes nothing"), IsOk());
-  Reopen();
-  EXPECT_THAT(*store_->FindRequest("first", kNow + absl::Hours(23)),
-              Optional(1));
-  EXPECT_THAT(*store_->FindRequest("changes nothing", kNow), Optional(1));
-  EXPECT_THAT(*store_->FindRequest("second", kNow), Eq(std::nullopt));
-  EXPECT_THAT(*store_->FindRequest("first", kNow + absl::Hours(25)),
-              Eq(std::nullopt));
-}
-
-TEST_F(SqliteStoreTest, AFailedCommitChangesNothing) {
-  ASSERT_THAT(Commit(1, {Put("red", 1)}), IsOk());
-  // The log has a change of this revision already.
-  EXPECT_FALSE(Commit(1, {Put("blue", 1)}, "again").ok());
-  Load();
-  EXPECT_THAT(objects_.size(), Eq(1u));
-  EXPECT_THAT(*store_->FindRequest("again", kNow), Eq(std::nullopt));
-  EXPECT_THAT(Commit(2, {Put("blue", 2)}), IsOk());
-}
 
 TEST_F(SqliteStoreTest, ASecondProcessIsKeptOut) {
   // A connection of the same process locks like one of another.
@@ -210,6 +120,78 @@ TEST_F(SqliteStoreTest, RefusesANewerSchema) {
   EXPECT_THAT(OpenSqliteStore(path()).status(),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr("run a newer one")));
+}
+
+TEST_F(SqliteStoreTest, RefusesABackupBesideTheLogOfAnotherStore) {
+  ASSERT_THAT(Commit(1, {Put("red", 1)}), IsOk());
+  const std::string backup = dir_ + "/backup.db";
+  ASSERT_THAT(store_->Backup(backup), IsOk());
+  ASSERT_THAT(Commit(2, {Put("blue", 2)}), IsOk());
+  // The store was killed: its log is left.
+  const std::string log = path() + "-wal";
+  ASSERT_TRUE(std::filesystem::exists(log));
+  std::filesystem::copy_file(log, dir_ + "/saved-wal");
+  store_ = nullptr;
+  std::filesystem::rename(backup, path());
+  std::filesystem::rename(dir_ + "/saved-wal", log);
+  EXPECT_THAT(
+      OpenSqliteStore(path()).status(),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("remove")));
+  std::filesystem::remove(log);
+  Reopen();
+  EXPECT_THAT(Load().revision, Eq(1));
+  EXPECT_THAT(objects_.size(), Eq(1u));
+}
+
+// What version 1 of the schema made.
+constexpr char kVersion1[] = R"sql(
+CREATE TABLE meta(
+  name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE object(
+  kind INTEGER NOT NULL, id TEXT NOT NULL, mod_revision INTEGER NOT NULL,
+  body BLOB NOT NULL, PRIMARY KEY(kind, id)) WITHOUT ROWID;
+CREATE TABLE change(
+  revision INTEGER NOT NULL, sequence INTEGER NOT NULL, kind INTEGER NOT NULL,
+  id TEXT NOT NULL, body BLOB, PRIMARY KEY(revision, sequence)) WITHOUT ROWID;
+CREATE TABLE request(
+  id TEXT PRIMARY KEY, revision INTEGER NOT NULL,
+  at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX request_at ON request(at);
+PRAGMA application_id=1229869909;
+INSERT INTO meta VALUES('schema_version', '1'), ('revision', '2'),
+  ('compacted_revision', '0'), ('epoch', '0123456789abcdef0123456789abcdef');
+INSERT INTO change VALUES(1, 0, 1, 'red', x'0A0708011203726564'),
+  (2, 0, 1, 'b', NULL);
+INSERT INTO request VALUES('old', 2, 1790000000);
+)sql";
+
+TEST_F(SqliteStoreTest, BringsAStoreOfAnEarlierVersionUpToDate) {
+  const std::string old = dir_ + "/old.db";
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(old.c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, kVersion1, nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  for (int i = 0; i < 2; ++i) {
+    store_ = nullptr;
+    auto store = OpenSqliteStore(old);
+    ASSERT_THAT(store, IsOk());
+    store_ = *std::move(store);
+    EXPECT_THAT(Load().epoch, Eq("0123456789abcdef0123456789abcdef"));
+    EXPECT_THAT((*store_->FindRequest("old", kNow))->revision, Eq(2));
+    EXPECT_THAT(*store_->RevisionBefore(kNow), Eq(2));
+    EXPECT_THAT(store_->ChangesAfter(0, 10)->size(), Eq(2u));
+    EXPECT_TRUE(store_->ReadAudit({})->entries.empty());
+  }
+  EXPECT_THAT(Commit(3, {Put("red", 3)}), IsOk());
+}
+
+TEST_F(SqliteStoreTest, OnlyItsOwnerMayReadTheFile) {
+  for (const std::string& file : {path(), path() + "-wal"}) {
+    struct stat info{};
+    ASSERT_EQ(stat(file.c_str(), &info), 0) << file;
+    EXPECT_THAT(info.st_mode & 0777, Eq(0600u)) << file;
+  }
 }
 
 TEST_F(SqliteStoreTest, AMissingDirectoryIsNamed) {

@@ -15,9 +15,9 @@
 
 namespace insula::tenant_registry {
 
-// Objects, a log of changes and remembered requests. Thread-safe. Every method
-// may block. UNAVAILABLE: the medium fails (full, I/O error); DATA_LOSS: what
-// is stored can't be right.
+// Objects, a log of their changes, an audit and remembered requests.
+// Thread-safe. Every method may block. UNAVAILABLE: the medium fails (full, I/O
+// error); DATA_LOSS: what is stored can't be right.
 class Store {
  public:
   struct Head {
@@ -27,19 +27,52 @@ class Store {
     int64_t compacted_revision = 0;
   };
 
+  // What one request did.
+  struct Request {
+    std::string id;      // Empty: not to be remembered.
+    std::string digest;  // Of its content.
+  };
+  struct Entry {
+    ChangePtr change;  // No items: nothing but the request is stored.
+    std::vector<AuditRecord> audit;
+    Request request;
+  };
+
+  // Where an audit is read from.
+  struct AuditPosition {
+    int64_t revision = 0;
+    int64_t sequence = 0;  // Among the entries of the revision, from 0.
+  };
+  struct AuditQuery {
+    AuditPosition from;                 // This entry and later ones.
+    std::optional<ObjectKey> object;    // Of this object only.
+    std::optional<std::string> tenant;  // Of what is or names this tenant.
+    std::string actor;                  // Empty: anybody.
+    int limit = 100;                    // Entries returned.
+    int max_scan = 10'000;              // Entries looked at.
+  };
+  struct AuditPage {
+    std::vector<v1::AuditEntry> entries;
+    std::optional<AuditPosition> next;  // Where to go on; unset: at the end.
+  };
+
   virtual ~Store() = default;
 
   // Calls `visit` with every object.
   virtual absl::StatusOr<Head> Load(
       const std::function<void(v1::Object)>& visit) = 0;
 
-  // Stores a change whole, on the medium when it returns, or not at all. Its
-  // revision is the next one; a change without items stores the request alone.
-  virtual absl::Status Commit(const Change& change,
-                              absl::string_view request_id, absl::Time now) = 0;
+  // Stores a group of changes whole, on the medium when it returns, or none of
+  // them. Their revisions are the next ones, one after the other.
+  virtual absl::Status Commit(const std::vector<Entry>& group,
+                              absl::Time now) = 0;
 
-  // The revision that a request of the last 24 h was answered with.
-  virtual absl::StatusOr<std::optional<int64_t>> FindRequest(
+  // What a request of the last 24 h was answered with.
+  struct Answer {
+    int64_t revision = 0;
+    std::string digest;
+  };
+  virtual absl::StatusOr<std::optional<Answer>> FindRequest(
       absl::string_view request_id, absl::Time now) = 0;
 
   // The oldest changes after `revision`, at most `limit` of them. OUT_OF_RANGE
@@ -47,8 +80,24 @@ class Store {
   virtual absl::StatusOr<std::vector<Change>> ChangesAfter(int64_t revision,
                                                            int limit) = 0;
 
-  // Drops the changes up to `revision` from the log.
+  // Drops the changes up to `revision` from the log. Never goes back nor beyond
+  // the present revision.
   virtual absl::Status Compact(int64_t revision) = 0;
+
+  // The newest revision that was made before `time`, as far as the log tells;
+  // the compacted one if none was.
+  virtual absl::StatusOr<int64_t> RevisionBefore(absl::Time time) = 0;
+
+  virtual absl::StatusOr<AuditPage> ReadAudit(const AuditQuery& query) = 0;
+
+  // Drops at most `limit` of the oldest entries of before `time` from the
+  // audit, and returns how many.
+  virtual absl::StatusOr<int> CompactAudit(absl::Time time, int limit) = 0;
+
+  // Writes a copy of one revision to a new file at `path`, which only its owner
+  // may read, and returns the revision. Commits go on meanwhile. A store that
+  // is opened on such a copy gets an epoch of its own.
+  virtual absl::StatusOr<int64_t> Backup(const std::string& path) = 0;
 };
 
 }  // namespace insula::tenant_registry

@@ -4,8 +4,9 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/match.h"
 #include "libs/status/status_macros.h"
+#include "services/tenant_registry/backup_session.h"
 #include "services/tenant_registry/watch_session.h"
 
 namespace insula::tenant_registry {
@@ -25,7 +26,9 @@ std::string ActorOf(const grpc::CallbackServerContext& context) {
       return std::string(values.front().data(), values.front().size());
     }
   }
-  return context.peer();
+  // "ipv4:10.0.0.1:40312": the port says nothing about who it is.
+  const std::string peer = context.peer();
+  return absl::StartsWith(peer, "ipv") ? peer.substr(0, peer.rfind(':')) : peer;
 }
 
 }  // namespace
@@ -83,6 +86,27 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleStatus(
     v1::StatusResponse* response) {
   *response = registry_->Status();
   co_return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TenantRegistryService::ListAudit(
+    grpc::CallbackServerContext* context, const v1::ListAuditRequest* request,
+    v1::ListAuditResponse* response) {
+  return rpc::Serve(context, executor_, HandleListAudit(request, response));
+}
+
+asio::awaitable<absl::Status> TenantRegistryService::HandleListAudit(
+    const v1::ListAuditRequest* request, v1::ListAuditResponse* response) {
+  CO_ASSIGN_OR_RETURN(*response, co_await registry_->ListAudit(*request));
+  co_return absl::OkStatus();
+}
+
+grpc::ServerWriteReactor<v1::BackupResponse>* TenantRegistryService::Backup(
+    grpc::CallbackServerContext* context,
+    const v1::BackupRequest* /*request*/) {
+  return rpc::ServeWriter<v1::BackupResponse>(
+      context, executor_, [this](BackupStream* stream) {
+        return ServeBackup(stream, registry_, watch_options_.write_timeout);
+      });
 }
 
 grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>*

@@ -46,6 +46,12 @@ class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
   grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context,
                                    const v1::StatusRequest* request,
                                    v1::StatusResponse* response) override;
+  grpc::ServerUnaryReactor* ListAudit(grpc::CallbackServerContext* context,
+                                      const v1::ListAuditRequest* request,
+                                      v1::ListAuditResponse* response) override;
+  grpc::ServerWriteReactor<v1::BackupResponse>* Backup(
+      grpc::CallbackServerContext* context,
+      const v1::BackupRequest* request) override;
   grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>* Watch(
       grpc::CallbackServerContext* context) override;
 
@@ -59,6 +65,8 @@ class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
       v1::ApplyResponse* response);
   boost::asio::awaitable<absl::Status> HandleStatus(
       v1::StatusResponse* response);
+  boost::asio::awaitable<absl::Status> HandleListAudit(
+      const v1::ListAuditRequest* request, v1::ListAuditResponse* response);
 
   const std::shared_ptr<Registry> registry_;
   const WatchOptions watch_options_;

@@ -1,0 +1,46 @@
+#include "services/tenant_registry/draft.h"
+
+namespace insula::tenant_registry {
+
+ObjectPtr Draft::Find(const ObjectKey& key) const {
+  const auto it = objects_.find(key);
+  return it != objects_.end() ? it->second : state_.Find(key);
+}
+
+void Draft::ForEachReferrer(
+    const ObjectKey& target,
+    absl::FunctionRef<void(const v1::Object&)> visit) const {
+  if (const auto* stored = state_.index().ReferrersOf(target)) {
+    for (const v1::Object* object : *stored) {
+      if (!IsChanged(*object)) visit(*object);
+    }
+  }
+  if (const auto* planned = index_.ReferrersOf(target)) {
+    for (const v1::Object* object : *planned) visit(*object);
+  }
+}
+
+const v1::Object* Draft::TokenHolder(absl::string_view token_sha256) const {
+  if (const v1::Object* planned = index_.TokenHolder(token_sha256)) {
+    return planned;
+  }
+  const v1::Object* stored = state_.index().TokenHolder(token_sha256);
+  return stored != nullptr && IsChanged(*stored) ? nullptr : stored;
+}
+
+void Draft::Add(const Change& change) {
+  // Deletions first: a token may pass from one binding to another.
+  for (const Change::Item& item : change.items) {
+    ObjectPtr& object = objects_[item.key];
+    if (object != nullptr) index_.Remove(*object);
+    object = nullptr;
+  }
+  for (const Change::Item& item : change.items) {
+    if (item.object == nullptr) continue;
+    index_.Add(*item.object);
+    objects_[item.key] = item.object;
+  }
+  revision_ = change.revision;
+}
+
+}  // namespace insula::tenant_registry

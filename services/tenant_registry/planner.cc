@@ -1,0 +1,334 @@
+#include "services/tenant_registry/planner.h"
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "libs/status/status_macros.h"
+#include "services/tenant_registry/digest.h"
+#include "services/tenant_registry/random.h"
+#include "services/tenant_registry/references.h"
+
+namespace insula::tenant_registry {
+namespace {
+
+constexpr int kMaxOperations = 50;
+constexpr size_t kMaxRequestIdBytes = 64;
+// An answer with the changes of one revision must fit a follower's largest
+// message.
+constexpr size_t kMaxApplyBytes = 1 << 20;
+
+template <typename... Parts>
+absl::Status Refused(const ObjectKey& key, const Parts&... parts) {
+  return absl::FailedPreconditionError(absl::StrCat(Name(key), ": ", parts...));
+}
+
+bool NeedsLabels(const ObjectPtr& upstream) {
+  return upstream != nullptr &&
+         upstream->upstream().isolation() == v1::Upstream::ISOLATION_LABEL;
+}
+
+void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  timestamp->set_seconds(nanos / 1'000'000'000);
+  timestamp->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
+// The tenants that an object is or names.
+void AddTenantsOf(const ObjectPtr& object, std::set<std::string>* tenants) {
+  if (object == nullptr) return;
+  if (object->has_tenant()) tenants->insert(object->meta().id());
+  ForEachReference(*object, [&](const Reference& reference) {
+    if (reference.kind == v1::KIND_TENANT) tenants->insert(reference.id);
+  });
+}
+
+// One request being looked at: the objects as they would be afterwards.
+class Planner {
+ public:
+  Planner(const Draft& draft, const ApplyCommand& command, absl::Time now)
+      : draft_(draft), command_(command), now_(now) {}
+
+  absl::StatusOr<Plan> Run() {
+    RETURN_IF_ERROR(CheckRequest());
+    for (const v1::Operation& operation : command_.request.operations()) {
+      RETURN_IF_ERROR(Add(operation));
+    }
+    for (const auto& [key, object] : after_) {
+      RETURN_IF_ERROR(object == nullptr ? CheckDeleted(key)
+                                        : CheckPut(key, *object));
+    }
+    return MakePlan();
+  }
+
+ private:
+  absl::Status CheckRequest() const;
+  absl::Status Add(const v1::Operation& operation);
+  static absl::Status CheckExpected(const v1::Operation& operation,
+                                    const ObjectKey& key,
+                                    const ObjectPtr& before);
+  absl::Status CheckOwner(const ObjectKey& key, const ObjectPtr& before) const;
+  absl::Status CheckPut(const ObjectKey& key, const v1::Object& object) const;
+  absl::Status CheckReferences(const ObjectKey& key,
+                               const v1::Object& object) const;
+  absl::Status CheckIsolation(const ObjectKey& key,
+                              const v1::Object& tenant) const;
+  absl::Status CheckTenantsOf(const ObjectKey& key,
+                              const v1::Object& upstream) const;
+  absl::Status CheckToken(const ObjectKey& key,
+                          const v1::Binding& binding) const;
+  absl::Status CheckDeleted(const ObjectKey& key) const;
+  static absl::Status SameToken(const ObjectKey& key, const ObjectKey& other);
+
+  // The object as it would be.
+  ObjectPtr After(const ObjectKey& key) const {
+    const auto it = after_.find(key);
+    return it != after_.end() ? it->second : draft_.Find(key);
+  }
+
+  Plan MakePlan() const;
+  ObjectPtr Finished(const ObjectKey& key, const v1::Object& object,
+                     const ObjectPtr& before, int64_t revision) const;
+  AuditRecord MakeAudit(const ObjectKey& key, int64_t revision,
+                        const ObjectPtr& before, const ObjectPtr& after) const;
+
+  const Draft& draft_;
+  const ApplyCommand& command_;
+  const absl::Time now_;
+  std::map<ObjectKey, ObjectPtr> after_;  // Null: deleted.
+  std::vector<ObjectKey> order_;          // As the request has them.
+};
+
+absl::Status Planner::CheckRequest() const {
+  const v1::ApplyRequest& request = command_.request;
+  if (request.operations().empty() ||
+      request.operations_size() > kMaxOperations) {
+    return absl::InvalidArgumentError(absl::StrCat("operations: must be 1 to ",
+                                                   kMaxOperations, ", got ",
+                                                   request.operations_size()));
+  }
+  if (request.request_id().size() > kMaxRequestIdBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("request_id: must have at most ", kMaxRequestIdBytes,
+                     " bytes, has ", request.request_id().size()));
+  }
+  if (request.ByteSizeLong() > kMaxApplyBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "operations: are ", request.ByteSizeLong(), " bytes together, at most ",
+        kMaxApplyBytes, " fit one request; split it"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Planner::Add(const v1::Operation& operation) {
+  ObjectKey key;
+  ObjectPtr object;
+  if (operation.has_put()) {
+    RETURN_IF_ERROR(tenancy::CheckObject(operation.put()));
+    key = KeyOf(operation.put());
+    object = std::make_shared<v1::Object>(operation.put());
+  } else if (operation.has_delete_()) {
+    key = KeyOf(operation.delete_());
+  } else {
+    return absl::InvalidArgumentError(
+        "operations: one has neither put nor delete");
+  }
+  const ObjectPtr before = draft_.Find(key);
+  RETURN_IF_ERROR(CheckExpected(operation, key, before));
+  if (before == nullptr && object == nullptr) {
+    return absl::NotFoundError(absl::StrCat("there is no ", Name(key)));
+  }
+  RETURN_IF_ERROR(CheckOwner(key, before));
+  if (!after_.emplace(key, std::move(object)).second) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Name(key), ": is named by two operations of the request"));
+  }
+  order_.push_back(std::move(key));
+  return absl::OkStatus();
+}
+
+absl::Status Planner::CheckExpected(const v1::Operation& operation,
+                                    const ObjectKey& key,
+                                    const ObjectPtr& before) {
+  if (!operation.has_expected_mod_revision()) return absl::OkStatus();
+  const int64_t present = before == nullptr ? 0 : before->meta().mod_revision();
+  if (operation.expected_mod_revision() == present) return absl::OkStatus();
+  return absl::AbortedError(absl::StrCat(
+      Name(key), ": expected mod_revision ", operation.expected_mod_revision(),
+      ", it is ", present, "; read it again and decide anew"));
+}
+
+absl::Status Planner::CheckOwner(const ObjectKey& key,
+                                 const ObjectPtr& before) const {
+  if (before == nullptr) return absl::OkStatus();
+  const std::string& owner = before->meta().source();
+  if (owner == command_.source) return absl::OkStatus();
+  if (absl::StartsWith(owner, "file:") && !draft_.IsFileRead(owner)) {
+    return absl::OkStatus();
+  }
+  return Refused(key, "is kept by ", owner, ", not by ", command_.source,
+                 "; change it there");
+}
+
+absl::Status Planner::CheckPut(const ObjectKey& key,
+                               const v1::Object& object) const {
+  RETURN_IF_ERROR(CheckReferences(key, object));
+  if (object.has_tenant()) return CheckIsolation(key, object);
+  if (object.has_upstream()) return CheckTenantsOf(key, object);
+  if (object.has_binding()) return CheckToken(key, object.binding());
+  return absl::OkStatus();
+}
+
+absl::Status Planner::CheckReferences(const ObjectKey& key,
+                                      const v1::Object& object) const {
+  absl::Status status;
+  ForEachReference(object, [&](const Reference& reference) {
+    if (!status.ok() || After(reference.target()) != nullptr) return;
+    status = Refused(key, reference.field_name(), ": there is no ",
+                     Name(reference.target()),
+                     "; make it first, or in the same request");
+  });
+  return status;
+}
+
+absl::Status Planner::CheckIsolation(const ObjectKey& key,
+                                     const v1::Object& tenant) const {
+  const ObjectKey upstream{v1::KIND_UPSTREAM, tenant.tenant().upstream_id()};
+  if (upstream.id.empty() || !tenant.tenant().enforced_labels().empty() ||
+      !NeedsLabels(After(upstream))) {
+    return absl::OkStatus();
+  }
+  return Refused(key, "spec.enforced_labels: is empty, but ", Name(upstream),
+                 " tells tenants apart by labels; give at least one");
+}
+
+// An upstream that comes to isolate by label, seen from its tenants.
+absl::Status Planner::CheckTenantsOf(const ObjectKey& key,
+                                     const v1::Object& upstream) const {
+  if (upstream.upstream().isolation() != v1::Upstream::ISOLATION_LABEL ||
+      NeedsLabels(draft_.Find(key))) {
+    return absl::OkStatus();
+  }
+  absl::Status status;
+  draft_.ForEachReferrer(key, [&](const v1::Object& tenant) {
+    if (!status.ok()) return;
+    const ObjectPtr after = After(KeyOf(tenant));
+    if (after != nullptr) status = CheckIsolation(KeyOf(tenant), *after);
+  });
+  return status;
+}
+
+absl::Status Planner::CheckToken(const ObjectKey& key,
+                                 const v1::Binding& binding) const {
+  const std::string& token = binding.token_sha256();
+  for (const auto& [other, object] : after_) {
+    if (other != key && object != nullptr &&
+        object->binding().token_sha256() == token) {
+      return SameToken(key, other);
+    }
+  }
+  const v1::Object* const holder = draft_.TokenHolder(token);
+  if (holder == nullptr) return absl::OkStatus();
+  // One that this request changes or deletes was looked at above.
+  if (after_.contains(KeyOf(*holder))) return absl::OkStatus();
+  return SameToken(key, KeyOf(*holder));
+}
+
+absl::Status Planner::SameToken(const ObjectKey& key, const ObjectKey& other) {
+  return Refused(key, "spec.token_sha256: ", Name(other),
+                 " has the same token; a token is of one binding");
+}
+
+absl::Status Planner::CheckDeleted(const ObjectKey& key) const {
+  // References of objects that this request puts were looked at there; what is
+  // left must go with it.
+  const v1::Object* first = nullptr;
+  int64_t left = 0;
+  draft_.ForEachReferrer(key, [&](const v1::Object& object) {
+    if (after_.contains(KeyOf(object))) return;
+    ++left;
+    if (first == nullptr || KeyOf(object) < KeyOf(*first)) first = &object;
+  });
+  if (first == nullptr) return absl::OkStatus();
+  std::string referrer;
+  ForEachReference(*first, [&](const Reference& reference) {
+    if (!referrer.empty() || reference.target() != key) return;
+    referrer =
+        absl::StrCat(Name(KeyOf(*first)), " (", reference.field_name(), ")");
+  });
+  return Refused(key, "can't be deleted while ", referrer,
+                 left > 1 ? absl::StrCat(" and ", left - 1, " more refer")
+                          : std::string(" refers"),
+                 " to it; change those first, or in the same request");
+}
+
+Plan Planner::MakePlan() const {
+  Plan plan;
+  plan.change.revision = draft_.revision() + 1;
+  for (const ObjectKey& key : order_) {
+    const ObjectPtr& object = after_.at(key);
+    const ObjectPtr before = draft_.Find(key);
+    ObjectPtr after;
+    if (object != nullptr) {
+      // A put of what is there changes nothing, unless the object gets a new
+      // owner.
+      if (before != nullptr && before->meta().source() == command_.source &&
+          SpecBytes(*before) == SpecBytes(*object)) {
+        continue;
+      }
+      after = Finished(key, *object, before, plan.change.revision);
+    }
+    plan.audit.push_back(MakeAudit(key, plan.change.revision, before, after));
+    plan.change.items.push_back({key, std::move(after)});
+  }
+  if (plan.change.items.empty()) plan.change.revision = draft_.revision();
+  return plan;
+}
+
+ObjectPtr Planner::Finished(const ObjectKey& key, const v1::Object& object,
+                            const ObjectPtr& before, int64_t revision) const {
+  auto finished = std::make_shared<v1::Object>(object);
+  v1::Meta* meta = finished->mutable_meta();
+  meta->Clear();
+  meta->set_kind(key.kind);
+  meta->set_id(key.id);
+  meta->set_uid(before == nullptr ? RandomUid() : before->meta().uid());
+  meta->set_create_revision(
+      before == nullptr ? revision : before->meta().create_revision());
+  meta->set_mod_revision(revision);
+  meta->set_source(command_.source);
+  SetTimestamp(now_, meta->mutable_updated_at());
+  meta->set_updated_by(command_.actor);
+  return finished;
+}
+
+AuditRecord Planner::MakeAudit(const ObjectKey& key, int64_t revision,
+                               const ObjectPtr& before,
+                               const ObjectPtr& after) const {
+  AuditRecord record;
+  v1::AuditEntry& entry = record.entry;
+  entry.set_revision(revision);
+  SetTimestamp(now_, entry.mutable_at());
+  entry.set_actor(command_.actor);
+  entry.set_source(command_.source);
+  entry.set_request_id(command_.request.request_id());
+  *entry.mutable_ref() = RefOf(key);
+  if (before != nullptr) entry.set_before_sha256(Sha256(SpecBytes(*before)));
+  if (after != nullptr) entry.set_after_sha256(Sha256(SpecBytes(*after)));
+  std::set<std::string> tenants;
+  AddTenantsOf(before, &tenants);
+  AddTenantsOf(after, &tenants);
+  record.tenants.assign(tenants.begin(), tenants.end());
+  return record;
+}
+
+}  // namespace
+
+absl::StatusOr<Plan> PlanApply(const Draft& draft, const ApplyCommand& command,
+                               absl::Time now) {
+  return Planner(draft, command, now).Run();
+}
+
+}  // namespace insula::tenant_registry

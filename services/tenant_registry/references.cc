@@ -1,0 +1,86 @@
+#include "services/tenant_registry/references.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace insula::tenant_registry {
+
+std::string Reference::field_name() const {
+  if (index < 0) return std::string(field);
+  return absl::StrCat(field, "[", index, "]");
+}
+
+void ForEachReference(const v1::Object& object,
+                      absl::FunctionRef<void(const Reference&)> visit) {
+  auto one = [&](absl::string_view field, v1::Kind kind,
+                 const std::string& id) {
+    if (!id.empty()) visit({field, -1, kind, id});
+  };
+  auto all = [&](absl::string_view field, v1::Kind kind, const auto& ids) {
+    for (int i = 0; i < ids.size(); ++i) visit({field, i, kind, ids[i]});
+  };
+  switch (object.spec_case()) {
+    case v1::Object::kTenant:
+      one("spec.limits_id", v1::KIND_LIMITS, object.tenant().limits_id());
+      one("spec.upstream_id", v1::KIND_UPSTREAM, object.tenant().upstream_id());
+      one("spec.rule_target_id", v1::KIND_RULE_TARGET,
+          object.tenant().rule_target_id());
+      break;
+    case v1::Object::kBinding:
+      all("spec.tenant_ids", v1::KIND_TENANT, object.binding().tenant_ids());
+      one("spec.claim_rule_id", v1::KIND_CLAIM_RULE,
+          object.binding().claim_rule_id());
+      break;
+    case v1::Object::kAccess:
+      one("spec.tenant_id", v1::KIND_TENANT, object.access().tenant_id());
+      all("spec.source_tenant_ids", v1::KIND_TENANT,
+          object.access().source_tenant_ids());
+      break;
+    case v1::Object::kClaimRule:
+      one("spec.default_tenant_id", v1::KIND_TENANT,
+          object.claim_rule().default_tenant_id());
+      break;
+    case v1::Object::kJob:
+      one("spec.tenant_id", v1::KIND_TENANT, object.job().tenant_id());
+      break;
+    default:
+      break;
+  }
+}
+
+void ObjectIndex::Add(const v1::Object& object) {
+  ForEachReference(object, [&](const Reference& reference) {
+    referrers_[reference.target()].insert(&object);
+  });
+  const std::string& token = object.binding().token_sha256();
+  if (token.empty()) return;
+  // Erased first: the key of a former holder is part of another object.
+  by_token_.erase(token);
+  by_token_.emplace(token, &object);
+}
+
+void ObjectIndex::Remove(const v1::Object& object) {
+  ForEachReference(object, [&](const Reference& reference) {
+    const auto it = referrers_.find(reference.target());
+    if (it == referrers_.end()) return;
+    it->second.erase(&object);
+    if (it->second.empty()) referrers_.erase(it);
+  });
+  const auto token = by_token_.find(object.binding().token_sha256());
+  if (token != by_token_.end() && token->second == &object) {
+    by_token_.erase(token);
+  }
+}
+
+const ObjectIndex::Referrers* ObjectIndex::ReferrersOf(
+    const ObjectKey& target) const {
+  const auto it = referrers_.find(target);
+  return it == referrers_.end() ? nullptr : &it->second;
+}
+
+const v1::Object* ObjectIndex::TokenHolder(
+    absl::string_view token_sha256) const {
+  const auto it = by_token_.find(token_sha256);
+  return it == by_token_.end() ? nullptr : it->second;
+}
+
+}  // namespace insula::tenant_registry

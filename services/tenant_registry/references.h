@@ -1,0 +1,50 @@
+// Which fields of an object name other objects.
+#pragma once
+
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
+#include "absl/strings/string_view.h"
+#include "services/tenant_registry/object.h"
+
+namespace insula::tenant_registry {
+
+// A field of an object that names another one. Valid during a visit.
+struct Reference {
+  absl::string_view field;  // "spec.tenant_ids"
+  int index = -1;           // Of a repeated field; -1 of another one.
+  v1::Kind kind = v1::KIND_UNSPECIFIED;
+  const std::string& id;
+
+  ObjectKey target() const { return {kind, id}; }
+  std::string field_name() const;  // "spec.tenant_ids[2]"
+};
+
+// Calls `visit` with every reference of an object.
+void ForEachReference(const v1::Object& object,
+                      absl::FunctionRef<void(const Reference&)> visit);
+
+// Who refers to an object, and who has a token, among a set of objects. Not
+// thread-safe.
+class ObjectIndex {
+ public:
+  using Referrers = absl::flat_hash_set<const v1::Object*>;
+
+  // The object must live until it is removed.
+  void Add(const v1::Object& object);
+  void Remove(const v1::Object& object);
+
+  // Null if there are none.
+  const Referrers* ReferrersOf(const ObjectKey& target) const;
+  // The Binding that has the token; null if none does.
+  const v1::Object* TokenHolder(absl::string_view token_sha256) const;
+
+ private:
+  absl::flat_hash_map<ObjectKey, Referrers> referrers_;
+  // The keys are parts of the objects.
+  absl::flat_hash_map<absl::string_view, const v1::Object*> by_token_;
+};
+
+}  // namespace insula::tenant_registry

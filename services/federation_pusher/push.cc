@@ -39,7 +39,7 @@ http::ClientOptions GatewayClientOptions(const Config& config) {
   // Each job that runs has at most one request on its way.
   options.max_connections_per_host = config.max_parallel_jobs;
   if (!config.gateway.ca_file.empty()) {
-    options.tls = http::ClientTls{config.gateway.ca_file, "", "", ""};
+    options.tls.emplace().ca_file = config.gateway.ca_file;
   }
   return options;
 }

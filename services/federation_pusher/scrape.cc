@@ -80,7 +80,7 @@ http::ClientOptions SourceClientOptions(const ScrapeConfig& config) {
   options.name = "source";
   options.max_response_bytes = config.max_body.value;
   if (!config.ca_file.empty()) {
-    options.tls = http::ClientTls{config.ca_file, "", "", ""};
+    options.tls.emplace().ca_file = config.ca_file;
   }
   return options;
 }

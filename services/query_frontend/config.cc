@@ -99,7 +99,10 @@ http::ClientOptions UpstreamConfig::ClientOptions() const {
   options.max_connections_per_host = max_connections;
   options.connect_timeout = connect_timeout;
   if (!tls_ca_file.empty() || !tls_cert_file.empty()) {
-    options.tls = http::ClientTls{tls_ca_file, tls_cert_file, tls_key_file, ""};
+    http::ClientTls& tls = options.tls.emplace();
+    tls.ca_file = tls_ca_file;
+    tls.cert_file = tls_cert_file;
+    tls.key_file = tls_key_file;
   }
   return options;
 }

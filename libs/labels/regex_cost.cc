@@ -5,8 +5,11 @@
 #include <limits>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace insula::labels {
 namespace {
@@ -185,25 +188,36 @@ void Estimator::Class() {
   Atom(cost);
 }
 
-void Estimator::Repetition() {
-  const size_t end = Find("}");
-  size_t least = 0;
-  size_t most = 0;
-  if (end != absl::string_view::npos) {
-    absl::string_view counts = rest_.substr(1, end - 1);
-    const size_t comma = counts.find(',');
-    size_t high = 0;
-    if (absl::SimpleAtoi(counts.substr(0, comma), &least)) most = least + 1;
-    if (comma != absl::string_view::npos &&
-        absl::SimpleAtoi(counts.substr(comma + 1), &high)) {
-      most = std::max(most, high);
-    }
+// Takes a count of a repetition off the front of `text`. Like RE2 not if there
+// is none, if it begins with a 0 that is not all of it, or is far too large:
+// the brace is then a plain one, and what follows is not to be passed over.
+bool TakeCount(absl::string_view* text, size_t* count) {
+  constexpr size_t kMostDigits = 8;
+  size_t digits = 0;
+  while (digits < text->size() && absl::ascii_isdigit((*text)[digits])) {
+    ++digits;
   }
-  if (most == 0) {  // A plain brace.
+  if (digits == 0 || digits > kMostDigits) return false;
+  if (digits > 1 && text->front() == '0') return false;
+  const bool taken = absl::SimpleAtoi(text->substr(0, digits), count);
+  text->remove_prefix(digits);
+  return taken;
+}
+
+void Estimator::Repetition() {
+  absl::string_view text = rest_.substr(1);
+  size_t least = 0;
+  size_t high = 0;
+  bool counted = TakeCount(&text, &least);
+  if (counted && absl::ConsumePrefix(&text, ",")) {
+    counted = absl::StartsWith(text, "}") || TakeCount(&text, &high);
+  }
+  if (!counted || !absl::ConsumePrefix(&text, "}")) {  // A plain brace.
     Skip(1);
     return Atom(2);
   }
-  Skip(end + 1);
+  rest_ = text;
+  const size_t most = std::max(least + 1, high);
   Repeat(most, std::max<size_t>(most - std::min(least, most), 1));
 }
 

@@ -242,6 +242,10 @@ TEST(ConfigErrorTest, BrokenYamlNamesTheLine) {
   EXPECT_THAT(YamlError("threads: 1\n\tlimit: 2\n"),
               StartsWith("c.yaml:2: is not valid YAML"));
   EXPECT_THAT(YamlError("threads: *none"), HasSubstr("c.yaml:1: "));
+  // The parser alone would never come to an end of these.
+  EXPECT_THAT(YamlError(","), StartsWith("c.yaml:1: no value can begin here"));
+  EXPECT_THAT(YamlError("threads: 1\n---\n,\n"),
+              StartsWith("c.yaml:2: only one document"));
 }
 
 TEST(ConfigErrorTest, SizeDepthAndLengthAreBounded) {

@@ -29,8 +29,17 @@ class Builder final : public YAML::EventHandler {
     return std::move(root_);
   }
 
+  bool ok() const { return error_.ok(); }
+
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) Fail(mark, "only one document is allowed");
+    // At a ',' where a document should begin the parser makes one empty
+    // document after the other, without end.
+    if (++documents_ > 1 && last_start_ == mark.pos) {
+      Fail(mark, "no value can begin here; remove the stray ','");
+    } else if (documents_ > 1) {
+      Fail(mark, "only one document is allowed");
+    }
+    last_start_ = mark.pos;
   }
   void OnDocumentEnd() override {}
 
@@ -158,6 +167,7 @@ class Builder final : public YAML::EventHandler {
 
   const absl::string_view name_;
   int documents_ = 0;
+  int last_start_ = 0;  // Offset of the last of them.
   absl::Status error_;
   YamlNode root_;
   std::vector<Level> levels_;
@@ -176,7 +186,7 @@ absl::StatusOr<YamlNode> ParseYaml(absl::string_view text,
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     Builder builder(name);
-    while (parser.HandleNextDocument(builder)) {
+    while (parser.HandleNextDocument(builder) && builder.ok()) {
     }
     return builder.Finish();
   } catch (const YAML::Exception& error) {

@@ -28,7 +28,13 @@ class Builder final : public YAML::EventHandler {
  public:
   std::vector<ResourceDocument> Take() { return std::move(documents_); }
 
+  // Where the parser goes on making empty documents without end: at a ',' where
+  // a document should begin.
+  const std::optional<int>& stuck_line() const { return stuck_line_; }
+
   void OnDocumentStart(const YAML::Mark& mark) override {
+    if (last_start_ == mark.pos) stuck_line_ = mark.line + 1;
+    last_start_ = mark.pos;
     document_ = ResourceDocument();
     document_.root.line = mark.line + 1;
     levels_.clear();
@@ -156,6 +162,8 @@ class Builder final : public YAML::EventHandler {
   ResourceDocument document_;
   std::vector<Level> levels_;
   std::vector<ResourceDocument> documents_;
+  std::optional<int> last_start_;  // Offset of the last document.
+  std::optional<int> stuck_line_;
 };
 
 }  // namespace
@@ -177,6 +185,10 @@ absl::StatusOr<std::vector<ResourceDocument>> ParseResourceTrees(
     YAML::Parser parser(stream);
     Builder builder;
     while (parser.HandleNextDocument(builder)) {
+      if (!builder.stuck_line()) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          name, ":", *builder.stuck_line(),
+          ": not YAML: no value can begin here, remove the stray ','"));
     }
     return builder.Take();
   } catch (const YAML::Exception& e) {

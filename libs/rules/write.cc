@@ -32,8 +32,11 @@ void AppendEscape(char32_t c, std::string* out) {
       out->push_back(static_cast<char>(c));
       return;
     default:
-      absl::StrAppendFormat(out, c <= 0xFFFF ? "\\u%04x" : "\\U%08x",
-                            static_cast<uint32_t>(c));
+      if (c <= 0xFFFF) {
+        absl::StrAppendFormat(out, "\\u%04x", static_cast<uint32_t>(c));
+      } else {
+        absl::StrAppendFormat(out, "\\U%08x", static_cast<uint32_t>(c));
+      }
   }
 }
 

@@ -60,7 +60,7 @@ def main():
     held = False
     try:
         _say("starting: tenant-registry, ingest-gateway, query-frontend, "
-             "two Prometheus, node-exporter")
+             "rule-sync, federation-pusher, two Prometheus, node-exporter")
         held = _show(Constellation(processes), stay=not arguments.once)
     except DemoError as error:
         _say(f"demo: {error}")

@@ -1,9 +1,11 @@
 """The processes of the demo, their configuration, and questions to them.
 
-      node-exporter                         Prometheus (the shared store)
+      node-exporter                         Prometheus (the shared store) ◀── rule-sync
             ▲                                  ▲                 ▲
             │ scrapes                          │                 │
     Prometheus (the teams' own) ──▶ ingest-gateway         query-frontend
+            ▲                                  ▲
+            └───── federation-pusher ──────────┘
 """
 
 import hashlib
@@ -27,13 +29,25 @@ spec:
   query_url: http://127.0.0.1:{store}
   isolation: ISOLATION_LABEL
 ---
+kind: RuleTarget
+id: store
+spec: {{type: TYPE_PROMETHEUS, url: "http://127.0.0.1:{store}", isolation: ISOLATION_LABEL}}
+---
 kind: Tenant
 id: red
-spec: {{display_name: Team Red, enforced_labels: {{namespace: red}}, upstream_id: store}}
+spec:
+  display_name: Team Red
+  enforced_labels: {{namespace: red}}
+  upstream_id: store
+  rule_target_id: store
 ---
 kind: Tenant
 id: blue
 spec: {{display_name: Team Blue, enforced_labels: {{namespace: blue}}, upstream_id: store}}
+---
+kind: Tenant
+id: green
+spec: {{display_name: Team Green, enforced_labels: {{namespace: green}}, upstream_id: store}}
 ---
 kind: ClaimRule
 id: by-namespace
@@ -54,6 +68,28 @@ spec: {{token_sha256: {red}, tenant_ids: [red], roles: [ROLE_READ]}}
 kind: Binding
 id: blue-reader
 spec: {{token_sha256: {blue}, tenant_ids: [blue], roles: [ROLE_READ]}}
+---
+kind: Binding
+id: green-reader
+spec: {{token_sha256: {green}, tenant_ids: [green], roles: [ROLE_READ]}}
+---
+kind: Binding
+id: federation-pusher
+spec: {{token_sha256: {pusher}, every_tenant: true, roles: [ROLE_WRITE]}}
+"""
+
+# A rule file as team Red writes it: it says nothing of tenants.
+_RED_RULES = """\
+groups:
+  - name: targets
+    interval: 1s
+    rules:
+      - record: job:up:count
+        expr: count by (job) (up)
+"""
+
+_STORE = """\
+rule_files: ["{rule_files}/store/*.yaml"]
 """
 
 # What every team runs in its own Prometheus; only the URL and the token of
@@ -93,11 +129,12 @@ class Constellation:
         self.processes = processes
         self._directory = processes.directory
         self.tokens = {name: secrets.token_hex(16)
-                       for name in (*self.tenants, "sender")}
+                       for name in (*self.tenants, "green", "sender", "pusher")}
         self._start_store()
         self._start_services()
         self._start_sender()
         self.registry = Registry(self.ports["tenant-registry"]["grpc"])
+        self._start_federation()
 
     # Starting.
 
@@ -122,8 +159,10 @@ class Constellation:
         return url
 
     def _start_store(self):
+        self._rule_files = self._path("rule-files")
         self.store = self._start_prometheus(
-            "store", "global: {}\n", "--web.enable-remote-write-receiver")
+            "store", _STORE.format(rule_files=self._rule_files),
+            "--web.enable-remote-write-receiver", "--web.enable-lifecycle")
 
     def _start_service(self, name, config):
         """Starts a binary of ours on free ports and waits until it is ready."""
@@ -156,15 +195,30 @@ storage: {{path: {self._path("registry.db")}}}
 sources: {{files: [{self._write("tenants.yaml", resources)}]}}
 """)
         for name in ("ingest-gateway", "query-frontend"):
-            self._start_service(name, f"""\
+            self._start_follower(
+                name, 'listeners: [{name: http, listen_address: "127.0.0.1:0"}]\n')
+        self.gateway = f"http://{self.ports['ingest-gateway']['http']}"
+        self.frontend = f"http://{self.ports['query-frontend']['http']}"
+        os.makedirs(self._path("rules/red"))
+        self._write("rules/red/targets.yaml", _RED_RULES)
+        self._start_follower("rule-sync", f"""\
+rules: {{directory: {self._path("rules")}}}
+rule_files: {{directory: {self._rule_files}}}
+""")
+        self._start_follower("federation-pusher", f"""\
+gateway:
+  write_url: {self.gateway}/api/v1/write
+  token_file: {self._write("pusher.token", self.tokens["pusher"])}
+""")
+
+    def _start_follower(self, name, config):
+        """Starts a service that follows the registry."""
+        self._start_service(name, f"""\
 grpc: {{listen_address: "127.0.0.1:0"}}
-listeners: [{{name: http, listen_address: "127.0.0.1:0"}}]
 registry:
   address: {self.ports["tenant-registry"]["grpc"]}
   state_dir: {self._path(name + ".state")}
-""")
-        self.gateway = f"http://{self.ports['ingest-gateway']['http']}"
-        self.frontend = f"http://{self.ports['query-frontend']['http']}"
+{config}""")
 
     def _start_sender(self):
         exporter = free_port()
@@ -177,6 +231,14 @@ registry:
         self.sender = self._start_prometheus("sender", _SENDER.format(
             exporter=exporter, services=services, gateway=self.gateway,
             token=self.tokens["sender"]))
+
+    def _start_federation(self):
+        """Two metrics of Red's node go to Green, who has no Prometheus."""
+        self.federated = ("node_load1", "node_memory_MemAvailable_bytes")
+        self.registry.put_job(
+            "node-to-green", tenant="green", source=f"{self.sender}/federate",
+            matches=[f'{name}{{namespace="red"}}' for name in self.federated],
+            labels={"namespace": "green", "source": "red"})
 
     # Asking.
 
@@ -221,12 +283,19 @@ registry:
         """Waits until every scraped target has reached its reader."""
         self._wait_for_targets("red", 1)
         self._wait_for_targets("blue", 1 + len(self.ports))
+        self.wait_for("the rule of red", "red", "job:up:count", 1)
+        self.wait_for("the metrics of green", "green", '{__name__!=""}',
+                      len(self.federated))
 
     def _wait_for_targets(self, tenant, count):
-        def all_up():
+        self.wait_for(f"{count} targets of {tenant}", tenant, "up == 1", count)
+
+    def wait_for(self, what, tenant, promql, count):
+        """Waits until `tenant` gets `count` series in answer to `promql`."""
+        def there():
             try:
-                return len(self.query(tenant, "up == 1")) == count
+                return len(self.query(tenant, promql)) == count
             except DemoError:  # Not imported yet; if it lasts, the logs tell.
                 return False
 
-        self.processes.wait_until(f"{count} targets of {tenant}", all_up, 40)
+        self.processes.wait_until(what, there, 40)

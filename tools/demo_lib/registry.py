@@ -53,6 +53,15 @@ class Registry:
                 token_sha256=hashlib.sha256(token.encode()).digest(),
                 tenant_ids=[tenant], roles=roles))
 
+    def put_job(self, job_id, tenant, source, matches, labels):
+        """Makes a federation job that runs every second."""
+        objects = self.objects
+        job = objects.Job(tenant_id=tenant, source_url=source, matches=matches,
+                          labels=labels)
+        job.interval.seconds = 1
+        self.put(objects.Object(
+            meta=objects.Meta(kind=objects.KIND_JOB, id=job_id), job=job))
+
     def put(self, *objects):
         self._apply([self.messages.Operation(put=each) for each in objects])
 

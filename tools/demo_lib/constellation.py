@@ -234,7 +234,7 @@ registry:
 
     def _start_federation(self):
         """Two metrics of Red's node go to Green, who has no Prometheus."""
-        self.federated = ("node_load1", "node_memory_MemAvailable_bytes")
+        self.federated = ("node_load1", "node_boot_time_seconds")
         self.registry.put_job(
             "node-to-green", tenant="green", source=f"{self.sender}/federate",
             matches=[f'{name}{{namespace="red"}}' for name in self.federated],

@@ -22,7 +22,7 @@ struct ParseOptions {
   size_t max_rules = 5000;    // In one group; more keep that group out.
   size_t max_nodes = 200000;  // YAML values, those behind aliases each time.
 
-  promql::ParseOptions promql;  // For each expression.
+  promql::ParseOptions promql = {};  // For each expression.
 
   // What the regular expressions of all rules together may cost, by
   // labels/regex_cost.h: 0.8 s.

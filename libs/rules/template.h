@@ -18,7 +18,9 @@ struct TemplateUse {
 // Parses the text of an alert's label or annotation as Prometheus does before
 // it evaluates a rule: delimiters, comments, actions, blocks, declared
 // variables, known functions. INVALID_ARGUMENT with the place otherwise, and
-// if blocks or parentheses nest deeper than 100.
+// if it has more than 100,000 words and signs or 1,000 variables, or nests
+// blocks or parentheses deeper than 100. Names outside of quotes are of ASCII,
+// and numbers neither complex nor with underscores.
 absl::StatusOr<TemplateUse> ParseTemplate(absl::string_view text,
                                           const Dialect& dialect = {});
 

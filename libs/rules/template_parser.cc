@@ -15,6 +15,8 @@ namespace insula::rules::internal {
 namespace {
 
 constexpr int kMaxDepth = 100;
+constexpr size_t kMaxTokens = 100000;
+constexpr size_t kMaxVariables = 1000;  // At a time; they are searched.
 
 // What alerts declare before the text: {{$labels := .Labels}} and so on.
 constexpr absl::string_view kDeclared[] = {"$labels", "$externalLabels",
@@ -63,6 +65,7 @@ bool TemplateParser::Unexpected(const TemplateToken& token,
 bool TemplateParser::Tokenize() {
   TemplateLexer lexer(text_);
   do {
+    if (tokens_.size() >= kMaxTokens) return Fail("too long");
     tokens_.push_back(lexer.Next());
   } while (tokens_.back().type != Type::kEnd &&
            tokens_.back().type != Type::kError);
@@ -289,15 +292,14 @@ bool TemplateParser::ParseDeclarations(absl::string_view context) {
     const TemplateToken& follows = PeekNonSpace();
     if (follows.type == Type::kAssign || follows.type == Type::kDeclare) {
       Next();
-      scope_.variables.push_back(variable);
-      return true;
+      return Declare(variable);
     }
     if (follows.type != Type::kOther || follows.text != ",") {
       next_ = start;
       return true;
     }
     Next();
-    scope_.variables.push_back(variable);
+    if (!Declare(variable)) return false;
     if (context != "range" || count > 1) {
       return Fail(absl::StrCat("too many declarations in ", context));
     }
@@ -415,6 +417,14 @@ bool TemplateParser::ParseParentheses() {
   Next();
   if (!ParsePipeline("parenthesized pipeline", Type::kRightParen)) return false;
   --depth_;
+  return true;
+}
+
+bool TemplateParser::Declare(absl::string_view variable) {
+  if (scope_.variables.size() >= kMaxVariables) {
+    return Fail("too many variables");
+  }
+  scope_.variables.push_back(variable);
   return true;
 }
 

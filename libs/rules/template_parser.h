@@ -63,6 +63,7 @@ class TemplateParser {
   bool ParseParentheses();
   bool Define(absl::string_view name, bool blank);
 
+  bool Declare(absl::string_view variable);
   bool IsVariable(absl::string_view name) const;
 
   const TemplateToken& Peek() const { return tokens_[next_]; }

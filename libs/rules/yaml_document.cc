@@ -1,6 +1,7 @@
 #include "libs/rules/yaml_document.h"
 
 #include <yaml-cpp/anchor.h>
+#include <yaml-cpp/emitterstyle.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/mark.h>
@@ -40,6 +41,7 @@ class Builder final : public YAML::EventHandler {
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+    if (LacksColon(mark)) Fail(mark, "not valid YAML: ':' is missing");
     if (YamlNode* node = New(mark, YamlNode::Kind::kNull)) {
       Complete(node, anchor);
     }
@@ -71,13 +73,16 @@ class Builder final : public YAML::EventHandler {
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag,
                        YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
-    Open(mark, tag, "tag:yaml.org,2002:seq", anchor, YamlNode::Kind::kList);
+    Open(mark, tag, "tag:yaml.org,2002:seq", anchor, YamlNode::Kind::kList,
+         false);
   }
   void OnSequenceEnd() override { Close(); }
 
   void OnMapStart(const YAML::Mark& mark, const std::string& tag,
-                  YAML::anchor_t anchor, YAML::EmitterStyle::value) override {
-    Open(mark, tag, "tag:yaml.org,2002:map", anchor, YamlNode::Kind::kMap);
+                  YAML::anchor_t anchor,
+                  YAML::EmitterStyle::value style) override {
+    Open(mark, tag, "tag:yaml.org,2002:map", anchor, YamlNode::Kind::kMap,
+         style == YAML::EmitterStyle::Block);
   }
   void OnMapEnd() override { Close(); }
 
@@ -86,7 +91,17 @@ class Builder final : public YAML::EventHandler {
   struct Level {
     YamlNode* node;
     YAML::anchor_t anchor;
+    bool block;      // A map without braces.
+    YAML::Mark key;  // Of a map: where its latest key is.
   };
+
+  // At the end of the text the parser takes a word for a key although no colon
+  // follows, and puts its null where the key is.
+  bool LacksColon(const YAML::Mark& null) const {
+    if (levels_.empty() || !levels_.back().block) return false;
+    const Level& level = levels_.back();
+    return level.node->children.size() % 2 == 1 && level.key.pos == null.pos;
+  }
 
   bool failed() const { return document_->error.has_value(); }
 
@@ -101,6 +116,9 @@ class Builder final : public YAML::EventHandler {
 
   YamlNode* New(const YAML::Mark& mark, YamlNode::Kind kind) {
     if (failed()) return nullptr;
+    if (!levels_.empty() && levels_.back().node->children.size() % 2 == 0) {
+      levels_.back().key = mark;
+    }
     if (document_->nodes.size() >= max_nodes_) {
       Fail(mark,
            absl::StrCat("more than ", max_nodes_, " values; split the file"));
@@ -114,7 +132,7 @@ class Builder final : public YAML::EventHandler {
 
   void Open(const YAML::Mark& mark, absl::string_view tag,
             absl::string_view own_tag, YAML::anchor_t anchor,
-            YamlNode::Kind kind) {
+            YamlNode::Kind kind, bool block) {
     YamlNode* node = New(mark, kind);
     if (node == nullptr) return;
     if (!tag.empty() && tag != "?" && tag != "!" && tag != own_tag) {
@@ -122,7 +140,7 @@ class Builder final : public YAML::EventHandler {
     } else if (levels_.size() >= kMaxDepth) {
       Fail(mark, absl::StrCat("nested deeper than ", kMaxDepth, " levels"));
     } else {
-      levels_.push_back({node, anchor});
+      levels_.push_back({node, anchor, block, {}});
     }
   }
 
@@ -175,10 +193,12 @@ class Spotter final : public YAML::EventHandler {
   std::optional<Position>* const start_;
 };
 
-// Control characters are not YAML. Of the others, some readers take these three
-// for line ends and some do not, so that they would see another file.
-bool IsAllowed(char32_t c) {
-  if (c < 0x20) return c == '\t' || c == '\n' || c == '\r';
+// Control characters are not YAML. U+0085, U+2028, U+2029 and a carriage return
+// alone are line ends for some readers and not for others, which would then see
+// another file.
+bool IsAllowed(char32_t c, absl::string_view rest) {
+  if (c == '\r') return absl::StartsWith(rest, "\n");
+  if (c < 0x20) return c == '\t' || c == '\n';
   if (c < 0xA0) return c < 0x7F;
   return c != 0x2028 && c != 0x2029 && c != 0xFFFE && c != 0xFFFF;
 }
@@ -191,7 +211,7 @@ std::optional<YamlError> CheckCharacters(absl::string_view text) {
     if (length == 1 && c == promql::kReplacement) {
       return YamlError{position, "not UTF-8; save the file as UTF-8"};
     }
-    if (!IsAllowed(c)) {
+    if (!IsAllowed(c, text.substr(length))) {
       return YamlError{position,
                        absl::StrCat("character ", promql::QuotedCharacter(c),
                                     " is not allowed; remove it, or write it "
@@ -220,14 +240,11 @@ bool EndsByMarker(absl::string_view text, int line) {
   return false;
 }
 
-// At the end of a last line without characters the parser takes an open quote
-// for a closed one: a file that was cut there would be good. A marker behind it
-// tells, since quotes do not go on across it.
+// At the end of the text the parser takes an open quote for a closed one: a
+// file that was cut there would be good. Quotes do not go on across a marker.
 std::string WithEndMarker(absl::string_view text) {
-  const size_t last = text.find_last_not_of(" \t");
-  const bool blank = last == absl::string_view::npos || text[last] == '\n';
-  if (!blank) return std::string(text);
-  return absl::StrCat(text, last + 1 == text.size() ? "---\n" : "\n---\n");
+  const bool ended = text.empty() || text.back() == '\n';
+  return absl::StrCat(text, ended ? "---\n" : "\n---\n");
 }
 
 int CountLines(absl::string_view text) {

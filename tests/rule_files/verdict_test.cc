@@ -11,6 +11,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -246,6 +247,78 @@ TEST(VerdictTest, PromtoolTakesWhatIsConfined) {
   for (const auto& [path, answer] : answers) {
     EXPECT_NE(VerdictOf(answer), Verdict::kBroken) << path << "\n" << answer;
   }
+}
+
+// Files as they come out of accidents: a piece put in, cut out, or moved.
+class Mutator {
+ public:
+  explicit Mutator(unsigned seed) : random_(seed) {}
+
+  std::string Mutate(std::string text) {
+    static constexpr const char* kPieces[] = {
+        " ",     "  ",    "\n",    "- ",     ":",       ": ",       "\"",
+        "'",     "[",     "]",     "{",      "}",       ",",        "#",
+        "&a ",   "*a",    "<<: ",  "~",      "null",    "!!str ",   "|",
+        ">",     "---\n", "...\n", "\t",     "? ",      "@",        "`",
+        "%",     "\\",    "\r\n",  "0",      "5",       "1m",       "5x",
+        "-1",    "0x10",  "yes",   "name: ", "record",  "alert",    "expr: ",
+        "for: ", "rules", "{{",    "}}",     "{{end}}", "{{ $x }}", "\x07"};
+    if (text.empty()) text = "x";
+    const size_t at = Below(text.size());
+    const char* piece = kPieces[Below(std::size(kPieces))];
+    switch (Below(4)) {
+      case 0:
+        return text.substr(0, at) + piece + text.substr(at);
+      case 1:
+        return text.erase(at, 1 + Below(6));
+      case 2:
+        return text.replace(at, 1 + Below(6), piece);
+      default:
+        return text.substr(0, at);
+    }
+  }
+
+  size_t Below(size_t n) { return random_() % n; }
+
+ private:
+  std::mt19937 random_;
+};
+
+TEST(VerdictTest, PromtoolTakesWhateverWeTake) {
+  const Directory directory;
+  const std::vector<std::string> sources = Files("good");
+  Mutator mutator(2024);
+  std::map<std::string, Verdict> verdicts;
+  std::vector<std::string> paths;
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text =
+        mutator.Mutate(ReadFile(sources[mutator.Below(sources.size())]));
+    const ParsedFile file = Parse(text);
+    paths.push_back(directory.Write(absl::StrCat("mutant", i), text));
+    verdicts[paths.back()] = VerdictOf(file);
+    // And always what we make of what is left of it.
+    paths.push_back(
+        directory.Write(absl::StrCat("written", i), Write(file.groups)));
+    verdicts[paths.back()] = VerdictOf(Parse(Write(file.groups)));
+    EXPECT_NE(verdicts[paths.back()], Verdict::kBroken) << text;
+  }
+
+  size_t agreed = 0;
+  for (size_t i = 0; i < paths.size(); i += 500) {
+    const auto answers = Promtool(
+        {paths.begin() + i, paths.begin() + std::min(i + 500, paths.size())});
+    for (const auto& [path, answer] : answers) {
+      const Verdict theirs = VerdictOf(answer);
+      if (theirs == verdicts[path]) ++agreed;
+      EXPECT_TRUE(theirs == verdicts[path] ||
+                  verdicts[path] == Verdict::kBroken)
+          << path << "\n"
+          << ReadFile(path) << answer;
+    }
+  }
+  std::cout << agreed << " of " << paths.size()
+            << " verdicts on mutated files and what is written of them agree\n";
+  EXPECT_GE(agreed, paths.size() * 99 / 100);
 }
 
 }  // namespace

@@ -66,6 +66,19 @@ absl::StatusOr<std::optional<absl::string_view>> ReadBearerToken(
   return token;
 }
 
+// The tenant that the value of header `name` stands for.
+absl::StatusOr<TenantId> ParseTenantHeader(absl::string_view value,
+                                           absl::string_view name) {
+  if (absl::StrContains(value, ',') || absl::StrContains(value, '|')) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("header ", name,
+                     " must name one tenant: lists by ',' or '|' are refused"));
+  }
+  absl::StatusOr<TenantId> id = TenantId::Parse(value);
+  if (!id.ok()) return Annotate(id.status(), absl::StrCat("header ", name));
+  return id;
+}
+
 // The tenant that header `name` names; it may be missing. Refuses whatever one
 // reader could take for one tenant and another reader for another.
 absl::StatusOr<std::optional<TenantId>> ReadTenantHeader(
@@ -85,14 +98,7 @@ absl::StatusOr<std::optional<TenantId>> ReadTenantHeader(
   }
   const std::optional<absl::string_view> value = headers.Get(name);
   if (!value.has_value()) return std::nullopt;
-  if (absl::StrContains(*value, ',') || absl::StrContains(*value, '|')) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("header ", name,
-                     " must name one tenant: lists by ',' or '|' are refused"));
-  }
-  absl::StatusOr<TenantId> id = TenantId::Parse(*value);
-  if (!id.ok()) return Annotate(id.status(), absl::StrCat("header ", name));
-  return *std::move(id);
+  return ParseTenantHeader(*value, name);
 }
 
 absl::StatusOr<std::array<char, 32>> Sha256(absl::string_view text) {
@@ -107,10 +113,9 @@ absl::StatusOr<std::array<char, 32>> Sha256(absl::string_view text) {
   return digest;
 }
 
-// The binding that the token proves, if it is still good.
+// The binding that the token proves.
 absl::StatusOr<const Binding*> FindBinding(const Snapshot& snapshot,
-                                           absl::string_view token,
-                                           absl::Time now) {
+                                           absl::string_view token) {
   ASSIGN_OR_RETURN(const auto digest, Sha256(token));
   const Binding* binding = snapshot.FindBindingByToken(
       absl::string_view(digest.data(), digest.size()));
@@ -118,13 +123,6 @@ absl::StatusOr<const Binding*> FindBinding(const Snapshot& snapshot,
     return absl::UnauthenticatedError(
         "the bearer token is not known: bind it to a tenant in the registry, "
         "or use another one");
-  }
-  if (now >= binding->not_after) {
-    return absl::UnauthenticatedError(absl::StrCat(
-        "binding '", binding->id, "' of the bearer token expired at ",
-        absl::FormatTime(absl::RFC3339_sec, binding->not_after,
-                         absl::UTCTimeZone()),
-        ": use a new token"));
   }
   return binding;
 }
@@ -173,12 +171,19 @@ absl::StatusOr<std::string> ChooseTenant(const Binding& binding,
       "' may act for several tenants: name one in header ", header));
 }
 
-absl::Status AuthenticateToken(Caller* caller, absl::string_view token,
-                               const std::optional<TenantId>& named,
-                               absl::string_view header, v1::Role role,
-                               absl::Time now) {
-  ASSIGN_OR_RETURN(caller->binding, FindBinding(*caller->snapshot, token, now));
-  const Binding& binding = *caller->binding;
+// Makes the caller one with a token of `binding`.
+absl::Status UseBinding(Caller* caller, const Binding& binding,
+                        const std::optional<TenantId>& named,
+                        absl::string_view header, v1::Role role,
+                        absl::Time now) {
+  if (now >= binding.not_after) {
+    return absl::UnauthenticatedError(absl::StrCat(
+        "binding '", binding.id, "' of the bearer token expired at ",
+        absl::FormatTime(absl::RFC3339_sec, binding.not_after,
+                         absl::UTCTimeZone()),
+        ": use a new token"));
+  }
+  caller->binding = &binding;
   caller->identity = absl::StrCat("binding/", binding.id);
   if (!binding.Has(role)) {
     return absl::PermissionDeniedError(
@@ -201,6 +206,14 @@ absl::Status AuthenticateToken(Caller* caller, absl::string_view token,
   return absl::OkStatus();
 }
 
+// Makes the caller one for whom a trusted header names the tenant.
+absl::Status UseHeader(Caller* caller, const TenantId& named, v1::Role role) {
+  caller->identity = absl::StrCat("header/", named.value());
+  ASSIGN_OR_RETURN(caller->tenant,
+                   FindUsableTenant(*caller->snapshot, named.value(), role));
+  return absl::OkStatus();
+}
+
 absl::Status AuthenticateHeader(Caller* caller, const TenantId& named,
                                 const http::Request& request,
                                 const ListenerAuth& listener, v1::Role role) {
@@ -215,10 +228,7 @@ absl::Status AuthenticateHeader(Caller* caller, const TenantId& named,
         absl::StrCat("header ", listener.trusted_header, " does not grant ",
                      v1::Role_Name(role), ": send a bearer token"));
   }
-  caller->identity = absl::StrCat("header/", named.value());
-  ASSIGN_OR_RETURN(caller->tenant,
-                   FindUsableTenant(*caller->snapshot, named.value(), role));
-  return absl::OkStatus();
+  return UseHeader(caller, named, role);
 }
 
 }  // namespace
@@ -232,12 +242,7 @@ absl::StatusOr<Caller> Authenticate(
     const http::Request& request, const ListenerAuth& listener,
     std::shared_ptr<const tenancy::Snapshot> snapshot, registry::v1::Role role,
     absl::Time now) {
-  if (snapshot == nullptr ||
-      (snapshot->epoch().empty() && snapshot->revision() == 0)) {
-    return absl::UnavailableError(
-        "tenants are not known yet: the tenant-registry has not been reached "
-        "since the start, try again");
-  }
+  RETURN_IF_ERROR(CheckKnown(snapshot.get()));
   Caller caller;
   caller.snapshot = std::move(snapshot);
 
@@ -251,8 +256,9 @@ absl::StatusOr<Caller> Authenticate(
     ASSIGN_OR_RETURN(const std::optional<absl::string_view> token,
                      ReadBearerToken(request.headers));
     if (token.has_value()) {
-      RETURN_IF_ERROR(
-          AuthenticateToken(&caller, *token, named, header, role, now));
+      ASSIGN_OR_RETURN(const Binding* binding,
+                       FindBinding(*caller.snapshot, *token));
+      RETURN_IF_ERROR(UseBinding(&caller, *binding, named, header, role, now));
       return caller;
     }
   }
@@ -267,6 +273,50 @@ absl::StatusOr<Caller> Authenticate(
   }
   return absl::UnauthenticatedError(
       "no credential: send 'Authorization: Bearer TOKEN'");
+}
+
+absl::StatusOr<Caller> CallerWithBinding(
+    std::shared_ptr<const tenancy::Snapshot> snapshot,
+    absl::string_view binding_id, absl::string_view tenant_id,
+    registry::v1::Role role, absl::Time now) {
+  RETURN_IF_ERROR(CheckKnown(snapshot.get()));
+  Caller caller;
+  caller.snapshot = std::move(snapshot);
+  const Binding* const binding = caller.snapshot->FindBinding(binding_id);
+  if (binding == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no binding '",
+                     absl::CHexEscape(binding_id.substr(0, 253)), "'"));
+  }
+  std::optional<TenantId> named;
+  if (!tenant_id.empty()) {
+    ASSIGN_OR_RETURN(named, ParseTenantHeader(tenant_id, kTenantHeader));
+  }
+  RETURN_IF_ERROR(
+      UseBinding(&caller, *binding, named, kTenantHeader, role, now));
+  return caller;
+}
+
+absl::StatusOr<Caller> CallerWithHeader(
+    std::shared_ptr<const tenancy::Snapshot> snapshot,
+    absl::string_view tenant_id, registry::v1::Role role) {
+  RETURN_IF_ERROR(CheckKnown(snapshot.get()));
+  Caller caller;
+  caller.snapshot = std::move(snapshot);
+  ASSIGN_OR_RETURN(const TenantId named,
+                   ParseTenantHeader(tenant_id, kTenantHeader));
+  RETURN_IF_ERROR(UseHeader(&caller, named, role));
+  return caller;
+}
+
+absl::Status CheckKnown(const tenancy::Snapshot* snapshot) {
+  if (snapshot != nullptr &&
+      (!snapshot->epoch().empty() || snapshot->revision() != 0)) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(
+      "tenants are not known yet: the tenant-registry has not been reached "
+      "since the start, try again");
 }
 
 }  // namespace insula::auth

@@ -82,4 +82,21 @@ absl::StatusOr<Caller> Authenticate(
     std::shared_ptr<const tenancy::Snapshot> snapshot, registry::v1::Role role,
     absl::Time now);
 
+// What Authenticate does once the proof is there, for those who explain what it
+// would say. UNAVAILABLE if nothing is known of the registry yet.
+//
+// Of a token of `binding_id`, with a header that names `tenant_id` if that is
+// not empty. NOT_FOUND if there is no such binding, else as Authenticate.
+absl::StatusOr<Caller> CallerWithBinding(
+    std::shared_ptr<const tenancy::Snapshot> snapshot,
+    absl::string_view binding_id, absl::string_view tenant_id,
+    registry::v1::Role role, absl::Time now);
+// Of a trusted header that names `tenant_id`.
+absl::StatusOr<Caller> CallerWithHeader(
+    std::shared_ptr<const tenancy::Snapshot> snapshot,
+    absl::string_view tenant_id, registry::v1::Role role);
+
+// OK if something is known of the registry, else UNAVAILABLE.
+absl::Status CheckKnown(const tenancy::Snapshot* snapshot);
+
 }  // namespace insula::auth

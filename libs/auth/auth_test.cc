@@ -122,6 +122,67 @@ absl::StatusOr<Caller> Try(Kind kind, const HeaderList& fields,
   return Authenticate(request, Listener(kind), TestSnapshot(), role, kNow);
 }
 
+// For each binding and tenant: what a token gets is what is said of its
+// binding.
+TEST(CallerTest, ABindingIsTreatedAsItsTokenIs) {
+  const auto snapshot = TestSnapshot();
+  for (const char* id :
+       {"red", "reader", "two", "every", "shared", "lost-rule", "lost-tenant",
+        "asleep", "full", "old", "young", "admin"}) {
+    for (const char* tenant : {"", "red", "blue", "asleep", "nobody", "a,b"}) {
+      for (const v1::Role role : {v1::ROLE_WRITE, v1::ROLE_READ}) {
+        http::Request request;
+        request.headers.Add("Authorization",
+                            absl::StrCat("Bearer ", id, "-token"));
+        if (*tenant != '\0') request.headers.Add("X-Scope-OrgID", tenant);
+        const auto real =
+            Authenticate(request, ListenerAuth(), snapshot, role, kNow);
+        const auto told = CallerWithBinding(snapshot, id, tenant, role, kNow);
+        ASSERT_EQ(told.status(), real.status()) << id << " for " << tenant;
+        if (!real.ok()) continue;
+        EXPECT_EQ(told->tenant, real->tenant);
+        EXPECT_EQ(told->claim_rule, real->claim_rule);
+        EXPECT_EQ(told->binding, real->binding);
+        EXPECT_EQ(told->identity, real->identity);
+      }
+    }
+  }
+  EXPECT_THAT(CallerWithBinding(snapshot, "none", "", v1::ROLE_READ, kNow),
+              StatusIs(kNotFound, HasSubstr("no binding 'none'")));
+}
+
+TEST(CallerTest, ANamedTenantIsTreatedAsItsTrustedHeaderIs) {
+  const auto snapshot = TestSnapshot();
+  for (const char* tenant : {"red", "asleep", "full", "nobody"}) {
+    for (const v1::Role role : {v1::ROLE_WRITE, v1::ROLE_READ}) {
+      http::Request request;
+      request.headers.Add("X-Scope-OrgID", tenant);
+      request.peer.address = "127.0.0.1";
+      ListenerAuth listener;
+      listener.trusted_header = "X-Scope-OrgID";
+      const auto real = Authenticate(request, listener, snapshot, role, kNow);
+      const auto told = CallerWithHeader(snapshot, tenant, role);
+      ASSERT_EQ(told.status(), real.status()) << tenant;
+      if (!real.ok()) continue;
+      EXPECT_EQ(told->tenant, real->tenant);
+      EXPECT_EQ(told->identity, real->identity);
+    }
+  }
+  EXPECT_THAT(CallerWithHeader(snapshot, "a|b", v1::ROLE_READ),
+              StatusIs(kInvalidArgument));
+}
+
+TEST(CallerTest, NobodyIsKnownBeforeTheRegistryIs) {
+  const auto nothing = std::make_shared<const tenancy::Snapshot>();
+  EXPECT_THAT(CheckKnown(nullptr), StatusIs(kUnavailable));
+  EXPECT_THAT(CheckKnown(nothing.get()), StatusIs(kUnavailable));
+  EXPECT_THAT(CheckKnown(TestSnapshot().get()), IsOk());
+  EXPECT_THAT(CallerWithBinding(nothing, "red", "", v1::ROLE_READ, kNow),
+              StatusIs(kUnavailable));
+  EXPECT_THAT(CallerWithHeader(nothing, "red", v1::ROLE_READ),
+              StatusIs(kUnavailable));
+}
+
 struct Case {
   std::string what;
   Kind kind;

@@ -85,9 +85,22 @@ http::ClientOptions WriteConfig::ClientOptions() const {
   return options;
 }
 
+remote_write::Bounds WriteConfig::SplitBounds() const {
+  remote_write::Bounds bounds;
+  bounds.max_series = max_series;
+  bounds.max_labels = max_labels;
+  bounds.max_samples = max_samples;
+  bounds.max_output_bytes = 4 * max_decoded_body.value;
+  return bounds;
+}
+
+remote_write::NameScheme WriteConfig::name_scheme() const {
+  return utf8_names ? remote_write::NameScheme::kUtf8
+                    : remote_write::NameScheme::kLegacy;
+}
+
 void GrpcConfig::Describe(config::Fields& fields) {
-  fields.Add("listen_address", listen_address,
-             "Where to serve gRPC: health and reflection.");
+  fields.Add("listen_address", listen_address, "Where to serve gRPC.");
 }
 
 Config::Config() {

@@ -11,6 +11,7 @@
 #include "libs/http/client.h"
 #include "libs/http/server.h"
 #include "libs/registry_client/registry_client.h"
+#include "libs/remote_write/splitter.h"
 #include "libs/runtime/process.h"
 
 namespace insula::ingest_gateway {
@@ -42,6 +43,9 @@ struct WriteConfig {
   // What they mean for each listener, and for the client of the stores.
   http::ServerOptions ServerLimits() const;
   http::ClientOptions ClientOptions() const;
+  // What they mean for the splitter.
+  remote_write::Bounds SplitBounds() const;
+  remote_write::NameScheme name_scheme() const;
 };
 
 struct GrpcConfig {

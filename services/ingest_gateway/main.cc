@@ -10,31 +10,35 @@
 #include "libs/runtime/version.h"
 #include "libs/status/status_macros.h"
 #include "services/ingest_gateway/config.h"
+#include "services/ingest_gateway/ingest_gateway_service.h"
 #include "services/ingest_gateway/write_handler.h"
 
 namespace insula::ingest_gateway {
 
+namespace v1 = registry::v1;
+
 absl::Status Run(const Config& config, runtime::Process& process) {
   // Build, in dependency order; destruction undoes it in reverse.
-  ASSIGN_OR_RETURN(
-      const auto registry,
-      registry_client::RegistryClient::Start(
-          config.registry,
-          {registry::v1::KIND_TENANT, registry::v1::KIND_BINDING,
-           registry::v1::KIND_UPSTREAM, registry::v1::KIND_CLAIM_RULE,
-           registry::v1::KIND_LIMITS},
-          process.executor(), &process.metrics()));
+  ASSIGN_OR_RETURN(const auto registry,
+                   registry_client::RegistryClient::Start(
+                       config.registry,
+                       {v1::KIND_TENANT, v1::KIND_BINDING, v1::KIND_UPSTREAM,
+                        v1::KIND_CLAIM_RULE, v1::KIND_LIMITS},
+                       process.executor(), &process.metrics()));
   http::Client client(config.write.ClientOptions(), process.executor(),
                       &process.metrics());
-  WriteHandler handler(
-      config.write, absl::StrCat("insula/", runtime::Version()),
-      [&registry] { return registry->snapshot(); }, &client, &process.clock(),
-      &process.metrics());
+  const auto snapshots = [&registry] { return registry->snapshot(); };
+  WriteHandler handler(config.write,
+                       absl::StrCat("insula/", runtime::Version()), snapshots,
+                       &client, &process.clock(), &process.metrics());
+  IngestGatewayService service(config.write, snapshots, &process.clock(),
+                               process.executor());
 
   // Serve.
   rpc::ServerOptions grpc_options;
   grpc_options.listen_address = config.grpc.listen_address;
-  ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(grpc_options, {}));
+  ASSIGN_OR_RETURN(const auto grpc,
+                   rpc::Server::Start(grpc_options, {&service}));
   process.Announce("grpc", grpc->address());
   ASSIGN_OR_RETURN(
       const auto listeners,

@@ -6,6 +6,7 @@
 #include "libs/logging/logging.h"
 #include "libs/remote_write/block.h"
 #include "libs/status/status_macros.h"
+#include "services/ingest_gateway/losses.h"
 #include "services/ingest_gateway/request_head.h"
 #include "services/ingest_gateway/routing.h"
 
@@ -18,34 +19,6 @@ using Verdict = Receipt::Verdict;
 
 // So that our answer is out before the server gives up on the handler.
 constexpr absl::Duration kAnswerMargin = absl::Seconds(1);
-
-remote_write::Bounds BoundsOf(const WriteConfig& config) {
-  remote_write::Bounds bounds;
-  bounds.max_series = config.max_series;
-  bounds.max_labels = config.max_labels;
-  bounds.max_samples = config.max_samples;
-  bounds.max_output_bytes = 4 * config.max_decoded_body.value;
-  return bounds;
-}
-
-// The limit that a series went over, to be named in the answer.
-double LimitOf(Reason reason, const Recipient* recipient) {
-  if (recipient == nullptr) return 0;
-  switch (reason) {
-    case Reason::kMaxLabelNamesPerSeries:
-      return recipient->limits.max_label_names;
-    case Reason::kLabelNameTooLong:
-      return recipient->limits.max_label_name_bytes;
-    case Reason::kLabelValueTooLong:
-      return recipient->limits.max_label_value_bytes;
-    case Reason::kRateLimited:
-      return recipient->tenant_limits->samples_per_second();
-    case Reason::kBurstExceeded:
-      return recipient->tenant_limits->samples_burst();
-    default:
-      return 0;
-  }
-}
 
 }  // namespace
 
@@ -80,7 +53,7 @@ class WriteHandler::WorkspaceLease {
   // than threads.
   Workspace* get() {
     if (workspace_ == nullptr) {
-      workspace_ = std::make_unique<Workspace>(BoundsOf(handler_->config_));
+      workspace_ = std::make_unique<Workspace>(handler_->config_.SplitBounds());
     }
     return workspace_.get();
   }
@@ -153,10 +126,7 @@ asio::awaitable<http::Response> WriteHandler::Handle(
 
 absl::StatusOr<std::unique_ptr<WriteHandler::Work>> WriteHandler::Prepare(
     const http::Request& request, auth::Caller caller) {
-  auto work = std::make_unique<Work>(std::move(caller),
-                                     config_.utf8_names
-                                         ? remote_write::NameScheme::kUtf8
-                                         : remote_write::NameScheme::kLegacy);
+  auto work = std::make_unique<Work>(std::move(caller), config_.name_scheme());
   WorkspaceLease lease(this);
   RETURN_IF_ERROR(Split(request, lease.get(), work.get()));
   return work;
@@ -179,7 +149,9 @@ absl::Status WriteHandler::Split(const http::Request& request,
   work->outcome.series = split.received.series;
   work->outcome.allowed = split.routed_series > 0;
   work->parts = split.parts.size();
-  NoteRefusals(split, work);
+  for (Loss& loss : LossesOf(split, work->routing.caller())) {
+    Lose(std::move(loss), work);
+  }
   if (!memory_.empty()) {
     work->key =
         memory_.KeyOf(work->routing.caller().identity, request.body.view());
@@ -235,19 +207,6 @@ bool WriteHandler::IsWithinRate(const Recipient& recipient,
   Loss loss{recipient.name, reason, counts, LimitOf(reason, &recipient)};
   Lose(std::move(loss), work);
   return false;
-}
-
-void WriteHandler::NoteRefusals(const remote_write::SplitResult& split,
-                                Work* work) {
-  for (const remote_write::Refused& refused : split.refused) {
-    const Recipient* const recipient =
-        refused.destination ? &Recipient::Of(refused.destination) : nullptr;
-    Loss loss{recipient ? recipient->name : "", refused.reason, refused.counts,
-              LimitOf(refused.reason, recipient), refused.examples};
-    const tenancy::Tenant* const own = work->routing.caller().tenant;
-    if (recipient == nullptr && own != nullptr) loss.tenant = own->id.value();
-    Lose(std::move(loss), work);
-  }
 }
 
 void WriteHandler::NoteReceipts(const std::vector<Receipt>& receipts,

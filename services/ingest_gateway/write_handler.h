@@ -68,7 +68,6 @@ class WriteHandler : public edge::Handler {
   // Whether the tenant may send that much now; notes the loss if not.
   bool IsWithinRate(const Recipient& recipient,
                     const remote_write::Counts& counts, Work* work);
-  void NoteRefusals(const remote_write::SplitResult& split, Work* work);
   void NoteReceipts(const std::vector<Receipt>& receipts, Work* work);
   void Lose(Loss loss, Work* work);
   http::Response Conclude(absl::string_view body, Work* work);

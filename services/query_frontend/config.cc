@@ -108,8 +108,7 @@ http::ClientOptions UpstreamConfig::ClientOptions() const {
 }
 
 void GrpcConfig::Describe(config::Fields& fields) {
-  fields.Add("listen_address", listen_address,
-             "Where to serve gRPC: health and reflection.");
+  fields.Add("listen_address", listen_address, "Where to serve gRPC.");
 }
 
 Config::Config() {

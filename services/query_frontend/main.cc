@@ -12,6 +12,7 @@
 #include "services/query_frontend/backend.h"
 #include "services/query_frontend/config.h"
 #include "services/query_frontend/metrics.h"
+#include "services/query_frontend/query_frontend_service.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -31,13 +32,15 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   http::Client client(config.upstream.ClientOptions(), process.executor(),
                       &process.metrics());
   Backend backend(&client, &process.clock(), &metrics);
-  ApiHandler handler([&] { return registry->snapshot(); }, &process.clock(),
-                     &backend, &metrics);
+  const auto snapshots = [&registry] { return registry->snapshot(); };
+  ApiHandler handler(snapshots, &process.clock(), &backend, &metrics);
+  QueryFrontendService service(snapshots, process.executor());
 
   // Serve.
   rpc::ServerOptions grpc_options;
   grpc_options.listen_address = config.grpc.listen_address;
-  ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(grpc_options, {}));
+  ASSIGN_OR_RETURN(const auto grpc,
+                   rpc::Server::Start(grpc_options, {&service}));
   process.Announce("grpc", grpc->address());
   ASSIGN_OR_RETURN(
       const auto http,

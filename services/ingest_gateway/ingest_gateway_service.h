@@ -1,0 +1,43 @@
+// The gRPC API of the service.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <functional>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "insula/ingest/v1/ingest.grpc.pb.h"
+#include "libs/tenancy/snapshot.h"
+#include "libs/time/clock.h"
+#include "services/ingest_gateway/config.h"
+
+namespace insula::ingest_gateway {
+
+// Answers from the present copy of the registry. Thread-safe.
+class IngestGatewayService final
+    : public ingest::v1::IngestGateway::CallbackService {
+ public:
+  using SnapshotSource =
+      std::function<std::shared_ptr<const tenancy::Snapshot>()>;
+
+  // `clock` outlives this.
+  IngestGatewayService(const WriteConfig& config, SnapshotSource snapshots,
+                       const Clock* clock,
+                       boost::asio::any_io_executor executor);
+
+  grpc::ServerUnaryReactor* Why(grpc::CallbackServerContext* context,
+                                const ingest::v1::WhyRequest* request,
+                                ingest::v1::WhyResponse* response) override;
+
+ private:
+  boost::asio::awaitable<absl::Status> HandleWhy(
+      const ingest::v1::WhyRequest* request, ingest::v1::WhyResponse* response);
+
+  const SnapshotSource snapshots_;
+  const WriteConfig config_;
+  const Clock& clock_;
+  const boost::asio::any_io_executor executor_;
+};
+
+}  // namespace insula::ingest_gateway

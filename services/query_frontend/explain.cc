@@ -1,0 +1,57 @@
+#include "services/query_frontend/explain.h"
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "libs/auth/auth.h"
+#include "libs/labels/matcher.h"
+#include "libs/promql/printer.h"
+#include "libs/status/status_macros.h"
+#include "libs/tenancy/tenant_id.h"
+#include "services/query_frontend/policy.h"
+
+namespace insula::query_frontend {
+namespace {
+
+namespace v1 = query::v1;
+
+// `name="value"`: a selector without its braces.
+std::string MatcherText(const labels::Matcher& matcher) {
+  const std::string selector = promql::PrintSelector({matcher});
+  return selector.substr(1, selector.size() - 2);
+}
+
+}  // namespace
+
+absl::StatusOr<v1::ExplainResponse> ExplainQuery(
+    const v1::ExplainRequest& request, const tenancy::Snapshot& snapshot) {
+  RETURN_IF_ERROR(auth::CheckKnown(&snapshot));
+  const tenancy::Tenant* const tenant =
+      snapshot.FindTenant(request.tenant_id());
+  if (tenant == nullptr) {
+    return absl::NotFoundError(
+        absl::StrCat("there is no tenant '",
+                     absl::CHexEscape(request.tenant_id().substr(
+                         0, tenancy::TenantId::kMaxLength)),
+                     "'"));
+  }
+  const absl::StatusOr<Policy> policy = PolicyOf(*tenant, snapshot);
+  if (!policy.ok()) {
+    return absl::FailedPreconditionError(policy.status().message());
+  }
+  v1::ExplainResponse response;
+  ASSIGN_OR_RETURN(*response.mutable_query(),
+                   ConfineQuery(request.query(), *policy));
+  for (const labels::Matcher& matcher : policy->enforced) {
+    response.add_enforced_matchers(MatcherText(matcher));
+  }
+  response.set_upstream_id(policy->upstream_id);
+  response.set_query_url(policy->query_url.ToString());
+  response.set_tenant_header(policy->tenant_header);
+  response.set_org_id(policy->org_id);
+  return response;
+}
+
+}  // namespace insula::query_frontend

@@ -61,15 +61,18 @@ class FileReader {
       reporter_.Error(document.error->position, document.error->message);
       return false;
     }
+    const bool empty = document.root == nullptr ||
+                       document.root->kind == YamlNode::Kind::kNull;
     if (document.next_document.has_value()) {
-      reporter_.Warning(*document.next_document,
-                        "only the first document is read; put all groups into "
-                        "it");
+      constexpr absl::string_view kUnread =
+          "only the first document is read; put all groups into it";
+      if (empty) {
+        reporter_.Error(*document.next_document, kUnread);
+        return false;
+      }
+      reporter_.Warning(*document.next_document, kUnread);
     }
-    if (document.root == nullptr ||
-        document.root->kind == YamlNode::Kind::kNull) {
-      return true;
-    }
+    if (empty) return true;
     return ReadRoot(*document.root);
   }
 

@@ -52,8 +52,11 @@ struct ParsedFile {
 // Aliases and merge keys (`<<`) are followed, `max_nodes` bounds them. Where
 // versions of Prometheus differ about YAML the newer one is followed: an alias
 // in `expr` means the expression, and null means that the key is not there.
-// Refused, although Prometheus takes them: tags other than `!!str`, fractions
-// in `limit`, YAML that depends on more than 100 levels of nesting.
+// Refused, although Prometheus takes them: an empty document before another,
+// tags other than those of strings, lists and maps, directives (`%`), keys that
+// are null, fractions in `limit`, characters that only some readers of YAML
+// take for line ends, more than 100 levels of nesting.
+// tests/rule_files/different/ has them all.
 //
 // Never fails otherwise. Takes time linear in the text, besides its limits.
 ParsedFile Parse(absl::string_view text, const ParseOptions& options = {});

@@ -31,7 +31,7 @@ void SetNanoseconds(absl::Duration value, Message* message) {
 
 }  // namespace
 
-v1::Run ToProto(const Run& run) {
+v1::Run ToProto(const RunReport& run) {
   v1::Run proto;
   SetNanoseconds(run.started_at - absl::UnixEpoch(),
                  proto.mutable_started_at());
@@ -78,7 +78,7 @@ asio::awaitable<absl::Status> FederationPusherService::HandleListJobs(
 
 asio::awaitable<absl::Status> FederationPusherService::HandleRunNow(
     const v1::RunNowRequest* request, v1::RunNowResponse* response) {
-  CO_ASSIGN_OR_RETURN(const Run run,
+  CO_ASSIGN_OR_RETURN(const RunReport run,
                       co_await runner_->RunNow(request->job_id()));
   *response->mutable_run() = ToProto(run);
   co_return absl::OkStatus();

@@ -12,7 +12,7 @@
 namespace insula::federation_pusher {
 
 // A run as the API shows it. Bytes of an error that are not UTF-8 are escaped.
-federation::v1::Run ToProto(const Run& run);
+federation::v1::Run ToProto(const RunReport& run);
 
 // Thread-safe.
 class FederationPusherService final

@@ -53,7 +53,7 @@ JobRun::JobRun(const Config* config, const Scraper* scraper,
 
 asio::awaitable<absl::Status> JobRun::Execute(
     std::shared_ptr<const tenancy::Snapshot> snapshot,
-    std::shared_ptr<const tenancy::Job> job, Run* run) const {
+    std::shared_ptr<const tenancy::Job> job, RunReport* run) const {
   const absl::Time deadline = run->started_at + TimingOf(job->spec).timeout;
   CO_RETURN_IF_ERROR(CheckTenant(*snapshot, job->spec.tenant_id()));
   snapshot = nullptr;  // It may be large, and the rest take long.

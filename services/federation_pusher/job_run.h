@@ -27,7 +27,7 @@ class JobRun {
   // run.h. The caller runs on a strand; `run` outlives the call.
   boost::asio::awaitable<absl::Status> Execute(
       std::shared_ptr<const tenancy::Snapshot> snapshot,
-      std::shared_ptr<const tenancy::Job> job, Run* run) const;
+      std::shared_ptr<const tenancy::Job> job, RunReport* run) const;
 
  private:
   const Config* const config_;

@@ -27,8 +27,8 @@ namespace {
 namespace asio = boost::asio;
 using google::protobuf::util::MessageDifferencer;
 
-Run Interrupted(absl::Time now) {
-  Run run;
+RunReport Interrupted(absl::Time now) {
+  RunReport run;
   run.started_at = now;
   run.result = Result::kInterrupted;
   run.error =
@@ -42,7 +42,7 @@ bool AreSame(const tenancy::Job& a, const tenancy::Job& b) {
 }
 
 // Says when a job begins to fail, fails otherwise than before, or recovers.
-void LogChange(const tenancy::Job& job, Result before, const Run& run) {
+void LogChange(const tenancy::Job& job, Result before, const RunReport& run) {
   if (logging::Enabled(logging::Level::kDebug)) {
     logging::Debug("job ran", {{"job", job.id},
                                {"result", ResultName(run.result)},
@@ -66,7 +66,7 @@ void LogChange(const tenancy::Job& job, Result before, const Run& run) {
 struct JobRunner::Record {
   absl::Time good_since;  // The last success, or when the job became known.
   Result last_result = Result::kSuccess;
-  std::optional<Run> last_run;
+  std::optional<RunReport> last_run;
   int64_t runs = 0;
   int64_t failed_runs = 0;
 };
@@ -98,7 +98,7 @@ struct JobRunner::Worker {
   Phase phase = Phase::kIdle;
   bool kicked = false;  // RunNow was called.
   bool stopped = false;
-  Ticket ticket = std::make_shared<OneShot<Run>>();
+  Ticket ticket = std::make_shared<OneShot<RunReport>>();
 };
 
 JobRunner::JobRunner(int max_parallel, Execute execute,
@@ -237,7 +237,7 @@ bool JobRunner::TakeTurn(Worker* worker, bool is_due) {
 asio::awaitable<bool> JobRunner::RunOnce(Worker* worker) {
   std::shared_ptr<const tenancy::Snapshot> snapshot = BeginRun(worker);
   if (snapshot == nullptr) co_return false;
-  Run run;
+  RunReport run;
   run.started_at = clock_->Now();
   absl::Status status;
   try {
@@ -247,8 +247,7 @@ asio::awaitable<bool> JobRunner::RunOnce(Worker* worker) {
     status = Failure(Result::kInternal, error.what());
   }
   run.took = std::max(absl::ZeroDuration(), clock_->Now() - run.started_at);
-  EndRun(worker, status, std::move(run));
-  co_return true;
+  co_return EndRun(worker, status, std::move(run));
 }
 
 std::shared_ptr<const tenancy::Snapshot> JobRunner::BeginRun(Worker* worker) {
@@ -259,15 +258,17 @@ std::shared_ptr<const tenancy::Snapshot> JobRunner::BeginRun(Worker* worker) {
   return snapshot_;
 }
 
-void JobRunner::EndRun(Worker* worker, const absl::Status& status, Run run) {
-  Ticket ticket = std::make_shared<OneShot<Run>>();
+bool JobRunner::EndRun(Worker* worker, const absl::Status& status,
+                       RunReport run) {
+  Ticket ticket = std::make_shared<OneShot<RunReport>>();
   Result before;
+  bool goes_on;
   {
     sync::MutexLock lock(&mutex_);
     run.result = ResultOf(status);
     run.error = std::string(status.message());
     if (!status.ok() && worker->stopped) {
-      const Run interrupted = Interrupted(run.started_at);
+      const RunReport interrupted = Interrupted(run.started_at);
       run.result = interrupted.result;
       run.error = interrupted.error;
     }
@@ -282,12 +283,14 @@ void JobRunner::EndRun(Worker* worker, const absl::Status& status, Run run) {
     }
     worker->phase = Worker::Phase::kIdle;
     ticket.swap(worker->ticket);
+    goes_on = !worker->stopped && !draining_;
   }
   metrics_->running.Add(-1);
   metrics_->Runs(run.result).Increment();
   metrics_->run_seconds.Observe(absl::ToDoubleSeconds(run.took));
   LogChange(*worker->job, before, run);
   ticket->Set(std::move(run));
+  return goes_on;
 }
 
 absl::StatusOr<std::vector<JobStatus>> JobRunner::List() {
@@ -306,9 +309,10 @@ absl::StatusOr<std::vector<JobStatus>> JobRunner::List() {
   return all;
 }
 
-asio::awaitable<absl::StatusOr<Run>> JobRunner::RunNow(std::string job_id) {
+asio::awaitable<absl::StatusOr<RunReport>> JobRunner::RunNow(
+    std::string job_id) {
   CO_ASSIGN_OR_RETURN(const Ticket ticket, Kick(job_id));
-  const Run* const run = co_await ticket->Wait();
+  const RunReport* const run = co_await ticket->Wait();
   if (run == nullptr) {
     co_return absl::CancelledError("the caller is gone; the run goes on");
   }

@@ -31,7 +31,7 @@ namespace insula::federation_pusher {
 struct JobStatus {
   std::string job_id;
   std::string tenant_id;
-  std::optional<Run> last_run;
+  std::optional<RunReport> last_run;
   int64_t runs = 0;  // Since the job is known to this process.
   int64_t failed_runs = 0;
 };
@@ -47,7 +47,7 @@ class JobRunner {
   // on a strand of the job.
   using Execute = std::function<boost::asio::awaitable<absl::Status>(
       std::shared_ptr<const tenancy::Snapshot> snapshot,
-      std::shared_ptr<const tenancy::Job> job, Run* run)>;
+      std::shared_ptr<const tenancy::Job> job, RunReport* run)>;
 
   // `clock` and `metrics` (of `registry`) outlive this; `executor` runs until
   // it is destroyed.
@@ -72,7 +72,7 @@ class JobRunner {
   // ended. The run goes on if the caller is cancelled. NOT_FOUND, or
   // UNAVAILABLE before the first snapshot and from Drain() on. The caller runs
   // on a strand.
-  boost::asio::awaitable<absl::StatusOr<Run>> RunNow(std::string job_id);
+  boost::asio::awaitable<absl::StatusOr<RunReport>> RunNow(std::string job_id);
 
   // Starts no more runs and waits for those that go on; cuts short what is left
   // after `timeout`. Blocks; not on the executor.
@@ -82,7 +82,7 @@ class JobRunner {
   struct Record;
   struct Worker;
   using WorkerPtr = std::shared_ptr<Worker>;
-  using Ticket = std::shared_ptr<OneShot<Run>>;
+  using Ticket = std::shared_ptr<OneShot<RunReport>>;
 
   // Starts a worker for `job` unless there is one for the very same.
   void Replace(const tenancy::Job& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -97,11 +97,13 @@ class JobRunner {
   // Waits for `due` (false) or a call of RunNow (true).
   boost::asio::awaitable<bool> AwaitTurn(Worker* worker, absl::Time due);
   bool TakeTurn(Worker* worker, bool is_due) ABSL_LOCKS_EXCLUDED(mutex_);
-  // False when no run may start any more.
+  // False when the worker is to end.
   boost::asio::awaitable<bool> RunOnce(Worker* worker);
+  // Null when no run may start any more.
   std::shared_ptr<const tenancy::Snapshot> BeginRun(Worker* worker)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void EndRun(Worker* worker, const absl::Status& status, Run run)
+  // False when the worker is to end.
+  bool EndRun(Worker* worker, const absl::Status& status, RunReport run)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The next run of the job, or the one that goes on; hurries it.

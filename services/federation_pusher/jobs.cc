@@ -65,7 +65,7 @@ Jobs::Jobs(const Config* config, runtime::Process* process)
       runner_(
           config->max_parallel_jobs,
           [this](std::shared_ptr<const tenancy::Snapshot> snapshot,
-                 std::shared_ptr<const tenancy::Job> job, Run* run) {
+                 std::shared_ptr<const tenancy::Job> job, RunReport* run) {
             return run_.Execute(std::move(snapshot), std::move(job), run);
           },
           process->executor(), &process->clock(), &metrics_,

@@ -14,7 +14,7 @@
 
 namespace insula::federation_pusher {
 
-absl::Status Serve(const Config& config, runtime::Process& process) {
+absl::Status Run(const Config& config, runtime::Process& process) {
   // Build, in dependency order; destruction undoes it in reverse.
   Jobs jobs(&config, &process);
   ASSIGN_OR_RETURN(
@@ -48,5 +48,5 @@ absl::Status Serve(const Config& config, runtime::Process& process) {
 
 int main(int argc, char** argv) {
   return insula::runtime::Main("federation-pusher", argc, argv,
-                               insula::federation_pusher::Serve);
+                               insula::federation_pusher::Run);
 }

@@ -46,7 +46,7 @@ Result ResultOf(const absl::Status& status);
 // Text of a peer as it may stand in a message: escaped, and cut if it is long.
 std::string Shown(absl::string_view text, size_t max_bytes = 200);
 
-struct Run {
+struct RunReport {
   absl::Time started_at;
   absl::Duration took;
   int64_t scraped_bytes = 0;      // Of the source's answer, decompressed.

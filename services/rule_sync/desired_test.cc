@@ -1,0 +1,270 @@
+#include "services/rule_sync/desired.h"
+
+#include <gmock/gmock.h>
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "libs/status/status_matchers.h"
+
+namespace insula::rule_sync {
+namespace {
+
+namespace v1 = ::insula::registry::v1;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::SizeIs;
+
+constexpr char kRule[] =
+    "groups:\n- name: g\n  rules: [{record: a, expr: sum(up)}]\n";
+
+std::string UidOf(const std::string& id) {
+  std::string uid = id;
+  uid.resize(16, '.');
+  return uid;
+}
+
+class DesiredTest : public testing::Test {
+ protected:
+  DesiredTest() {
+    options_.rulers_dialect = rules::kPrometheus3;
+    PutTarget("main", v1::RuleTarget::TYPE_PROMETHEUS,
+              v1::Upstream::ISOLATION_LABEL);
+    PutTarget("ruler", v1::RuleTarget::TYPE_CORTEX,
+              v1::Upstream::ISOLATION_HEADER);
+    PutTarget("shared", v1::RuleTarget::TYPE_CORTEX,
+              v1::Upstream::ISOLATION_LABEL);
+  }
+
+  void PutTarget(const std::string& id, v1::RuleTarget::Type type,
+                 v1::Upstream::Isolation isolation) {
+    v1::Object object;
+    object.mutable_meta()->set_kind(v1::KIND_RULE_TARGET);
+    object.mutable_meta()->set_id(id);
+    object.mutable_rule_target()->set_type(type);
+    object.mutable_rule_target()->set_url("http://127.0.0.1:9/" + id + "/");
+    object.mutable_rule_target()->set_isolation(isolation);
+    objects_[id] = object;
+  }
+  v1::Tenant& PutTenant(const std::string& id, const std::string& target) {
+    v1::Object& object = objects_["tenant " + id];
+    object.mutable_meta()->set_kind(v1::KIND_TENANT);
+    object.mutable_meta()->set_id(id);
+    object.mutable_meta()->set_uid(UidOf(id));
+    object.mutable_tenant()->set_rule_target_id(target);
+    (*object.mutable_tenant()->mutable_enforced_labels())["namespace"] = id;
+    return *object.mutable_tenant();
+  }
+  void PutFile(const std::string& tenant, const std::string& stem,
+               const std::string& text) {
+    view_.tenants[tenant].files.push_back(
+        {stem + ".yaml", stem, std::make_shared<const std::string>(text), ""});
+  }
+
+  std::shared_ptr<const tenancy::Snapshot> Snapshot() const {
+    const tenancy::Snapshot empty;
+    tenancy::SnapshotBuilder builder(empty);
+    for (const auto& [id, object] : objects_) {
+      EXPECT_THAT(builder.Put(object), IsOk());
+    }
+    return std::move(builder).Build(1, "epoch");
+  }
+  std::shared_ptr<const Desired> Compile() {
+    if (compiler_ == nullptr) compiler_ = std::make_unique<Compiler>(options_);
+    return compiler_->Compile(*Snapshot(), view_);
+  }
+  // Why the only file of the tenant is refused as a whole.
+  static std::string RefusalOf(const Desired& desired,
+                               const std::string& tenant) {
+    const auto it = desired.tenants.find(tenant);
+    if (it == desired.tenants.end() || it->second.files.empty()) return "";
+    const CheckedFile& file = it->second.files[0]->checked;
+    return file.refused.empty() ? "" : file.refused[0].problems[0].message;
+  }
+
+  CompilerOptions options_;
+  std::map<std::string, v1::Object> objects_;
+  SourceView view_;
+  std::unique_ptr<Compiler> compiler_;
+};
+
+TEST_F(DesiredTest, RulesOfAPrometheusAreConfined) {
+  PutTenant("red", "main");
+  PutFile("red", "api", kRule);
+  const auto desired = Compile();
+  ASSERT_THAT(desired->units, SizeIs(1));
+  const DesiredUnit& unit = *desired->units.at("prometheus main");
+  EXPECT_EQ(unit.spec.url, "http://127.0.0.1:9/main");
+  const DesiredTenant& tenant = unit.tenants.at(UidOf("red"));
+  EXPECT_THAT(tenant.enforced, ElementsAre(Pair("namespace", "red")));
+  ASSERT_THAT(tenant.files, SizeIs(1));
+  EXPECT_THAT(tenant.files[0]->text,
+              HasSubstr(R"(sum(up{namespace=\"red\"}))"));
+}
+
+TEST_F(DesiredTest, RulesOfARulerByHeaderGoToTheOrgAsTheyAre) {
+  PutTenant("red", "ruler").set_org_id("crimson");
+  PutTenant("blue", "ruler");
+  PutFile("red", "api", kRule);
+  const auto desired = Compile();
+  const DesiredUnit& red = *desired->units.at(
+      "ruler http://127.0.0.1:9/ruler X-Scope-OrgID crimson");
+  EXPECT_EQ(red.spec.org_id, "crimson");
+  EXPECT_FALSE(red.idle);
+  const DesiredTenant& tenant = red.tenants.at(UidOf("red"));
+  EXPECT_THAT(tenant.enforced, IsEmpty());
+  EXPECT_EQ(tenant.files[0]->checked.groups[0].group.rules[0].expr, "sum(up)");
+  // Nobody has put a file there; it need not be asked.
+  EXPECT_TRUE(
+      desired->units.at("ruler http://127.0.0.1:9/ruler X-Scope-OrgID blue")
+          ->idle);
+}
+
+TEST_F(DesiredTest, TenantsOfARulerByLabelShareOnePlace) {
+  PutTenant("red", "shared");
+  PutTenant("blue", "shared");
+  PutFile("red", "api", kRule);
+  const auto desired = Compile();
+  ASSERT_THAT(desired->units, SizeIs(1));
+  EXPECT_EQ(desired->units.begin()->second->spec.header, "");
+  EXPECT_THAT(desired->units.begin()->second->tenants, SizeIs(2));
+}
+
+TEST_F(DesiredTest, ABadGroupIsKeptOutAndTheOthersGoOn) {
+  PutTenant("red", "main");
+  PutFile("red", "api",
+          "groups:\n- name: good\n  rules: [{record: a, expr: up}]\n"
+          "- name: bad\n  rules: [{record: a, expr: 'sum('}]\n"
+          "- name: escape\n  rules:\n  - record: a\n    expr: up\n"
+          "    labels: {namespace: blue}\n"
+          "- name: empty\n  rules: []\n");
+  PutFile("red", "broken", "groups: [");
+  PutFile("red", "web", kRule);
+  const auto desired = Compile();
+  const TenantRules& tenant = desired->tenants.at("red");
+  ASSERT_THAT(tenant.files, SizeIs(3));
+  const CheckedFile& api = tenant.files[0]->checked;
+  ASSERT_THAT(api.groups, SizeIs(1));
+  EXPECT_EQ(api.groups[0].group.name, "good");
+  std::vector<std::string> refused;
+  for (const RefusedGroup& group : api.refused) refused.push_back(group.name);
+  EXPECT_THAT(refused, testing::UnorderedElementsAre("bad", "escape", "empty"));
+  EXPECT_THAT(tenant.files[1]->checked.groups, IsEmpty());
+  EXPECT_EQ(tenant.files[1]->checked.refused[0].name, "");
+  EXPECT_EQ(tenant.files[1]->text, "");
+  EXPECT_THAT(tenant.files[2]->checked.groups, SizeIs(1));
+}
+
+struct Refusal {
+  std::string name;
+  std::function<void(v1::Tenant*, CompilerOptions*)> change;
+  std::string target;
+  std::string says;
+};
+
+class RefusalTest : public DesiredTest,
+                    public testing::WithParamInterface<Refusal> {};
+
+TEST_P(RefusalTest, KeepsOutAllRulesOfTheTenantAndSaysWhy) {
+  PutTenant("blue", "main");
+  PutFile("blue", "api", kRule);
+  PutFile("red", "api", kRule);
+  GetParam().change(&PutTenant("red", GetParam().target), &options_);
+  const auto desired = Compile();
+  EXPECT_THAT(RefusalOf(*desired, "red"), HasSubstr(GetParam().says));
+  EXPECT_EQ(desired->tenants.at("red").unit_id, "");
+  for (const auto& [id, unit] : desired->units) {
+    EXPECT_FALSE(unit->tenants.contains(UidOf("red"))) << id;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, RefusalTest,
+    testing::Values(Refusal{"Suspended",
+                            [](v1::Tenant* tenant, CompilerOptions*) {
+                              tenant->set_state(v1::Tenant::STATE_SUSPENDED);
+                            },
+                            "main", "suspended"},
+                    Refusal{"NoTarget", [](v1::Tenant*, CompilerOptions*) {},
+                            "", "Tenant.rule_target_id"},
+                    Refusal{"UnknownTarget",
+                            [](v1::Tenant*, CompilerOptions*) {}, "none",
+                            "no RuleTarget none"},
+                    Refusal{"NoLabels",
+                            [](v1::Tenant* tenant, CompilerOptions*) {
+                              tenant->clear_enforced_labels();
+                            },
+                            "main", "Tenant.enforced_labels"},
+                    Refusal{"NoLabelsAtARuler",
+                            [](v1::Tenant* tenant, CompilerOptions*) {
+                              tenant->clear_enforced_labels();
+                            },
+                            "shared", "Tenant.enforced_labels"},
+                    Refusal{"NoDirectory",
+                            [](v1::Tenant*, CompilerOptions* options) {
+                              options->rule_files = false;
+                            },
+                            "main", "rule_files.directory"}),
+    [](const auto& test) { return test.param.name; });
+
+TEST_F(DesiredTest, TwoTenantsOfOneOrgIdDoNotOverwriteEachOther) {
+  PutTenant("blue", "ruler").set_org_id("shared");
+  PutTenant("red", "ruler").set_org_id("shared");
+  PutFile("blue", "api", kRule);
+  PutFile("red", "api", kRule);
+  const auto desired = Compile();
+  EXPECT_EQ(RefusalOf(*desired, "blue"), "");
+  EXPECT_THAT(RefusalOf(*desired, "red"), HasSubstr("same org id"));
+  ASSERT_THAT(desired->units, SizeIs(1));
+  EXPECT_THAT(desired->units.begin()->second->tenants, SizeIs(1));
+}
+
+TEST_F(DesiredTest, OnlyWhatIsNewIsCheckedAgain) {
+  PutTenant("red", "main");
+  PutTenant("blue", "main");
+  PutFile("red", "api", kRule);
+  PutFile("blue", "api", kRule);
+  const auto first = Compile();
+  PutFile("blue", "web", kRule);
+  PutTenant("red", "shared");
+  const auto second = Compile();
+  EXPECT_EQ(first->tenants.at("blue").files[0],
+            second->tenants.at("blue").files[0]);
+  // Another evaluator, another form.
+  EXPECT_NE(first->tenants.at("red").files[0],
+            second->tenants.at("red").files[0]);
+  (*PutTenant("blue", "main").mutable_enforced_labels())["namespace"] = "navy";
+  const auto third = Compile();
+  EXPECT_THAT(third->tenants.at("blue").files[0]->text, HasSubstr("navy"));
+}
+
+TEST_F(DesiredTest, AFileThatCantBeReadIsListedAndNothingCountsAsGone) {
+  PutTenant("red", "main");
+  view_.tenants["red"].files.push_back({"a.yaml", "a", nullptr, "no access"});
+  view_.tenants["red"].complete = false;
+  const auto desired = Compile();
+  EXPECT_EQ(RefusalOf(*desired, "red"), "no access");
+  EXPECT_FALSE(
+      desired->units.at("prometheus main")->tenants.at(UidOf("red")).complete);
+}
+
+TEST(UnitSpecTest, ARulerIsItsAddressAndAPrometheusItsDirectory) {
+  UnitSpec a;
+  a.target_id = "a";
+  a.url = "http://one";
+  UnitSpec b = a;
+  b.url = "http://two";
+  EXPECT_EQ(a.Id(), b.Id());
+  a.type = b.type = UnitSpec::Type::kRuler;
+  EXPECT_NE(a.Id(), b.Id());
+  b.url = a.url;
+  b.target_id = "b";
+  EXPECT_EQ(a.Id(), b.Id());
+  b.org_id = "x";
+  EXPECT_NE(a.Id(), b.Id());
+}
+
+}  // namespace
+}  // namespace insula::rule_sync

@@ -1,0 +1,230 @@
+#include "services/rule_sync/rule_source.h"
+
+#include <gmock/gmock.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "libs/status/status_matchers.h"
+
+namespace insula::rule_sync {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class RuleSourceTest : public testing::Test {
+ protected:
+  RuleSourceTest() {
+    dir_ = std::filesystem::temp_directory_path() / "insula-source.XXXXXX";
+    EXPECT_NE(mkdtemp(dir_.data()), nullptr);
+    options_.directory = dir_;
+    Restart();
+  }
+  ~RuleSourceTest() override {
+    std::filesystem::permissions(dir_, std::filesystem::perms::owner_all);
+    std::filesystem::remove_all(dir_);
+  }
+
+  void Restart() { source_ = std::make_unique<RuleSource>(options_); }
+  void Write(const std::string& path, const std::string& text) {
+    const std::filesystem::path whole = dir_ + "/" + path;
+    std::filesystem::create_directories(whole.parent_path());
+    std::ofstream(whole.string() + ".part") << text;
+    std::filesystem::rename(whole.string() + ".part", whole);
+  }
+  // A scan a minute from now, when everything has settled.
+  absl::StatusOr<std::shared_ptr<const SourceView>> Scan() {
+    return source_->Scan(
+        [this](absl::string_view id) {
+          return tenants_.contains(std::string(id));
+        },
+        absl::Now() + absl::Minutes(1));
+  }
+  std::vector<std::string> FilesOf(const std::string& tenant) {
+    std::vector<std::string> files;
+    const auto view = Scan();
+    if (!view.ok() || !(*view)->tenants.contains(tenant)) return {"no tenant"};
+    for (const SourceFile& file : (*view)->tenants.at(tenant).files) {
+      files.push_back(
+          absl::StrCat(file.name, "=", file.text ? *file.text : "(refused)"));
+    }
+    return files;
+  }
+
+  std::string dir_;
+  SourceOptions options_;
+  std::set<std::string> tenants_ = {"red", ".*", "(a)", "a'b"};
+  std::unique_ptr<RuleSource> source_;
+};
+
+TEST_F(RuleSourceTest, ReadsTheRuleFilesOfEachTenant) {
+  Write("red/b.yml", "2");
+  Write("red/a.yaml", "1");
+  Write("red/.hidden.yaml", "x");
+  Write("red/README", "x");
+  Write("red/a.yaml~", "x");
+  Write(".*/c.yaml", "3");
+  Write("(a)/c.yaml", "4");
+  Write("a'b/c.yaml", "5");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1", "b.yml=2"));
+  EXPECT_THAT(FilesOf(".*"), ElementsAre("c.yaml=3"));
+  EXPECT_THAT(FilesOf("(a)"), ElementsAre("c.yaml=4"));
+  EXPECT_THAT(FilesOf("a'b"), ElementsAre("c.yaml=5"));
+  EXPECT_THAT((*Scan())->errors, IsEmpty());
+}
+
+TEST_F(RuleSourceTest, SaysNothingNewIfNothingIsNew) {
+  Write("red/a.yaml", "1");
+  const auto first = Scan();
+  ASSERT_THAT(first, IsOk());
+  EXPECT_EQ(*Scan(), *first);
+  Write("red/a.yaml", "2");
+  EXPECT_NE(*Scan(), *first);
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=2"));
+  std::filesystem::remove(dir_ + "/red/a.yaml");
+  EXPECT_THAT(FilesOf("red"), IsEmpty());
+  std::filesystem::remove(dir_ + "/red");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("no tenant"));
+}
+
+TEST_F(RuleSourceTest, WhatIsNoTenantIsReported) {
+  Write("green/a.yaml", "1");
+  Write("a b/a.yaml", "1");
+  Write("file.yaml", "1");
+  std::filesystem::create_directory_symlink("green", dir_ + "/red");
+  const auto view = Scan();
+  ASSERT_THAT(view, IsOk());
+  EXPECT_THAT((*view)->tenants, IsEmpty());
+  EXPECT_THAT((*view)->unknown, ElementsAre("green"));
+  EXPECT_THAT((*view)->errors, SizeIs(4));
+  EXPECT_THAT((*view)->errors, Contains(HasSubstr("red: is a symbolic link")));
+
+  tenants_.insert("green");
+  EXPECT_THAT(FilesOf("green"), ElementsAre("a.yaml=1"));
+}
+
+TEST_F(RuleSourceTest, LinksAndForeignTypesAndLongFilesAreRefused) {
+  options_.max_file_bytes = 10;
+  Restart();
+  Write("secret", "s");
+  Write("red/good.yaml", "1");
+  Write("red/long.yaml", "12345678901");
+  Write("red/twice.yaml", "1");
+  Write("red/twice.yml", "2");
+  Write("red/" + std::string(201, 'a') + ".yaml", "1");
+  Write("red/bell\a.yaml", "1");
+  std::filesystem::create_symlink("../secret", dir_ + "/red/link.yaml");
+  std::filesystem::create_directory(dir_ + "/red/dir.yaml");
+  ASSERT_EQ(mkfifo((dir_ + "/red/fifo.yaml").c_str(), 0600), 0);
+  EXPECT_THAT(FilesOf("red"),
+              ElementsAre(std::string(201, 'a') + ".yaml=(refused)",
+                          "bell\\x07.yaml=(refused)", "dir.yaml=(refused)",
+                          "fifo.yaml=(refused)", "good.yaml=1",
+                          "link.yaml=(refused)", "long.yaml=(refused)",
+                          "twice.yaml=1", "twice.yml=(refused)"));
+  EXPECT_TRUE((*Scan())->tenants.at("red").complete);
+}
+
+TEST_F(RuleSourceTest, TheFilesOfOneTenantAreBounded) {
+  options_.max_files = 2;
+  options_.max_tenant_bytes = 5;
+  Restart();
+  Write("red/a.yaml", "1234");
+  Write("red/b.yaml", "12");
+  Write("red/c.yaml", "1");
+  Write("red/d.yaml", "");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1234", "b.yaml=(refused)",
+                                          "c.yaml=1", "d.yaml=(refused)"));
+}
+
+TEST_F(RuleSourceTest, AFileThatIsBeingWrittenKeepsItsLastText) {
+  Write("red/a.yaml", "1");
+  ASSERT_THAT(Scan(), IsOk());
+  Write("red/a.yaml", "2");
+  const auto is_tenant = [](absl::string_view) { return true; };
+  auto view = source_->Scan(is_tenant, absl::Now());
+  ASSERT_THAT(view, IsOk());
+  EXPECT_FALSE((*view)->settled);
+  EXPECT_EQ(*(*view)->tenants.at("red").files[0].text, "1");
+  EXPECT_TRUE((*view)->tenants.at("red").complete);
+
+  // Of a file that is new nothing is known: nothing may be taken for gone.
+  Restart();
+  view = source_->Scan(is_tenant, absl::Now());
+  EXPECT_FALSE((*view)->settled);
+  EXPECT_THAT((*view)->tenants.at("red").files, IsEmpty());
+  EXPECT_FALSE((*view)->tenants.at("red").complete);
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=2"));
+  EXPECT_TRUE((*Scan())->settled);
+}
+
+TEST_F(RuleSourceTest, ADirectoryThatCantBeReadIsNotEmpty) {
+  Write("red/a.yaml", "1");
+  const auto first = Scan();
+  ASSERT_THAT(first, IsOk());
+  std::filesystem::rename(dir_, dir_ + ".away");
+  EXPECT_THAT(Scan(), StatusIs(absl::StatusCode::kNotFound, HasSubstr(dir_)));
+  std::ofstream(dir_) << "a file";
+  EXPECT_FALSE(Scan().ok());
+  std::filesystem::remove(dir_);
+  std::filesystem::rename(dir_ + ".away", dir_);
+  EXPECT_EQ(*Scan(), *first);
+}
+
+// Not root, who may read everything.
+class Unprivileged {
+ public:
+  explicit Unprivileged(const std::string& dir) {
+    if (geteuid() != 0) return;
+    EXPECT_EQ(chown(dir.c_str(), kNobody, kNobody), 0);
+    EXPECT_EQ(seteuid(kNobody), 0);
+    changed_ = true;
+  }
+  ~Unprivileged() {
+    if (!changed_) return;
+    EXPECT_EQ(seteuid(0), 0);
+  }
+
+ private:
+  static constexpr uid_t kNobody = 65534;
+  bool changed_ = false;
+};
+
+TEST_F(RuleSourceTest, WhatCantBeReadKeepsItsTextAndNothingCountsAsGone) {
+  const Unprivileged unprivileged(dir_);
+  Write("red/a.yaml", "1");
+  Write("red/b.yaml", "2");
+  ASSERT_THAT(FilesOf("red"), ElementsAre("a.yaml=1", "b.yaml=2"));
+  Write("red/a.yaml", "3");
+  using std::filesystem::perms;
+  std::filesystem::permissions(dir_ + "/red/a.yaml", perms::none);
+  std::filesystem::permissions(dir_ + "/red/b.yaml", perms::none);
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1", "b.yaml=2"));
+  EXPECT_TRUE((*Scan())->tenants.at("red").complete);
+  std::filesystem::permissions(dir_ + "/red", perms::none);
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1", "b.yaml=2"));
+  EXPECT_FALSE((*Scan())->tenants.at("red").complete);
+
+  // Whoever has never read them knows that there is something.
+  Restart();
+  EXPECT_THAT(FilesOf("red"), IsEmpty());
+  EXPECT_FALSE((*Scan())->tenants.at("red").complete);
+  std::filesystem::permissions(dir_ + "/red", perms::owner_all);
+  EXPECT_THAT(FilesOf("red"),
+              ElementsAre("a.yaml=(refused)", "b.yaml=(refused)"));
+  const auto view = Scan();
+  EXPECT_FALSE((*view)->tenants.at("red").complete);
+  EXPECT_THAT((*view)->errors, Contains(HasSubstr("red/a.yaml")));
+}
+
+}  // namespace
+}  // namespace insula::rule_sync

@@ -252,8 +252,8 @@ def alerts_name_metrics_that_exist(tree):
         if not re.fullmatch(r"deploy/prometheus/.*\.ya?ml", path):
             continue
         text = tree.text(path)
-        for match in re.finditer(r"\b(?:insula|ingest_gateway|query_frontend|tenant_registry)"
-                                 r"_[a-z_]+", text):
+        for match in re.finditer(r"\b(?:insula|ingest_gateway|query_frontend|tenant_registry|"
+                                 r"rule_sync|federation_pusher)_[a-z_]+", text):
             name = re.sub(r"_(?:bucket|count|sum)$", "", match.group())
             if not exposed & {name, match.group()}:
                 yield (f"{path}:{line_of(text, match.start())}: no service has the "

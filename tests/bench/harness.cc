@@ -1,6 +1,5 @@
 #include "tests/bench/harness.h"
 
-#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <openssl/sha.h>
 #include <signal.h>
@@ -22,7 +21,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
 
 namespace insula::bench {
 namespace {
@@ -51,21 +49,6 @@ std::string OwnDirectory() {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path();
 }
 
-TempDir::TempDir() {
-  char path[] = "/tmp/insula-bench-XXXXXX";
-  if (mkdtemp(path) == nullptr) Die("can't make a directory in /tmp");
-  path_ = path;
-}
-
-TempDir::~TempDir() { std::filesystem::remove_all(path_); }
-
-std::string TempDir::Write(absl::string_view name,
-                           absl::string_view text) const {
-  const std::string path = absl::StrCat(path_, "/", name);
-  std::ofstream(path) << text;
-  return path;
-}
-
 Child::Child(const std::function<int()>& run) : pid_(fork()) {
   if (pid_ < 0) Die("fork failed");
   if (pid_ == 0) {
@@ -87,46 +70,12 @@ int Child::Wait() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-std::function<int()> Program(std::string binary, std::string config,
-                             std::string log) {
-  return [binary, config, log] {
-    const int out = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    dup2(out, STDOUT_FILENO);
-    dup2(out, STDERR_FILENO);
-    execl(binary.c_str(), binary.c_str(), "--config", config.c_str(), nullptr);
-    return 127;
-  };
-}
-
-std::map<std::string, int> WaitUntilReady(const std::string& dir,
-                                          const std::string& name) {
-  const absl::Time deadline = absl::Now() + absl::Seconds(30);
-  while (absl::Now() < deadline) {
-    std::map<std::string, int> ports;
-    std::ifstream file(absl::StrCat(dir, "/", name, ".ports"));
-    std::string listener;
-    std::string address;
-    while (file >> listener >> address) {
-      const std::string port = address.substr(address.rfind(':') + 1);
-      if (!absl::SimpleAtoi(port, &ports[listener])) break;
-    }
-    const int fd =
-        ports.contains("admin") ? Connection::Dial(ports["admin"]) : -1;
-    if (fd >= 0) {
-      Connection admin(fd);
-      admin.Send("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-      if (absl::StartsWith(admin.Receive(), "HTTP/1.1 200")) return ports;
-    }
-    absl::SleepFor(absl::Milliseconds(20));
-  }
-  Die(absl::StrCat(name, " did not get ready:\n",
-                   ReadFile(absl::StrCat(dir, "/", name, ".log"))));
-}
-
-std::string CommonConfig(const std::string& dir, const std::string& name) {
-  return absl::StrCat("ports_file: ", dir, "/", name,
-                      ".ports\nadmin: {listen_address: '127.0.0.1:0'}\n"
-                      "grpc: {listen_address: '127.0.0.1:0'}\n");
+e2e::Service StartOrDie(const e2e::TempDir& dir, const std::string& bin,
+                        absl::string_view binary, absl::string_view config) {
+  e2e::Service service =
+      e2e::StartService(dir, absl::StrCat(bin, "/", binary), binary, config);
+  if (service.ports.empty()) Die(service.process->LogTail());
+  return service;
 }
 
 std::string TokenHash(absl::string_view token) {

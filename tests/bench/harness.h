@@ -1,16 +1,17 @@
-// What the benchmarks share: child processes, plain HTTP, CPU time.
+// What the benchmarks share: forks, plain HTTP with keep-alive, CPU time.
 #pragma once
 
 #include <netinet/in.h>
 #include <sys/types.h>
 
 #include <functional>
-#include <map>
 #include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "tests/e2e/harness/process.h"
+#include "tests/e2e/harness/service.h"
 
 namespace insula::bench {
 
@@ -19,21 +20,6 @@ namespace insula::bench {
 
 // The directory of this program, where the services' binaries are too.
 std::string OwnDirectory();
-
-// A directory below /tmp that goes away with its owner.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string Write(absl::string_view name, absl::string_view text) const;
-
- private:
-  std::string path_;
-};
 
 // A child process that runs a function; asked to end, and waited for, when this
 // goes. Also ends when this process does.
@@ -52,17 +38,10 @@ class Child {
   pid_t pid_;
 };
 
-// For Child: runs `binary --config config` with its output in `log`.
-std::function<int()> Program(std::string binary, std::string config,
-                             std::string log);
-
-// The ports that a service announced in DIR/NAME.ports, once it is ready. Dies
-// with the log DIR/NAME.log after half a minute.
-std::map<std::string, int> WaitUntilReady(const std::string& dir,
-                                          const std::string& name);
-
-// The settings that WaitUntilReady needs, as YAML.
-std::string CommonConfig(const std::string& dir, const std::string& name);
+// Starts BIN/BINARY with the settings `config`; see e2e::StartService. Dies
+// with its output if it does not get ready.
+e2e::Service StartOrDie(const e2e::TempDir& dir, const std::string& bin,
+                        absl::string_view binary, absl::string_view config);
 
 // SHA-256 of a token, in hex.
 std::string TokenHash(absl::string_view token);

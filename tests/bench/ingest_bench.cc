@@ -92,7 +92,7 @@ std::string Resources(const WriteLoad& load, int store_port) {
 }
 
 void Measure(const std::string& bin) {
-  const TempDir temp;
+  const e2e::TempDir temp;
   const std::string& dir = temp.path();
   const WriteLoad load;
   const std::vector<std::string> requests = HttpRequests(load);
@@ -104,34 +104,26 @@ void Measure(const std::string& bin) {
   });
 
   temp.Write("resources.yaml", Resources(load, store_port));
-  const std::string registry_config = temp.Write(
-      "registry.yaml",
-      absl::StrCat(CommonConfig(dir, "registry"), "storage: {path: ", dir,
-                   "/registry.db}\nsources: {files: [", dir,
-                   "/resources.yaml]}\n"));
-  const Child registry(Program(bin + "/tenant-registry", registry_config,
-                               dir + "/registry.log"));
-  const int registry_port = WaitUntilReady(dir, "registry").at("grpc");
-
-  const std::string gateway_config = temp.Write(
-      "gateway.yaml",
-      absl::StrCat(CommonConfig(dir, "gateway"),
-                   "registry: {address: '127.0.0.1:", registry_port,
+  const e2e::Service registry = StartOrDie(
+      temp, bin, "tenant-registry",
+      absl::StrCat("storage: {path: ", dir, "/registry.db}\nsources: {files: [",
+                   dir, "/resources.yaml]}"));
+  const e2e::Service gateway = StartOrDie(
+      temp, bin, "ingest-gateway",
+      absl::StrCat("registry: {address: '127.0.0.1:", registry.ports.at("grpc"),
                    "', state_dir: ", dir,
                    "/state}\nlisteners:\n"
-                   "  - {name: write, listen_address: '127.0.0.1:0'}\n"));
-  const Child gateway(
-      Program(bin + "/ingest-gateway", gateway_config, dir + "/gateway.log"));
-  const int port = WaitUntilReady(dir, "gateway").at("write");
+                   "  - {name: write, listen_address: '127.0.0.1:0'}"));
+  const int port = gateway.ports.at("write");
 
   const auto send = [&](int count) {
     Child sender([&] { return SendWrites(port, count, &requests); });
     if (sender.Wait() != 0) Die("a write was not answered with 204");
   };
   send(kWarmUp);
-  const absl::Duration before = CpuTime(gateway.pid());
+  const absl::Duration before = CpuTime(gateway.process->pid());
   send(kRequests);
-  const absl::Duration used = CpuTime(gateway.pid()) - before;
+  const absl::Duration used = CpuTime(gateway.process->pid()) - before;
   std::printf(
       "{\"name\":\"ingest.split10.cpu_s_per_mseries\",\"value\":%.3f,"
       "\"unit\":\"s/Mseries\"}\n",

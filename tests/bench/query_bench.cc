@@ -85,7 +85,7 @@ std::string Resources(int store_port) {
 }
 
 void Measure(const std::string& bin) {
-  const TempDir dir;
+  const e2e::TempDir dir;
   int store_port = 0;
   const int listener = Listen(&store_port);
   const Child store(
@@ -93,30 +93,22 @@ void Measure(const std::string& bin) {
 
   const std::string resources =
       dir.Write("resources.yaml", Resources(store_port));
-  const std::string registry_config = dir.Write(
-      "registry.yaml",
-      absl::StrCat(CommonConfig(dir.path(), "registry"),
-                   "storage: {path: ", dir.path(),
-                   "/registry.db}\nsources: {files: [", resources, "]}\n"));
-  const Child registry(Program(bin + "/tenant-registry", registry_config,
-                               dir.path() + "/registry.log"));
-  const int registry_port = WaitUntilReady(dir.path(), "registry").at("grpc");
-
-  const std::string frontend_config =
-      dir.Write("frontend.yaml",
-                absl::StrCat(CommonConfig(dir.path(), "frontend"),
-                             "registry: {address: 127.0.0.1:", registry_port,
-                             ", state_dir: ", dir.path(),
-                             "/state}\nlisteners:\n"
-                             "  - {name: api, listen_address: 127.0.0.1:0}\n"));
-  const Child frontend(Program(bin + "/query-frontend", frontend_config,
-                               dir.path() + "/frontend.log"));
-  const int port = WaitUntilReady(dir.path(), "frontend").at("api");
+  const e2e::Service registry = StartOrDie(
+      dir, bin, "tenant-registry",
+      absl::StrCat("storage: {path: ", dir.path(),
+                   "/registry.db}\nsources: {files: [", resources, "]}"));
+  const e2e::Service frontend = StartOrDie(
+      dir, bin, "query-frontend",
+      absl::StrCat("registry: {address: 127.0.0.1:", registry.ports.at("grpc"),
+                   ", state_dir: ", dir.path(),
+                   "/state}\nlisteners:\n"
+                   "  - {name: api, listen_address: 127.0.0.1:0}"));
+  const int port = frontend.ports.at("api");
 
   RunSender(port, kWarmUp);
-  const absl::Duration before = CpuTime(frontend.pid());
+  const absl::Duration before = CpuTime(frontend.process->pid());
   RunSender(port, kRequests);
-  const absl::Duration used = CpuTime(frontend.pid()) - before;
+  const absl::Duration used = CpuTime(frontend.process->pid()) - before;
   std::printf(
       "{\"name\":\"query.small.cpu_us\",\"value\":%.1f,\"unit\":\"us\"}\n",
       absl::ToDoubleMicroseconds(used) / kRequests);

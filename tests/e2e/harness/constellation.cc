@@ -5,15 +5,14 @@
 #include <openssl/sha.h>
 #include <snappy.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/substitute.h"
 #include "libs/remote_write/encode.h"
+#include "tests/e2e/harness/service.h"
 
 namespace insula::e2e {
 namespace {
@@ -124,30 +123,11 @@ void Constellation::StartStore() {
 std::unique_ptr<Process> Constellation::StartService(
     absl::string_view binary, absl::string_view name, absl::string_view config,
     std::map<std::string, int>* ports) {
-  const std::string ports_file = absl::StrCat(dir_.path(), "/", name, ".ports");
-  unlink(ports_file.c_str());
-  const std::string config_file =
-      dir_.Write(absl::StrCat(name, ".yaml"),
-                 absl::StrCat(config, "\nports_file: ", ports_file,
-                              "\nadmin: {listen_address: 127.0.0.1:0}\n"
-                              "grpc: {listen_address: 127.0.0.1:",
-                              name == "registry" ? registry_port_ : 0, "}\n"));
-  auto process = std::make_unique<Process>(
-      std::string(binary), std::vector<std::string>{"--config", config_file},
-      absl::StrCat(dir_.path(), "/", name, ".log"));
-  const bool ready = WaitUntil([&] {
-    std::ifstream file(ports_file);
-    std::string listener, address;
-    while (file >> listener >> address) {
-      const std::vector<std::string> parts = absl::StrSplit(address, ':');
-      int port = 0;
-      if (absl::SimpleAtoi(parts.back(), &port)) (*ports)[listener] = port;
-    }
-    return ports->contains("admin") &&
-           HttpSend((*ports)["admin"], "GET", "/readyz").status == 200;
-  });
-  EXPECT_TRUE(ready) << process->LogTail();
-  return process;
+  Service service = e2e::StartService(dir_, std::string(binary), name, config,
+                                      name == "registry" ? registry_port_ : 0);
+  EXPECT_FALSE(service.ports.empty()) << service.process->LogTail();
+  *ports = std::move(service.ports);
+  return std::move(service.process);
 }
 
 void Constellation::StartRegistry() {

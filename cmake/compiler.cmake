@@ -1,6 +1,7 @@
 # Compiler and linker flags of the presets. What a flag is for stands beside it.
 
 set(INSULA_SANITIZE "" CACHE STRING "Value of -fsanitize=, empty for none")
+option(INSULA_FUZZ "Build the fuzz targets, with clang" OFF)
 option(INSULA_HARDEN "Build with the hardening flags of the release preset" OFF)
 
 find_program(CCACHE ccache)
@@ -32,6 +33,12 @@ if(INSULA_SANITIZE)
   if(MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_link_options(-fuse-ld=mold)
   endif()
+endif()
+
+if(INSULA_FUZZ)
+  # Counts edges for libFuzzer; its main() is linked to the targets alone.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
 endif()
 
 if(INSULA_HARDEN)

@@ -2,7 +2,10 @@
 
 # GCC 12 takes the operator new of Asio's coroutine frames, once inlined, for a
 # mismatch of their operator delete.
-set(INSULA_WARNINGS -Wall -Wextra -Wshadow -Werror -Wno-mismatched-new-delete)
+set(INSULA_WARNINGS -Wall -Wextra -Wshadow -Wno-mismatched-new-delete)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND INSULA_WARNINGS -Werror)  # The compiler of the product.
+endif()
 
 # Fails the configure step when a dependency has not been defined yet, so the
 # order of add_subdirectory() calls is the layer order and cycles cannot form.

@@ -42,6 +42,9 @@ _CLEAN = {
         "endforeach()\n",
     "tests/one.cc": '#include "libs/low/low.h"\n',
     "tests/two.cc": "int two;\n",
+    # Compiles a source of another directory by itself.
+    "tests/fuzz/CMakeLists.txt": "cc_test(fuzz_test SRCS fuzz.cc ../../libs/low/low.cc)\n",
+    "tests/fuzz/fuzz.cc": '#include "libs/low/low.h"\n',
     "tests/a_test.cc": "int a;\n",
     "tests/b_test.cc": "int b;\n",
     "services/gate/CMakeLists.txt":

@@ -32,7 +32,8 @@ _TODO = re.compile(r"\b(?:TODO|FIXME|XXX)\b(?!\(#\d+\))")
 
 
 def includes_agree_with_deps(tree):
-    """What a file includes of ours, its target names among its DEPS."""
+    """What a file includes of ours, its target names among its DEPS, or compiles
+    itself."""
     targets = cmake.targets(tree)
     header_owners = _header_owners(tree, targets)
     file_owners = {}
@@ -62,7 +63,7 @@ def includes_agree_with_deps(tree):
                 elif os.path.dirname(header) != os.path.dirname(path):
                     yield (f"{where}: {header} is private to its directory, "
                            "or missing from HDRS there")
-            elif not _names(owners, wanted, targets):
+            elif not (_names(owners, wanted, targets) or _compiles(owners, header)):
                 names = ", ".join(sorted({target.name for target in owners}))
                 yield (f"{where}: includes {header}, "
                        f"add {wanted[0]} to the DEPS of {names}")
@@ -98,6 +99,12 @@ def _names(owners, wanted, targets):
         if not named.isdisjoint(wanted):
             return True
     return False
+
+
+def _compiles(owners, header):
+    """Whether one of `owners` has the source that stands beside `header`."""
+    source = header.removesuffix(".h") + ".cc"
+    return any(source in owner.files() for owner in owners)
 
 
 def includes_point_down(tree):

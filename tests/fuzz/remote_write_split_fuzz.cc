@@ -1,0 +1,148 @@
+// The split of a remote write request: by the oracle of the tests where another
+// parser reads the request in the only way there is, and for whatever bytes
+// nothing goes to a tenant without its labels.
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "libs/remote_write/split_oracle.h"
+#include "libs/remote_write/splitter.h"
+#include "prometheus/remote.pb.h"
+#include "tests/fuzz/fuzz_target.h"
+
+namespace insula {
+namespace {
+
+using prometheus::TimeSeries;
+using prometheus::WriteRequest;
+using remote_write::LabelMap;
+using remote_write::Oracle;
+
+// What decides where series go; half of it from the input.
+struct Setting {
+  explicit Setting(uint8_t choices) {
+    static const LabelMap kEnforced[] = {
+        {{"namespace", "red"}},
+        {{"m", "1"}, {"zz", "x"}},
+        {{"__tenant__", "t"}, {"a", "b"}, {"namespace", "blue"}},
+        {}};
+    for (const char* id : {"red", "blue"}) {
+      Oracle::Tenant& tenant = oracle.tenants[id];
+      tenant.enforced = kEnforced[(choices >> (id[0] == 'r' ? 0 : 2)) & 3];
+      if ((choices & 16) != 0) {
+        tenant.limits.max_label_names = 3;
+        tenant.limits.max_label_name_bytes = 9;
+        tenant.limits.max_label_value_bytes = 5;
+      }
+      remote_write::Destination& destination = destinations[id];
+      destination.name = id;
+      destination.limits = tenant.limits;
+      for (const auto& [name, value] : tenant.enforced) {
+        destination.enforced_labels.push_back({name, value});
+      }
+    }
+    if ((choices & 32) != 0) {
+      oracle.claim = plan.claim_label = "namespace";
+      oracle.remove = plan.remove_claim_label = (choices & 64) != 0;
+    }
+    if (oracle.claim.empty() || (choices & 128) != 0) {
+      oracle.fallback = "red";
+      plan.otherwise = {&destinations["red"]};
+    }
+    plan.find = [this](absl::string_view value) -> remote_write::Route {
+      const auto it = destinations.find(std::string(value));
+      if (it != destinations.end()) return {&it->second};
+      return {nullptr, remote_write::Reason::kTenantNotAllowed};
+    };
+  }
+
+  Oracle oracle;
+  remote_write::Plan plan;
+  std::map<std::string, remote_write::Destination> destinations;
+};
+
+// Whether every parser reads `wire` as `request`.
+bool IsCanonical(absl::string_view wire, const WriteRequest& request) {
+  WriteRequest known = request;
+  known.DiscardUnknownFields();
+  return known.SerializeAsString() == wire;
+}
+
+bool HasLabelOnce(const TimeSeries& series, const std::string& name,
+                  const std::string& value) {
+  int found = 0;
+  for (const auto& label : series.labels()) {
+    if (label.name() != name) continue;
+    if (++found > 1 || label.value() != value) return false;
+  }
+  return found == 1;
+}
+
+using Bodies = std::map<std::string, std::vector<std::string>>;
+
+// The series of each tenant; each has what its tenant enforces.
+Bodies Parts(const remote_write::SplitResult& result) {
+  Bodies bodies;
+  for (const remote_write::Part& part : result.parts) {
+    WriteRequest parsed;
+    FUZZ_CHECK(parsed.ParseFromArray(part.body.data(),
+                                     static_cast<int>(part.body.size())),
+               part.body);
+    FUZZ_CHECK(part.counts.series == parsed.timeseries_size(), part.body);
+    for (const TimeSeries& series : parsed.timeseries()) {
+      for (const remote_write::Label& label :
+           part.destination->enforced_labels) {
+        FUZZ_CHECK(HasLabelOnce(series, label.name, label.value),
+                   series.ShortDebugString());
+      }
+      bodies[part.destination->name].push_back(series.SerializeAsString());
+    }
+  }
+  return bodies;
+}
+
+FUZZ_TARGET(remote_write_split) {
+  fuzz::Input bytes(input);
+  Setting setting(bytes.Byte());
+  // A copy of its own, as bodies may be views of it.
+  const std::vector<char> copy(bytes.rest().begin(), bytes.rest().end());
+  const absl::string_view wire(copy.data(), copy.size());
+  remote_write::Splitter splitter{remote_write::Bounds()};
+  const auto result = splitter.Split(wire, setting.plan);
+
+  WriteRequest request;
+  const bool canonical =
+      request.ParseFromArray(wire.data(), static_cast<int>(wire.size())) &&
+      IsCanonical(wire, request);
+  if (!result.ok()) {
+    FUZZ_CHECK(!canonical, result.status().ToString());
+    return;
+  }
+  const Bodies kept = Parts(*result);
+  if (result->unchanged) {
+    FUZZ_CHECK(result->parts.size() == 1 && result->parts[0].body == wire,
+               wire);
+  }
+  if (!canonical) return;
+
+  setting.oracle.Split(request);
+  Bodies expected;
+  for (const auto& [id, all] : setting.oracle.kept) {
+    for (const TimeSeries& series : all) {
+      expected[id].push_back(series.SerializeAsString());
+    }
+  }
+  FUZZ_CHECK(kept == expected, request.ShortDebugString());
+  std::map<std::string, int> refused;
+  for (const remote_write::Refused& r : result->refused) {
+    refused[std::string(ReasonName(r.reason))] +=
+        static_cast<int>(r.counts.series);
+  }
+  FUZZ_CHECK(refused == setting.oracle.refused, request.ShortDebugString());
+}
+
+}  // namespace
+}  // namespace insula

@@ -213,6 +213,9 @@ class SettingsTest(unittest.TestCase):
         text = text.replace("/etc/", f"{self.directory}/etc/")
         text = text.replace("/var/lib/insula", f"{self.directory}/{service}")
         os.mkdir(os.path.join(self.directory, service))
+        for container in workload.pod.get("initContainers", []):
+            subprocess.run([word.replace("/var/lib/insula", f"{self.directory}/{service}")
+                            for word in container["command"]], check=True, timeout=60)
         ports = os.path.join(self.directory, f"{service}.ports")
         process = self.processes[service] = subprocess.Popen(
             [os.path.join(BIN_DIR, service), f"--ports-file={ports}",

@@ -16,6 +16,7 @@ namespace {
 constexpr char kHttpStatus[] = "insula.kube/http-status";
 constexpr char kRetryAfter[] = "insula.kube/retry-after";
 constexpr size_t kMaxMessage = 1000;
+constexpr size_t kMaxForeignMessage = 200;  // Of a body that is no Status.
 constexpr int64_t kMaxRetryAfterSeconds = 3600;
 
 absl::StatusCode CodeOf(int http_status, absl::string_view reason) {
@@ -64,7 +65,9 @@ absl::Status ErrorOf(const http::Response& answer, absl::string_view what) {
       absl::ToInt64Seconds(http::ParseRetryAfter(answer.headers, absl::Now()));
   const absl::StatusOr<Json> body = ParseJson(answer.body);
   if (!body.ok() || StringAt(*body, {"kind"}) != "Status") {
-    return MakeError(what, answer.status, "", answer.body, wait);
+    return MakeError(
+        what, answer.status, "",
+        absl::string_view(answer.body).substr(0, kMaxForeignMessage), wait);
   }
   return MakeError(
       what, answer.status, StringAt(*body, {"reason"}),

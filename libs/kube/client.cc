@@ -200,12 +200,12 @@ asio::awaitable<absl::StatusOr<Json>> Client::ApplyStatus(
     absl::Time deadline) {
   const std::string name = StringAt(object, {"metadata", "name"});
   const std::string home = StringAt(object, {"metadata", "namespace"});
-  const std::string uid = StringAt(object, {"metadata", "uid"});
-  if (name.empty() || uid.empty()) {
+  const std::string version = StringAt(object, {"metadata", "resourceVersion"});
+  if (name.empty() || version.empty()) {
     co_return absl::InvalidArgumentError(
-        "an object without name or uid has no status");
+        "an object without name or resourceVersion has no status");
   }
-  Json metadata = {{"name", name}, {"uid", uid}};
+  Json metadata = {{"name", name}, {"resourceVersion", version}};
   if (!home.empty()) metadata["namespace"] = home;
   Json patch = Json::object();
   patch["apiVersion"] = At(object, {"apiVersion"});

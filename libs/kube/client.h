@@ -89,8 +89,10 @@ class Client {
 
   // Makes `status` what `field_manager` says about `object`, by server-side
   // apply: fields of others stay, fields it no longer names go. Taken only if
-  // `object` is still the one of its uid: ABORTED if another has its name now,
-  // NOT_FOUND if none. Returns the object as it is then.
+  // `object` is still as given: ABORTED if it has changed, or another has its
+  // name now (the API checks no uid here), NOT_FOUND if it is gone. What to say
+  // of its newer state is known when that has been looked at. Returns the
+  // object as it is then.
   boost::asio::awaitable<absl::StatusOr<Json>> ApplyStatus(
       Resource resource, Json object, Json status, std::string field_manager,
       absl::Time deadline);

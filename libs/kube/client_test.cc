@@ -215,7 +215,8 @@ TEST_F(ClientTest, AppliesAStatusToTheObjectThatItIsAbout) {
   Json object = Json::object();
   object["apiVersion"] = "t.example/v1";
   object["kind"] = "Thing";
-  object["metadata"] = {{"name", "a/b"}, {"namespace", "x"}, {"uid", "u"}};
+  object["metadata"] = {
+      {"name", "a/b"}, {"namespace", "x"}, {"resourceVersion", "7"}};
   object["spec"]["n"] = 1;
   Json status = Json::object();
   status["ready"] = true;
@@ -231,10 +232,10 @@ TEST_F(ClientTest, AppliesAStatusToTheObjectThatItIsAbout) {
   EXPECT_EQ(ParseJson(sent.body).value(),
             ParseJson(R"({"apiVersion": "t.example/v1", "kind": "Thing",
                           "metadata": {"name": "a/b", "namespace": "x",
-                                       "uid": "u"},
+                                       "resourceVersion": "7"},
                           "status": {"ready": true}})")
                 .value());
-  object["metadata"].erase("uid");
+  object["metadata"].erase("resourceVersion");
   EXPECT_THAT(
       Await(client_->ApplyStatus(kThings, object, status, "us", Soon())),
       StatusIs(absl::StatusCode::kInvalidArgument));

@@ -178,7 +178,7 @@ absl::Status TargetsConfig::Validate() const {
 
 Config::Config() {
   process.admin_listen_address = "127.0.0.1:9804";
-  registry.client_id = "rule-sync";
+  registry.client_id = registry_client::ClientId("rule-sync");
 }
 
 void Config::Describe(config::Fields& fields) {

@@ -9,18 +9,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "insula/federation/v1/federation.grpc.pb.h"
 #include "tests/e2e/harness/constellation.h"
+#include "tests/e2e/harness/service.h"
 
 namespace insula::e2e {
 namespace {
@@ -112,36 +110,19 @@ class FederationTest : public testing::Test {
   void StartPusher() {
     const std::string& dir = constellation_.dir().path();
     constellation_.dir().Write("pusher.token", absl::StrCat(kPusher, "\n"));
-    const std::string ports_file = dir + "/pusher.ports";
-    unlink(ports_file.c_str());
-    const std::string config = constellation_.dir().Write(
-        "pusher.yaml",
-        absl::StrCat("ports_file: ", ports_file,
-                     "\nadmin: {listen_address: 127.0.0.1:0}\n"
-                     "grpc: {listen_address: 127.0.0.1:0}\n"
-                     "registry: {address: 127.0.0.1:",
+    Service service = StartService(
+        constellation_.dir(), BIN_DIR "/federation-pusher", "pusher",
+        absl::StrCat("registry: {address: 127.0.0.1:",
                      constellation_.registry_port(), ", state_dir: ", dir,
                      "/pusher}\n"
                      "gateway: {write_url: 'http://127.0.0.1:",
                      constellation_.gateway_port(),
                      "/api/v1/write', token_file: ", dir, "/pusher.token}\n"));
-    pusher_ = std::make_unique<Process>(
-        BIN_DIR "/federation-pusher",
-        std::vector<std::string>{"--config", config}, dir + "/pusher.log");
-    std::map<std::string, int> ports;
-    ASSERT_TRUE(WaitUntil([&] {
-      std::ifstream file(ports_file);
-      std::string listener, address;
-      while (file >> listener >> address) {
-        const std::vector<std::string> parts = absl::StrSplit(address, ':');
-        EXPECT_TRUE(absl::SimpleAtoi(parts.back(), &ports[listener]));
-      }
-      return ports.contains("admin") &&
-             HttpSend(ports["admin"], "GET", "/readyz").status == 200;
-    })) << pusher_->LogTail();
-    admin_port_ = ports["admin"];
+    pusher_ = std::move(service.process);
+    ASSERT_FALSE(service.ports.empty()) << pusher_->LogTail();
+    admin_port_ = service.ports["admin"];
     stub_ = federation::FederationPusher::NewStub(
-        grpc::CreateChannel(absl::StrCat("127.0.0.1:", ports["grpc"]),
+        grpc::CreateChannel(absl::StrCat("127.0.0.1:", service.ports["grpc"]),
                             grpc::InsecureChannelCredentials()));
   }
 

@@ -140,7 +140,7 @@ class ReflectionTest(unittest.TestCase):
             "rule-sync", "insula.rules.v1.RuleSync", ["ListRules", "Validate"])
         answer = call("Validate", {"tenant_id": "red", "content": _RULES})
         self.assertNotIn("problems", answer)
-        self.assertIn('up{namespace="red"}', answer["confined"])
+        self.assertIn('up{namespace=\\"red\\"}', answer["confined"])
 
     def test_federation_pusher(self):
         call = self._described(

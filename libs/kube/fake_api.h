@@ -60,9 +60,7 @@ class FakeApi {
   }
 
   http::Url url() const {
-    return http::Url::Parse(absl::StrCat("http://127.0.0.1:",
-                                         acceptor_.local_endpoint().port()))
-        .value();
+    return http::Url::Parse(absl::StrCat("http://127.0.0.1:", port_)).value();
   }
 
   std::vector<Request> requests() {
@@ -149,6 +147,7 @@ class FakeApi {
   std::vector<Request> requests_ ABSL_GUARDED_BY(mutex_);
   boost::asio::thread_pool pool_{1};
   Tcp::acceptor acceptor_;
+  const int port_ = acceptor_.local_endpoint().port();
 };
 
 }  // namespace insula::kube

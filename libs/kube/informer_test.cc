@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-#include <atomic>
 #include <boost/asio/thread_pool.hpp>
 #include <condition_variable>
 #include <memory>
@@ -76,8 +75,9 @@ class InformerTest : public testing::Test {
 
   void Start(std::vector<Answer> answers) {
     api_ = std::make_unique<FakeApi>(
-        [this, answers = std::move(answers)](const FakeApi::Request& request) {
-          const size_t step = step_++;
+        [answers = std::move(answers),
+         next = size_t{0}](const FakeApi::Request& request) mutable {
+          const size_t step = next++;
           if (step < answers.size()) return answers[step];
           EXPECT_THAT(request.line, HasSubstr("watch=1")) << "step " << step;
           return Hold("");
@@ -175,7 +175,6 @@ class InformerTest : public testing::Test {
   asio::thread_pool pool_{2};
   InformerOptions options_;
   ClientOptions client_options_;
-  std::atomic<size_t> step_ = 0;
   std::unique_ptr<FakeApi> api_;
   std::unique_ptr<Client> client_;
   std::unique_ptr<Informer> informer_;
@@ -317,7 +316,6 @@ TEST_F(InformerTest, DoesNotSkipAnEventThatItCannotTake) {
         std::string("{\"type\":"),
         std::string(R"({"type":"ERROR","object":{"code":500}})") + "\n"}) {
     informer_.reset();
-    step_ = 0;
     Start({Ok(Page({}, 7)), Ok(event), Ok(event), Ok(event)});
     ASSERT_TRUE(api_->WaitFor(4)) << event;
     for (int i = 1; i < 4; ++i) {
@@ -365,7 +363,6 @@ TEST_F(InformerTest, EndsWhateverItIsDoing) {
   };
   for (const auto& answers : situations) {
     informer_.reset();
-    step_ = 0;
     Start(answers);
     ASSERT_TRUE(api_->WaitFor(answers.size()));
     informer_.reset();

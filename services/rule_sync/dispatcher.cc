@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "libs/limits/deletion_brake.h"
 #include "libs/logging/logging.h"
+#include "services/rule_sync/unit_compare.h"
 
 namespace insula::rule_sync {
 namespace {
@@ -17,51 +18,6 @@ namespace asio = boost::asio;
 
 // What an evaluator may ask to wait at most.
 constexpr absl::Duration kLongestWait = absl::Hours(1);
-
-bool IsWanted(const DesiredUnit& desired, const GroupKey& key) {
-  const auto it = desired.tenants.find(key.uid);
-  if (it == desired.tenants.end()) return false;
-  for (const auto& file : it->second.files) {
-    if (file->stem != key.stem) continue;
-    for (const CheckedGroup& group : file->checked.groups) {
-      if (group.group.name == key.group) return true;
-    }
-  }
-  return false;
-}
-
-// Those of `present` that are gone from the directory of a tenant that is still
-// there.
-size_t CountVanishing(const DesiredUnit& desired,
-                      const std::set<GroupKey>& present) {
-  return static_cast<size_t>(std::count_if(
-      present.begin(), present.end(), [&desired](const GroupKey& key) {
-        const auto tenant = desired.tenants.find(key.uid);
-        return tenant != desired.tenants.end() && tenant->second.complete &&
-               !IsWanted(desired, key);
-      }));
-}
-
-int64_t CountGroups(const DesiredUnit& desired) {
-  size_t count = 0;
-  for (const auto& [uid, tenant] : desired.tenants) {
-    for (const auto& file : tenant.files) count += file->checked.groups.size();
-  }
-  return static_cast<int64_t>(count);
-}
-
-bool Same(const DesiredTenant& a, const DesiredTenant& b) {
-  return a.id == b.id && a.enforced == b.enforced && a.complete == b.complete &&
-         a.files == b.files;
-}
-
-bool Same(const DesiredUnit& a, const DesiredUnit& b) {
-  return a.spec == b.spec && a.idle == b.idle &&
-         std::equal(a.tenants.begin(), a.tenants.end(), b.tenants.begin(),
-                    b.tenants.end(), [](const auto& x, const auto& y) {
-                      return x.first == y.first && Same(x.second, y.second);
-                    });
-}
 
 std::shared_ptr<const DesiredUnit> Nothing(const UnitSpec& spec) {
   DesiredUnit desired;

@@ -1,5 +1,6 @@
 #include "services/rule_sync/prometheus_client.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -152,6 +153,18 @@ bool IsLoaded(const rules::Group& wanted, const rules::Group& loaded) {
     if (!IsLoaded(wanted, wanted.rules[i], loaded.rules[i])) return false;
   }
   return true;
+}
+
+bool AreLoaded(const std::vector<CheckedGroup>& wanted,
+               const std::vector<rules::Group>& loaded) {
+  return wanted.size() == loaded.size() &&
+         std::all_of(wanted.begin(), wanted.end(),
+                     [&loaded](const CheckedGroup& one) {
+                       return std::any_of(loaded.begin(), loaded.end(),
+                                          [&one](const rules::Group& other) {
+                                            return IsLoaded(one.group, other);
+                                          });
+                     });
 }
 
 absl::Status ExplainAnswer(absl::string_view call, const http::Response& answer,

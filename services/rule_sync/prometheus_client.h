@@ -28,6 +28,11 @@ absl::StatusOr<LoadedRules> ParseLoadedRules(absl::string_view json);
 // Whether `loaded` is what became of `wanted` in a Prometheus.
 bool IsLoaded(const rules::Group& wanted, const rules::Group& loaded);
 
+// Whether `loaded` is what became of a file of the groups `wanted`, no more and
+// no less.
+bool AreLoaded(const std::vector<CheckedGroup>& wanted,
+               const std::vector<rules::Group>& loaded);
+
 // A failed call, and what kind of failure it is.
 struct CallFailure {
   Failure failure = Failure::kNone;

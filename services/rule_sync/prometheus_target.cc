@@ -25,28 +25,6 @@ struct Wanted {
   const DesiredFile* file;
 };
 
-std::set<std::string> NamesOf(const std::vector<rules::Group>& groups) {
-  std::set<std::string> names;
-  for (const rules::Group& group : groups) names.insert(group.name);
-  return names;
-}
-
-std::set<std::string> NamesOf(const DesiredFile& file) {
-  std::set<std::string> names;
-  for (const CheckedGroup& group : file.checked.groups) {
-    names.insert(group.group.name);
-  }
-  return names;
-}
-
-bool AllConfined(absl::string_view text, const rules::Labels& enforced) {
-  const std::vector<rules::Group> groups = GroupsOf(text);
-  return !groups.empty() && std::all_of(groups.begin(), groups.end(),
-                                        [&enforced](const rules::Group& group) {
-                                          return IsConfined(group, enforced);
-                                        });
-}
-
 }  // namespace
 
 // One Sync(). Lives in its coroutine.
@@ -200,7 +178,7 @@ class PrometheusTarget::Round {
     // What is confined to former labels must go in any case.
     if (!AllConfined(state.text, wanted.tenant->enforced)) return false;
     const std::set<std::string> before = NamesOf(GroupsOf(state.text));
-    const std::set<std::string> after = NamesOf(*wanted.file);
+    const std::set<std::string> after = NamesOf(wanted.file->checked);
     return !std::includes(after.begin(), after.end(), before.begin(),
                           before.end());
   }
@@ -219,18 +197,7 @@ class PrometheusTarget::Round {
 
   bool IsFileLoaded(const std::string& name, const DesiredFile& file) const {
     const auto it = loaded_.find(name);
-    if (it == loaded_.end() ||
-        it->second.size() != file.checked.groups.size()) {
-      return false;
-    }
-    return std::all_of(file.checked.groups.begin(), file.checked.groups.end(),
-                       [&it](const CheckedGroup& wanted) {
-                         return std::any_of(
-                             it->second.begin(), it->second.end(),
-                             [&wanted](const rules::Group& loaded) {
-                               return IsLoaded(wanted.group, loaded);
-                             });
-                       });
+    return it != loaded_.end() && AreLoaded(file.checked.groups, it->second);
   }
 
   bool IsThere(const std::string& name) const {
@@ -412,7 +379,7 @@ class PrometheusTarget::Round {
       const auto wanted = wanted_.find(name);
       for (const std::string& group :
            wanted != wanted_.end() && wanted->second.file->text == state.text
-               ? NamesOf(*wanted->second.file)
+               ? NamesOf(wanted->second.file->checked)
                : NamesOf(GroupsOf(state.text))) {
         result_.present->insert({id.uid, id.stem, group});
       }

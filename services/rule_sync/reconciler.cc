@@ -9,6 +9,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <exception>
 #include <future>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -62,7 +63,14 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         dispatcher_(std::make_shared<Dispatcher>(
             options_.dispatcher, std::move(make_target), strand_,
             std::move(executor), metrics)) {
-    dispatcher_->Remember(ledger_.units());
+    std::map<std::string, UnitSpec> units = ledger_.units();
+    // Without their directory nothing can be done about rule files.
+    if (!options_.compiler.rule_files) {
+      std::erase_if(units, [](const auto& unit) {
+        return unit.second.type == UnitSpec::Type::kPrometheus;
+      });
+    }
+    dispatcher_->Remember(units);
   }
 
   void Start() {

@@ -1,5 +1,6 @@
 #include "services/rule_sync/rule_check.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -103,6 +104,26 @@ bool IsConfined(const rules::Group& group, const rules::Labels& enforced) {
 
 std::vector<rules::Group> GroupsOf(absl::string_view text) {
   return rules::Parse(text, OwnFileOptions()).groups;
+}
+
+bool AllConfined(absl::string_view text, const rules::Labels& enforced) {
+  const std::vector<rules::Group> groups = GroupsOf(text);
+  return !groups.empty() && std::all_of(groups.begin(), groups.end(),
+                                        [&enforced](const rules::Group& group) {
+                                          return IsConfined(group, enforced);
+                                        });
+}
+
+std::set<std::string> NamesOf(const std::vector<rules::Group>& groups) {
+  std::set<std::string> names;
+  for (const rules::Group& group : groups) names.insert(group.name);
+  return names;
+}
+
+std::set<std::string> NamesOf(const CheckedFile& file) {
+  std::set<std::string> names;
+  for (const CheckedGroup& group : file.groups) names.insert(group.group.name);
+  return names;
 }
 
 rules::Dialect DialectOf(absl::string_view name) {

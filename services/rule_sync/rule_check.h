@@ -1,6 +1,7 @@
 // The verdict on one rule file of a tenant.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,14 @@ CheckedFile RefusedFile(absl::string_view message);
 
 // Whether `group`, which an evaluator has, is confined to `enforced`.
 bool IsConfined(const rules::Group& group, const rules::Labels& enforced);
+
+// Whether all groups of a rule file that we wrote ourselves are. False if there
+// are none.
+bool AllConfined(absl::string_view text, const rules::Labels& enforced);
+
+// Names of groups.
+std::set<std::string> NamesOf(const std::vector<rules::Group>& groups);
+std::set<std::string> NamesOf(const CheckedFile& file);
 
 // The groups in a rule file that we wrote ourselves; none if it is damaged.
 std::vector<rules::Group> GroupsOf(absl::string_view text);

@@ -61,6 +61,9 @@ function(cc_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 60)
   endif()
+  if(CMAKE_CROSSCOMPILING)
+    math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")  # An emulator runs it.
+  endif()
   add_executable(${name} ${ARG_SRCS})
   set_target_properties(${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)

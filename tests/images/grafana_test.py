@@ -98,8 +98,9 @@ class DashboardsTest(unittest.TestCase):
             self.assertLessEqual(set(each), _PROVIDER_KEYS)
             self.assertEqual(tree.mounted(grafana, each["options"]["path"]),
                              os.path.join(tree.TOP, _DASHBOARDS))
-        self.assertEqual(tree.mounted(grafana, "/etc/grafana/provisioning"),
-                         os.path.join(tree.TOP, _PROVISIONING))
+        for each in ("datasources", "dashboards"):
+            self.assertEqual(tree.mounted(grafana, f"/etc/grafana/provisioning/{each}"),
+                             os.path.join(tree.TOP, _PROVISIONING, each))
 
     def test_panels_are_told_apart_and_do_not_overlap(self):
         for name, dashboard in dashboards():

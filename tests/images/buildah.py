@@ -70,11 +70,21 @@ class Buildah:
                 raise CannotRun(f"{tool} is not installed")
         for driver in ("overlay", "vfs"):
             try:
-                self.run("rm", self.run("from", "scratch", driver=driver), driver=driver)
+                self._try(driver)
                 return driver
             except RuntimeError as error:
                 reason = last_line(str(error))
         raise CannotRun(reason)
+
+    def _try(self, driver):
+        """Runs a program that needs no library in a container that has nothing else."""
+        container = self.run("from", "scratch", driver=driver)
+        try:
+            self.run("copy", container, "/sbin/ldconfig", "/ldconfig", driver=driver)
+            self.run("run", "--isolation", "chroot", container, "--", "/ldconfig", "-V",
+                     driver=driver)
+        finally:
+            self.run("rm", container, driver=driver)
 
     def has(self, image):
         return subprocess.run(self.command("inspect", "--type", "image", image),
@@ -82,31 +92,26 @@ class Buildah:
 
     def make_base(self):
         """A Debian 12 such as debian:bookworm-slim, from the machine's mirror."""
-        if not self.has(BASE):
-            mirrors = debian_mirrors()
-            with tempfile.TemporaryDirectory(dir=self._path("tmp")) as work:
-                root = os.path.join(work, "root")
-                made = subprocess.run(
-                    ["debootstrap", "--variant=minbase", "bookworm", root,
-                     mirrors[0].split()[0]], text=True, stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT, env=self.environment())
-                if made.returncode != 0:
-                    raise RuntimeError(f"debootstrap failed:\n{made.stdout[-3000:]}")
-                with open(os.path.join(root, "etc/apt/sources.list"), "w") as file:
-                    file.writelines(f"deb {line}\n" for line in mirrors)
-                shutil.rmtree(os.path.join(root, "var/cache/apt/archives"))
-                subprocess.run(["tar", "-C", root, "-cf", os.path.join(work, "base.tar"),
-                                "."], check=True)
-                with open(os.path.join(work, "Dockerfile"), "w") as file:
-                    file.write("FROM scratch\nADD base.tar /\n")
-                self.run("build", "-t", BASE, "-f", file.name, work)
-        container = self.run("from", BASE)
-        try:
-            self.run("run", "--isolation", "chroot", container, "--", "true")
-        except RuntimeError as error:
-            raise CannotRun(last_line(str(error))) from error
-        finally:
-            self.run("rm", container)
+        if self.has(BASE):
+            return
+        mirrors = debian_mirrors()
+        with tempfile.TemporaryDirectory(dir=self._path("tmp")) as work:
+            root = os.path.join(work, "root")
+            made = subprocess.run(
+                ["debootstrap", "--variant=minbase", "bookworm", root,
+                 mirrors[0].split()[0]], text=True, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, env=self.environment())
+            if made.returncode != 0:
+                raise RuntimeError(f"debootstrap failed:\n{made.stdout[-3000:]}")
+            with open(os.path.join(root, "etc/apt/sources.list"), "w") as file:
+                file.writelines(f"deb {line}\n" for line in mirrors)
+            shutil.rmtree(os.path.join(root, "var/cache/apt/archives"))
+            # Containers get devices of their own.
+            subprocess.run(["tar", "-C", root, "--exclude=./dev/*", "-cf",
+                            os.path.join(work, "base.tar"), "."], check=True)
+            with open(os.path.join(work, "Dockerfile"), "w") as file:
+                file.write("FROM scratch\nADD base.tar /\n")
+            self.run("build", "-t", BASE, "-f", file.name, work)
 
     def build(self, image, dockerfile, context=TOP, **arguments):
         command = ["build", "--isolation", "chroot", "--layers", "--format", "docker",

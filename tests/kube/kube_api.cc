@@ -1,4 +1,4 @@
-#include "tests/kube_api/kube_api.h"
+#include "tests/kube/kube_api.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -22,7 +22,7 @@
 #include "libs/kube/informer.h"
 #include "libs/metrics/metrics.h"
 #include "libs/status/status_matchers.h"
-#include "tests/kube_api/kube_api.h"
+#include "tests/kube/kube_api.h"
 
 namespace insula::kube {
 namespace {

@@ -28,7 +28,13 @@ ClientMetrics::ClientMetrics(metrics::Registry* registry)
           "Ends of the stream and attempts to open it that failed.")),
       save_failures(registry->AddCounter(
           "insula_registry_save_failures_total",
-          "Times the last good copy could not be read or saved.")) {
+          "Times the last good copy could not be read or saved.")),
+      lease_held(registry->AddGauge(
+          "insula_registry_lease_held",
+          "1 if the last attempt to renew this process' lease succeeded.")),
+      lease_failures(registry->AddCounter(
+          "insula_registry_lease_failures_total",
+          "Failed attempts to renew this process' lease.")) {
   for (int i = 1; i < WatchState::kRefusals; ++i) {
     const auto refusal = static_cast<WatchState::Refusal>(i);
     refused_[static_cast<size_t>(i)] = &registry->AddCounter(

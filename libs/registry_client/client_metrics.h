@@ -20,6 +20,8 @@ struct ClientMetrics {
   metrics::Counter& skipped;
   metrics::Counter& disconnects;
   metrics::Counter& save_failures;
+  metrics::Gauge& lease_held;
+  metrics::Counter& lease_failures;
 
   metrics::Counter& refused(WatchState::Refusal refusal) {
     return *refused_[static_cast<size_t>(refusal)];

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "libs/time/backoff.h"
 
 namespace insula::registry_client {
 namespace {
@@ -24,6 +23,7 @@ constexpr Backoff::Options kBackoff = {.initial = absl::Milliseconds(50),
                                        .maximum = absl::Milliseconds(500)};
 // What is refused stays refused until somebody acts.
 constexpr absl::Duration kAfterRefusal = absl::Seconds(5);
+constexpr std::chrono::minutes kSoon{1};
 // In a burst of changes, copies are at least so far apart.
 constexpr std::chrono::milliseconds kPublishInterval{5};
 
@@ -70,14 +70,25 @@ asio::awaitable<void> Follower::Run(std::shared_ptr<Follower> self) {
     if (self->stopping_) break;
     self->events_.on_disconnect(status);
     if (connection.subscribed) backoff.Reset();
-    const bool refused = connection.refusal != WatchState::Refusal::kNone;
+    const absl::Duration pause = self->PauseAfter(connection.refusal, &backoff);
     self->connection_ = nullptr;
-    self->retry_.expires_after(
-        absl::ToChronoNanoseconds(refused ? kAfterRefusal : backoff.Next()));
+    self->retry_.expires_after(absl::ToChronoNanoseconds(pause));
     co_await self->retry_.async_wait(asio::as_tuple(asio::use_awaitable));
   }
   self->connection_ = nullptr;
   self->events_.on_end();
+}
+
+absl::Duration Follower::PauseAfter(WatchState::Refusal refusal,
+                                    Backoff* backoff) {
+  if (refusal == WatchState::Refusal::kNone) return backoff->Next();
+  if (refusal != WatchState::Refusal::kDiverged) return kAfterRefusal;
+  // A wrong copy is replaced at once; but what is wrong again soon does not
+  // become right by asking for everything again and again.
+  const SteadyTime now = std::chrono::steady_clock::now();
+  const SteadyTime before = std::exchange(diverged_at_, now);
+  const bool again = before != SteadyTime() && now - before < kSoon;
+  return again ? kAfterRefusal : backoff->Next();
 }
 
 std::shared_ptr<Follower::Connection> Follower::Connect() {
@@ -151,6 +162,7 @@ void Follower::Take(Connection* connection, const v1::WatchResponse& message) {
   const WatchState::Result result = state_.Take(message);
   if (result.refusal != WatchState::Refusal::kNone) {
     connection->refusal = result.refusal;
+    if (result.refusal == WatchState::Refusal::kDiverged) resume_ = false;
     events_.on_refusal(result.refusal, result.message);
     End(connection);
     return;

@@ -19,6 +19,7 @@
 #include "libs/registry_client/watch_state.h"
 #include "libs/rpc/call.h"
 #include "libs/tenancy/snapshot.h"
+#include "libs/time/backoff.h"
 
 namespace insula::registry_client {
 
@@ -101,6 +102,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
   void SchedulePublish();
   void Publish();
   static void End(Connection* connection);
+  // How long to wait before the next stream after such a refusal.
+  absl::Duration PauseAfter(WatchState::Refusal refusal, Backoff* backoff);
 
   const boost::asio::strand<boost::asio::any_io_executor> strand_;
   const std::unique_ptr<registry::v1::TenantRegistry::Stub> stub_;
@@ -109,7 +112,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
 
   WatchState state_;
   bool resume_;
-  bool replaced_ = false;  // Not published yet.
+  SteadyTime diverged_at_;  // When the copy was last found to be wrong.
+  bool replaced_ = false;   // Not published yet.
   bool stopping_ = false;
   std::shared_ptr<Connection> connection_;  // The present one.
   boost::asio::steady_timer retry_;

@@ -8,8 +8,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "libs/registry_client/registry_client.h"
+#include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
 
 namespace insula::registry_client {
+namespace {
+
+constexpr size_t kMaxZoneBytes = 256;  // That the registry takes.
+
+}  // namespace
 
 std::string ClientId(absl::string_view service) {
   char host[128] = "";  // Linux has no longer ones.
@@ -32,6 +39,12 @@ void Options::Describe(config::Fields& fields) {
              "Certificate chain for mutual TLS to the registry, PEM.");
   fields.Add("key_file", key_file, "Its private key, PEM.");
   fields.Add("ca_file", ca_file, "CA of the registry's certificate, PEM.");
+  fields.Add("advertise_address", advertise_address,
+             "Where other processes reach this one, host:port; goes into its "
+             "lease in the registry.");
+  fields.Add("zone", zone,
+             "The place that this process fails with, e.g. a rack; goes into "
+             "its lease.");
   fields.Add("max_staleness", max_staleness,
              "Not ready when the registry has been silent for longer. 0: "
              "never.");
@@ -51,6 +64,14 @@ absl::Status Options::Validate() const {
     return absl::InvalidArgumentError(
         "registry.cert_file, key_file and ca_file: set all, or none for plain "
         "text");
+  }
+  if (!advertise_address.empty()) {
+    RETURN_IF_ERROR(Annotate(config::CheckAddress(advertise_address),
+                             "registry.advertise_address"));
+  }
+  if (zone.size() > kMaxZoneBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "registry.zone: must have at most ", kMaxZoneBytes, " bytes"));
   }
   if (max_staleness < absl::ZeroDuration()) {
     return absl::InvalidArgumentError(

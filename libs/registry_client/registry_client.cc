@@ -16,6 +16,7 @@
 #include "libs/registry_client/client_metrics.h"
 #include "libs/registry_client/follower.h"
 #include "libs/registry_client/last_good_file.h"
+#include "libs/registry_client/lease.h"
 #include "libs/registry_client/saver.h"
 #include "libs/rpc/tls.h"
 #include "libs/status/annotate.h"
@@ -99,6 +100,7 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
              metrics::Registry* metrics);
   // Returns when nothing runs any more.
   void Stop();
+  void EndLease() { lease_->Stop(); }
 
   std::shared_ptr<const Snapshot> snapshot() const {
     sync::MutexLock lock(&mutex_);
@@ -115,6 +117,10 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
   void HaveDisconnect(const absl::Status& status);
   void HaveMessage();
   void HaveSaved(const absl::Status& status);
+  void HaveRenewal(const absl::Status& status);
+  std::shared_ptr<Lease> MakeLease(
+      asio::any_io_executor executor,
+      const std::shared_ptr<grpc::Channel>& channel);
   void ShowSnapshot(const Snapshot& snapshot) {
     metrics_.revision.Set(static_cast<double>(snapshot.revision()));
     metrics_.objects.Set(static_cast<double>(snapshot.object_count()));
@@ -127,6 +133,7 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
   const Options options_;
   ClientMetrics metrics_;
   std::shared_ptr<Follower> follower_;
+  std::shared_ptr<Lease> lease_;
   std::unique_ptr<Saver> saver_;
   metrics::CollectHook staleness_hook_;
 
@@ -138,6 +145,7 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
   absl::Time heard_at_ ABSL_GUARDED_BY(mutex_);
   bool connected_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  bool lease_ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::string error_ ABSL_GUARDED_BY(mutex_) = "not connected yet";
 
   // Held while the follower tells something, so that Stop() can wait for that.
@@ -148,7 +156,8 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
   int64_t changes_ ABSL_GUARDED_BY(telling_) = 0;
   int64_t skipped_ ABSL_GUARDED_BY(telling_) = 0;
 
-  bool save_failed_ = false;  // Of the saver's thread.
+  bool save_failed_ = false;   // Of the saver's thread.
+  absl::Status lease_status_;  // Of the lease's strand.
 };
 
 void RegistryClient::Impl::Start(std::vector<v1::Kind> kinds, bool resume,
@@ -168,10 +177,56 @@ void RegistryClient::Impl::Start(std::vector<v1::Kind> kinds, bool resume,
   settings.silence_timeout = options_.silence_timeout;
   settings.accept_new_epoch = options_.accept_new_epoch;
   settings.resume = resume;
+  lease_ = MakeLease(executor, channel);
+  if (!snapshot()->epoch().empty()) lease_->Begin();
   follower_ = std::make_shared<Follower>(
       std::move(executor), v1::TenantRegistry::NewStub(channel),
       std::move(settings), snapshot(), MakeEvents());
   follower_->Start();
+}
+
+std::shared_ptr<Lease> RegistryClient::Impl::MakeLease(
+    asio::any_io_executor executor,
+    const std::shared_ptr<grpc::Channel>& channel) {
+  v1::Instance instance;
+  instance.set_service(
+      options_.client_id.substr(0, options_.client_id.find('/')));
+  instance.set_address(options_.advertise_address);
+  instance.set_zone(options_.zone);
+  const int64_t now = absl::ToUnixNanos(absl::Now());
+  instance.mutable_started_at()->set_seconds(now / 1'000'000'000);
+  instance.mutable_started_at()->set_nanos(
+      static_cast<int32_t>(now % 1'000'000'000));
+
+  Lease::Events events;
+  events.on_renewal = [weak = weak_from_this()](const absl::Status& status) {
+    if (const auto self = weak.lock()) self->HaveRenewal(status);
+  };
+  events.on_end = [weak = weak_from_this()] {
+    const std::shared_ptr<Impl> self = weak.lock();
+    if (self == nullptr) return;
+    sync::MutexLock lock(&self->mutex_);
+    self->lease_ended_ = true;
+    self->ended_changed_.notify_all();
+  };
+  return std::make_shared<Lease>(
+      std::move(executor), v1::TenantRegistry::NewStub(channel),
+      options_.client_id, std::move(instance), std::move(events));
+}
+
+void RegistryClient::Impl::HaveRenewal(const absl::Status& status) {
+  metrics_.lease_held.Set(status.ok() ? 1 : 0);
+  if (!status.ok()) metrics_.lease_failures.Increment();
+  const absl::Status before = std::exchange(lease_status_, status);
+  // A registry that is away is told of elsewhere.
+  if (status.code() == before.code() || absl::IsUnavailable(status) ||
+      absl::IsDeadlineExceeded(status)) {
+    return;
+  }
+  if (!status.ok()) {
+    logging::Warn("the registry refuses the lease of this process",
+                  {{"instance", options_.client_id}, {"err", status}});
+  }
 }
 
 Follower::Events RegistryClient::Impl::MakeEvents() {
@@ -194,7 +249,9 @@ Follower::Events RegistryClient::Impl::MakeEvents() {
                              const std::string& message) {
     tell([&](Impl* self) {
       self->metrics_.refused(refusal).Increment();
-      logging::Error("the registry is refused, the last good copy stays",
+      logging::Error(refusal == WatchState::Refusal::kDiverged
+                         ? "the copy of the registry is wrong, and replaced"
+                         : "the registry is refused, the last good copy stays",
                      {{"reason", WatchState::Name(refusal)},
                       {"address", self->options_.address},
                       {"err", message}});
@@ -233,6 +290,7 @@ void RegistryClient::Impl::HaveSnapshot(
   skipped_ = state.skipped();
   metrics_.rejected.Set(static_cast<double>(state.rejections().size()));
   for (const auto& listener : listeners_) listener(snapshot);
+  lease_->Begin();
   if (saver_ != nullptr) saver_->Offer(std::move(snapshot), replaced);
 }
 
@@ -318,11 +376,12 @@ void RegistryClient::Impl::Stop() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     listeners_.clear();
   }
   staleness_hook_ = metrics::CollectHook();
+  lease_->Stop();
   follower_->Stop();
   {
     std::unique_lock<sync::Mutex> lock(mutex_);
     if (!ended_changed_.wait_for(lock, kLongestEnd,
-                                 [this] { return ended_; })) {
+                                 [this] { return ended_ && lease_ended_; })) {
       logging::Error(
           "the stream to the registry does not end: its executor "
           "does not run");
@@ -357,6 +416,8 @@ std::shared_ptr<const Snapshot> RegistryClient::snapshot() const {
 }
 
 absl::Status RegistryClient::Ready() const { return impl_->Ready(); }
+
+void RegistryClient::EndLease() { impl_->EndLease(); }
 
 void RegistryClient::OnChange(
     std::function<void(const std::shared_ptr<const Snapshot>&)> listener) {

@@ -2,7 +2,8 @@
 //
 // The last good copy is kept on disk and served at once at start, for as long
 // as the registry is away. A copy is never replaced by an older one of the same
-// epoch, nor by an empty one or one of another epoch that nobody asked for.
+// epoch, nor by an empty one or one of another epoch that nobody asked for. The
+// registry says what the copy must hold; one that differs is replaced.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -24,7 +25,12 @@ namespace insula::registry_client {
 
 struct Options {
   std::string address = "127.0.0.1:9701";  // gRPC, host:port.
-  std::string client_id;  // Names this follower in Status: ClientId("...").
+  // Names this follower in Status, and its lease: ClientId("...").
+  std::string client_id;
+  // Of the lease: where other processes reach this one, host:port, and which
+  // place it is at. Empty: not said.
+  std::string advertise_address;
+  std::string zone;
   std::string state_dir;  // For the last good copy; empty: none.
   // PEM files for mutual TLS; all empty: plain text.
   std::string cert_file;
@@ -52,7 +58,11 @@ std::string ClientId(absl::string_view service);
 // insula_registry_changes_total, insula_registry_rejected_objects,
 // insula_registry_skipped_objects_total,
 // insula_registry_refused_snapshots_total{reason},
-// insula_registry_disconnects_total, insula_registry_save_failures_total.
+// insula_registry_disconnects_total, insula_registry_save_failures_total,
+// insula_registry_lease_held, insula_registry_lease_failures_total.
+//
+// Once there is a copy, it also keeps a lease: an Instance in the registry, by
+// which followers of that kind know that this process is there.
 class RegistryClient {
  public:
   // Loads the last good copy, if any, then follows in the background. `kinds`
@@ -64,8 +74,9 @@ class RegistryClient {
       Options options, std::vector<registry::v1::Kind> kinds,
       boost::asio::any_io_executor executor, metrics::Registry* metrics);
 
-  // Ends the stream and saves what is not saved yet. Waits for both, so it must
-  // not run on `executor`. No listener runs when it returns.
+  // Ends the lease and the stream, and saves what is not saved yet. Waits for
+  // all that, so it must not run on `executor`. No listener runs when it
+  // returns.
   ~RegistryClient();
   RegistryClient(const RegistryClient&) = delete;
   RegistryClient& operator=(const RegistryClient&) = delete;
@@ -76,6 +87,9 @@ class RegistryClient {
 
   // For /readyz: OK once there is a copy that is not too stale.
   absl::Status Ready() const;
+
+  // Ends the lease, when the process begins to drain.
+  void EndLease();
 
   // Calls `listener` with each new copy, from the executor and one call at a
   // time, until the client is destroyed; first with the present one. It must be

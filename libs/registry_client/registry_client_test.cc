@@ -283,6 +283,29 @@ TEST_F(RegistryClientTest, KeepsAndReportsWhatItCanNotUse) {
   EXPECT_EQ(Metric("insula_registry_rejected_objects"), 1);
 }
 
+TEST_F(RegistryClientTest, ACopyThatIsNotAsItShouldBeIsReplacedAtOnce) {
+  auto stream = StartWith({MakeTenant("red", "1")});
+  ASSERT_THAT(stream, NotNull());
+  v1::WatchResponse progress;
+  progress.set_phase(v1::WatchResponse::PHASE_PROGRESS);
+  progress.set_epoch(FakeRegistry::kEpoch);
+  progress.set_revision(5);
+  progress.mutable_set()->add_kinds()->set_kind(v1::KIND_TENANT);
+  progress.mutable_set()->mutable_kinds(0)->set_count(2);
+  const absl::Time start = absl::Now();
+  stream->Send(progress);
+  EXPECT_TRUE(stream->WaitForEnd());
+  stream = registry_->Accept();
+  ASSERT_THAT(stream, NotNull());
+  EXPECT_LT(absl::Now() - start, absl::Seconds(4));
+  EXPECT_EQ(stream->subscribe().resume_revision(), 0);
+  EXPECT_EQ(Refused("diverged"), 1);
+  EXPECT_EQ(Name("red"), "1");  // Meanwhile.
+  stream->SendSnapshot({MakeTenant("red", "2")}, 5);
+  EXPECT_TRUE(stream->WaitForAck(5).has_value());
+  EXPECT_EQ(Name("red"), "2");
+}
+
 TEST_F(RegistryClientTest, ConnectsAnewToASilentRegistry) {
   options_.silence_timeout = absl::Milliseconds(300);
   auto stream = StartWith({MakeTenant("red", "1")});

@@ -17,6 +17,40 @@ WatchState::Key KeyOf(const v1::Object& object) {
   return {object.meta().kind(), object.meta().id()};
 }
 
+// Compares what has been sent, usable or not, with what should have been.
+// `held` is a Snapshot or the builder of one.
+template <typename Held>
+WatchState::Result CheckSet(const v1::WatchResponse& message, const Held& held,
+                            const WatchState::Rejections& rejections) {
+  if (!message.has_set()) return {};
+  tenancy::SetDigest digest = held.digest();
+  // Of these the old copy is held, if any.
+  for (const auto& [key, rejection] : rejections) {
+    const auto kind = static_cast<v1::Kind>(key.first);
+    const int64_t old = held.RevisionOf(kind, key.second);
+    if (old >= 0) digest.Remove(kind, key.second, old);
+    digest.Add(kind, key.second, rejection.mod_revision);
+  }
+  std::map<v1::Kind, tenancy::SetDigest::Sum> expected;
+  for (const v1::KindDigest& kind : message.set().kinds()) {
+    expected[kind.kind()] = {kind.count(), kind.sum()};
+  }
+  for (int number = v1::Kind_MIN; number <= v1::Kind_MAX; ++number) {
+    const auto kind = static_cast<v1::Kind>(number);
+    // Kinds that are not known are skipped.
+    if (tenancy::KindName(kind).empty()) continue;
+    const tenancy::SetDigest::Sum sum = digest.OfKind(kind);
+    if (sum == expected[kind]) continue;
+    return {
+        .refusal = WatchState::Refusal::kDiverged,
+        .message = absl::StrCat(
+            "at revision ", message.revision(), " the copy has ", sum.count,
+            " objects of kind ", tenancy::KindName(kind), " that are not the ",
+            expected[kind].count, " of the registry; all are asked for again")};
+  }
+  return {};
+}
+
 }  // namespace
 
 absl::string_view WatchState::Name(Refusal refusal) {
@@ -33,6 +67,8 @@ absl::string_view WatchState::Name(Refusal refusal) {
       return "incomplete";
     case Refusal::kOutOfOrder:
       return "out_of_order";
+    case Refusal::kDiverged:
+      return "diverged";
   }
   return "unknown";
 }
@@ -101,7 +137,8 @@ WatchState::Result WatchState::SnapshotPart(const v1::WatchResponse& message) {
     ++incoming_->objects;
     const absl::Status status = incoming_->builder.Put(object);
     if (status.ok()) continue;
-    incoming_->rejections[KeyOf(object)] = std::string(status.message());
+    incoming_->rejections[KeyOf(object)] = {std::string(status.message()),
+                                            object.meta().mod_revision()};
   }
   return {};
 }
@@ -128,12 +165,14 @@ WatchState::Result WatchState::SnapshotEnd(const v1::WatchResponse& message) {
                              " objects: restore its store, or start once with "
                              "accept_new_epoch to take the empty one over")};
   }
+  Result set = CheckSet(message, incoming->builder, incoming->rejections);
+  if (set.refusal != Refusal::kNone) return set;
   changes_ += incoming->objects;
   skipped_ += incoming->builder.skipped();
   // Objects that are not usable stay as they were, deltas included.
   if (!incoming->rejections.empty()) {
     if (pending_ != nullptr) Publish();
-    for (const auto& [key, reason] : incoming->rejections) {
+    for (const auto& [key, rejection] : incoming->rejections) {
       v1::ObjectRef ref;
       ref.set_kind(static_cast<v1::Kind>(key.first));
       ref.set_id(key.second);
@@ -171,10 +210,11 @@ WatchState::Result WatchState::Delta(const v1::WatchResponse& message) {
             .message = absl::StrCat("a delta of revision ", message.revision(),
                                     " to a copy at ", revision())};
   }
-  if (!is_delta && message.revision() == revision()) return {};
+  if (pending_ == nullptr && message.revision() == revision()) {
+    return CheckSet(message, *held_, rejections_);
+  }
   if (pending_ == nullptr) pending_ = std::make_unique<SnapshotBuilder>(*held_);
   pending_revision_ = message.revision();
-  if (!is_delta) return {};
 
   const int64_t skipped_before = pending_->skipped();
   changes_ += message.puts_size() + message.deletes_size();
@@ -187,11 +227,12 @@ WatchState::Result WatchState::Delta(const v1::WatchResponse& message) {
     if (status.ok()) {
       rejections_.erase(KeyOf(object));
     } else {
-      rejections_[KeyOf(object)] = std::string(status.message());
+      rejections_[KeyOf(object)] = {std::string(status.message()),
+                                    object.meta().mod_revision()};
     }
   }
   skipped_ += pending_->skipped() - skipped_before;
-  return {};
+  return CheckSet(message, *pending_, rejections_);
 }
 
 std::shared_ptr<const tenancy::Snapshot> WatchState::Publish() {
@@ -206,14 +247,14 @@ std::shared_ptr<const tenancy::Snapshot> WatchState::Publish() {
 v1::Ack WatchState::MakeAck() const {
   v1::Ack ack;
   ack.set_revision(revision());
-  for (const auto& [key, reason] : rejections_) {
+  for (const auto& [key, rejected] : rejections_) {
     if (static_cast<size_t>(ack.rejections_size()) == kMaxRejectionsOfAnAck) {
       break;
     }
     v1::Rejection* rejection = ack.add_rejections();
     rejection->mutable_ref()->set_kind(static_cast<v1::Kind>(key.first));
     rejection->mutable_ref()->set_id(key.second);
-    rejection->set_reason(reason);
+    rejection->set_reason(rejected.reason);
   }
   return ack;
 }

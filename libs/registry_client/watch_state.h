@@ -28,8 +28,9 @@ class WatchState {
     kEmpty,       // Nothing, while something is held.
     kIncomplete,  // Not as many objects as announced.
     kOutOfOrder,  // A message that can't come here.
+    kDiverged,    // After it, not the objects are held that should be.
   };
-  static constexpr int kRefusals = 6;
+  static constexpr int kRefusals = 7;
   // "older_revision", for a metric.
   static absl::string_view Name(Refusal refusal);
 
@@ -69,7 +70,12 @@ class WatchState {
   // Objects that were sent but are not usable, and why; of these the old copy
   // is held, if there was one. By kind and id.
   using Key = std::pair<int, std::string>;
-  const std::map<Key, std::string>& rejections() const { return rejections_; }
+  struct Rejection {
+    std::string reason;
+    int64_t mod_revision = 0;  // Of what was sent.
+  };
+  using Rejections = std::map<Key, Rejection>;
+  const Rejections& rejections() const { return rejections_; }
   registry::v1::Ack MakeAck() const;
 
  private:
@@ -79,7 +85,7 @@ class WatchState {
     std::string epoch;
     int64_t revision = 0;
     int64_t objects = 0;
-    std::map<Key, std::string> rejections;
+    Rejections rejections;
   };
 
   Result Reset(const registry::v1::WatchResponse& message);
@@ -96,7 +102,7 @@ class WatchState {
   std::unique_ptr<tenancy::SnapshotBuilder> pending_;
   int64_t pending_revision_ = 0;
   std::unique_ptr<Incoming> incoming_;
-  std::map<Key, std::string> rejections_;
+  Rejections rejections_;
   int64_t changes_ = 0;
   int64_t skipped_ = 0;
 };

@@ -257,5 +257,108 @@ TEST_F(WatchStateTest, SkipsAndCountsUnknownKinds) {
   EXPECT_EQ(state_.Publish()->object_count(), 1);
 }
 
+// An object as of a revision.
+v1::Object At(v1::Object object, int64_t mod_revision) {
+  object.mutable_meta()->set_mod_revision(mod_revision);
+  return object;
+}
+
+// `message`, saying that exactly these objects are to be held after it.
+v1::WatchResponse With(v1::WatchResponse message,
+                       const std::vector<v1::Object>& objects) {
+  tenancy::SetDigest digest;
+  for (const v1::Object& object : objects) {
+    digest.Add(object.meta().kind(), object.meta().id(),
+               object.meta().mod_revision());
+  }
+  message.mutable_set();
+  for (const auto& [kind, sum] : digest.kinds()) {
+    v1::KindDigest* of_kind = message.mutable_set()->add_kinds();
+    of_kind->set_kind(kind);
+    of_kind->set_count(sum.count);
+    of_kind->set_sum(sum.sum);
+  }
+  return message;
+}
+
+class SetDigestOfAWatchTest : public WatchStateTest {
+ protected:
+  SetDigestOfAWatchTest() { SendSnapshot({red_, blue_}, 5); }
+
+  Refusal Take(const v1::WatchResponse& message) {
+    return state_.Take(message).refusal;
+  }
+
+  const v1::Object red_ = At(MakeTenant("red"), 1);
+  const v1::Object blue_ = At(MakeTenant("blue"), 5);
+  const v1::Object newer_ = At(MakeTenant("red", "newer"), 6);
+};
+
+TEST_F(SetDigestOfAWatchTest, WhatIsHeldAsItShouldBeIsTaken) {
+  EXPECT_EQ(Take(With(Message(Phase::PHASE_PROGRESS, 5), {red_, blue_})),
+            Refusal::kNone);
+  EXPECT_EQ(Take(With(Delta(6, {newer_}), {newer_, blue_})), Refusal::kNone);
+  EXPECT_EQ(Take(With(Message(Phase::PHASE_PROGRESS, 7), {newer_, blue_})),
+            Refusal::kNone);
+  EXPECT_EQ(Take(With(Delta(8, {},
+                            {MakeRef(v1::KIND_TENANT, "red"),
+                             MakeRef(v1::KIND_TENANT, "blue")}),
+                      {})),
+            Refusal::kNone);
+}
+
+TEST_F(SetDigestOfAWatchTest, AChangeThatWasSkippedIsFound) {
+  EXPECT_EQ(Take(Delta(7, {})), Refusal::kNone);  // Says nothing of 6.
+  const auto result =
+      state_.Take(With(Message(Phase::PHASE_PROGRESS, 7), {newer_, blue_}));
+  EXPECT_EQ(result.refusal, Refusal::kDiverged);
+  EXPECT_THAT(result.message, HasSubstr("revision 7"));
+  // As is a deletion, and an object that should not be there.
+  EXPECT_EQ(Take(With(Delta(8, {}), {newer_})), Refusal::kDiverged);
+  EXPECT_EQ(Take(With(Message(Phase::PHASE_PROGRESS, 8), {})),
+            Refusal::kDiverged);
+}
+
+TEST_F(SetDigestOfAWatchTest, ASnapshotThatIsNotTheAnnouncedOneIsNotTaken) {
+  state_.Take(Message(Phase::PHASE_RESET, 9));
+  auto part = Message(Phase::PHASE_SNAPSHOT, 9);
+  *part.add_puts() = red_;
+  *part.add_puts() = red_;
+  state_.Take(part);
+  auto end = With(Message(Phase::PHASE_SNAPSHOT_END, 9), {red_, blue_});
+  end.set_object_count(2);
+  EXPECT_EQ(Take(end), Refusal::kDiverged);
+  EXPECT_EQ(state_.revision(), 5);
+}
+
+TEST_F(SetDigestOfAWatchTest, ObjectsThatCanNotBeUsedCountAsTheyWereSent) {
+  const v1::Object bad = At(BadTenant("red"), 6);
+  const v1::Object also_bad = At(BadTenant("green"), 7);
+  EXPECT_EQ(Take(With(Delta(6, {bad}), {bad, blue_})), Refusal::kNone);
+  EXPECT_EQ(Take(With(Delta(7, {also_bad}), {bad, blue_, also_bad})),
+            Refusal::kNone);
+  // The same in a snapshot.
+  state_.Take(Message(Phase::PHASE_RESET, 8));
+  auto part = Message(Phase::PHASE_SNAPSHOT, 8);
+  for (const auto& object : {bad, blue_, also_bad}) *part.add_puts() = object;
+  state_.Take(part);
+  auto end =
+      With(Message(Phase::PHASE_SNAPSHOT_END, 8), {bad, blue_, also_bad});
+  end.set_object_count(3);
+  EXPECT_EQ(Take(end), Refusal::kNone);
+  EXPECT_EQ(
+      Take(With(Message(Phase::PHASE_PROGRESS, 8), {bad, blue_, also_bad})),
+      Refusal::kNone);
+  EXPECT_EQ(Take(With(Message(Phase::PHASE_PROGRESS, 8), {red_, blue_})),
+            Refusal::kDiverged);
+}
+
+TEST_F(SetDigestOfAWatchTest, KindsThatAreNotKnownDoNotMatter) {
+  v1::Object unknown;
+  unknown.mutable_meta()->set_kind(static_cast<v1::Kind>(1000));
+  EXPECT_EQ(Take(With(Delta(6, {unknown}), {red_, blue_, unknown})),
+            Refusal::kNone);
+}
+
 }  // namespace
 }  // namespace insula::registry_client

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "libs/rpc/roles.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::rpc {
@@ -99,6 +100,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
         absl::StrCat("can't listen on ", options.listen_address,
                      ": is the address of this host, and free?"));
   }
+  RETURN_IF_ERROR(CheckRoles(*names));
   const size_t colon = options.listen_address.rfind(':');
   server->address_ =
       absl::StrCat(options.listen_address.substr(0, colon), ":", server->port_);

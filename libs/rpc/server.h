@@ -26,7 +26,9 @@ struct ServerOptions {
 class Server {
  public:
   // `services` outlive the server. UNAVAILABLE if the address can't be bound.
-  // INVALID_ARGUMENT for TLS files that can't be used. Healthy from the start.
+  // INVALID_ARGUMENT for TLS files that can't be used. FAILED_PRECONDITION if a
+  // method does not say which role its callers need (roles.h). Healthy from the
+  // start.
   static absl::StatusOr<std::unique_ptr<Server>> Start(
       const ServerOptions& options, std::vector<grpc::Service*> services);
   // Drains without patience.

@@ -1,4 +1,5 @@
-// The checks of objects that name servers: upstreams, rule targets, jobs.
+// The checks of objects that name servers: upstreams, rule targets, jobs,
+// instances.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/objects.pb.h"
+#include "libs/config/config.h"
 #include "libs/labels/validity.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
@@ -26,6 +28,8 @@ constexpr absl::Duration kLeastTimeout = absl::Milliseconds(1);
 constexpr absl::Duration kLeastInterval = absl::Seconds(1);
 constexpr int kMaxMatches = 100;
 constexpr size_t kMaxMatchBytes = 16 << 10;  // Of a job, together.
+constexpr size_t kMaxServiceBytes = 63;
+constexpr size_t kMaxTextBytes = 256;
 
 // Fields that decide about the request itself or about who sends it.
 bool IsForbiddenHeader(absl::string_view name) {
@@ -166,6 +170,28 @@ absl::Status CheckJob(const v1::Job& job) {
   return job.has_timeout()
              ? CheckDuration("spec.timeout", job.timeout(), kLeastTimeout)
              : absl::OkStatus();
+}
+
+absl::Status CheckInstance(const v1::Instance& instance) {
+  const std::string& service = instance.service();
+  if (service.empty() || service.size() > kMaxServiceBytes ||
+      !std::all_of(service.begin(), service.end(), [](unsigned char c) {
+        return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '-';
+      })) {
+    return Wrong("spec.service",
+                 absl::StrCat("must be 1 to ", kMaxServiceBytes,
+                              " of [a-z0-9-], e.g. ingest-gateway"));
+  }
+  RETURN_IF_ERROR(CheckText("spec.address", instance.address(), kMaxTextBytes));
+  if (!instance.address().empty()) {
+    RETURN_IF_ERROR(
+        Annotate(config::CheckAddress(instance.address()), "spec.address"));
+  }
+  RETURN_IF_ERROR(CheckText("spec.zone", instance.zone(), kMaxTextBytes));
+  if (!instance.has_started_at()) {
+    return Wrong("spec.started_at", "must be set: when the process started");
+  }
+  return CheckTimestamp("spec.started_at", instance.started_at());
 }
 
 }  // namespace insula::tenancy::internal

@@ -39,7 +39,7 @@ constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
 constexpr uint32_t kMaxLimitQueryBytes = 1 << 20;
 constexpr double kMaxLimitSamples = 1e12;
 
-constexpr std::array<std::pair<v1::Kind, absl::string_view>, 8> kKinds = {{
+constexpr std::array<std::pair<v1::Kind, absl::string_view>, 9> kKinds = {{
     {v1::KIND_TENANT, "Tenant"},
     {v1::KIND_BINDING, "Binding"},
     {v1::KIND_ACCESS, "Access"},
@@ -48,6 +48,7 @@ constexpr std::array<std::pair<v1::Kind, absl::string_view>, 8> kKinds = {{
     {v1::KIND_LIMITS, "Limits"},
     {v1::KIND_RULE_TARGET, "RuleTarget"},
     {v1::KIND_JOB, "Job"},
+    {v1::KIND_INSTANCE, "Instance"},
 }};
 
 // Every id valid, none twice.
@@ -138,13 +139,7 @@ absl::Status CheckBinding(const v1::Binding& binding) {
   }
   RETURN_IF_ERROR(
       CheckReference("spec.claim_rule_id", binding.claim_rule_id()));
-  // 0001-01-01 to 9999-12-31, as timestamp.proto says.
-  if (const auto& until = binding.not_after();
-      until.seconds() < -62135596800 || until.seconds() > 253402300799 ||
-      until.nanos() < 0 || until.nanos() > 999999999) {
-    return Wrong("spec.not_after", "must be in the years 1 to 9999");
-  }
-  return absl::OkStatus();
+  return internal::CheckTimestamp("spec.not_after", binding.not_after());
 }
 
 absl::Status CheckAccess(const v1::Access& access) {
@@ -229,7 +224,7 @@ absl::Status CheckSpec(const v1::Object& object) {
   // The numbers of the oneof's fields are those of the kinds, plus nine.
   static_assert(v1::Object::kTenant == v1::KIND_TENANT + 9 &&
                 v1::Object::kLimits == v1::KIND_LIMITS + 9 &&
-                v1::Object::kJob == v1::KIND_JOB + 9);
+                v1::Object::kInstance == v1::KIND_INSTANCE + 9);
   if (object.spec_case() != static_cast<int>(kind) + 9) {
     return Wrong("spec", absl::StrCat("must be that of a ", KindName(kind)));
   }
@@ -250,6 +245,8 @@ absl::Status CheckSpec(const v1::Object& object) {
       return internal::CheckRuleTarget(object.rule_target());
     case v1::Object::kJob:
       return internal::CheckJob(object.job());
+    case v1::Object::kInstance:
+      return internal::CheckInstance(object.instance());
     case v1::Object::SPEC_NOT_SET:
       break;
   }

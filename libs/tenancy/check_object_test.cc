@@ -385,6 +385,39 @@ TEST(KindTest, HasANameBothWays) {
   EXPECT_EQ(ParseKind(""), v1::KIND_UNSPECIFIED);
 }
 
+TEST(CheckObjectTest, InstancesAreChecked) {
+  const auto with = [](const std::string& spec) {
+    return Parse(absl::StrCat(
+        "meta { kind: KIND_INSTANCE id: 'ingest-gateway/a' } instance { ", spec,
+        " }"));
+  };
+  const std::string started = " started_at { seconds: 1790000000 }";
+  for (const std::string& spec : std::vector<std::string>{
+           "service: 'ingest-gateway'" + started,
+           "service: 'g' address: '10.0.0.1:9702' zone: 'rack 7'" + started,
+           "service: 'g' address: '[::1]:9702'" + started}) {
+    EXPECT_THAT(CheckObject(with(spec)), IsOk()) << spec;
+  }
+  for (const auto& [spec, what] :
+       std::vector<std::pair<std::string, std::string>>{
+           {started, "spec.service"},
+           {"service: 'A'" + started, "spec.service"},
+           {"service: '" + std::string(64, 'g') + "'" + started,
+            "spec.service"},
+           {"service: 'g' address: 'nowhere'" + started, "spec.address"},
+           {"service: 'g' address: 'a\\nb:1'" + started, "spec.address"},
+           {"service: 'g' zone: '" + std::string(257, 'z') + "'" + started,
+            "spec.zone"},
+           {"service: 'g'", "spec.started_at"},
+           {"service: 'g' started_at { seconds: 1 nanos: -1 }",
+            "spec.started_at"}}) {
+    EXPECT_THAT(CheckObject(with(spec)),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr("Instance/ingest-gateway/a: " + what)))
+        << spec;
+  }
+}
+
 TEST(UrlCheckTest, AcceptsUrlsOfServers) {
   for (const char* url :
        {"http://a", "https://a/", "http://a.b:1/c", "http://127.0.0.1:65535",

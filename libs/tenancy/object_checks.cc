@@ -108,4 +108,15 @@ absl::Status CheckDuration(absl::string_view field,
   return absl::OkStatus();
 }
 
+absl::Status CheckTimestamp(absl::string_view field,
+                            const google::protobuf::Timestamp& timestamp) {
+  // 0001-01-01 to 9999-12-31, as timestamp.proto says.
+  if (timestamp.seconds() < -62135596800 ||
+      timestamp.seconds() > 253402300799 || timestamp.nanos() < 0 ||
+      timestamp.nanos() > 999999999) {
+    return Wrong(field, "must be in the years 1 to 9999");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace insula::tenancy::internal

@@ -3,6 +3,7 @@
 
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/map.h>
+#include <google/protobuf/timestamp.pb.h>
 
 #include <cstddef>
 #include <string>
@@ -35,8 +36,13 @@ absl::Status CheckDuration(absl::string_view field,
                            const google::protobuf::Duration& duration,
                            absl::Duration least);
 
+// In the years that timestamp.proto allows.
+absl::Status CheckTimestamp(absl::string_view field,
+                            const google::protobuf::Timestamp& timestamp);
+
 absl::Status CheckUpstream(const registry::v1::Upstream& upstream);
 absl::Status CheckRuleTarget(const registry::v1::RuleTarget& target);
 absl::Status CheckJob(const registry::v1::Job& job);
+absl::Status CheckInstance(const registry::v1::Instance& instance);
 
 }  // namespace insula::tenancy::internal

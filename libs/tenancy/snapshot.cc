@@ -35,18 +35,19 @@ v1::Limits WithDefaults(v1::Limits limits) {
 }
 
 void SetMeta(v1::Object* object, v1::Kind kind, absl::string_view id,
-             const std::string& uid) {
+             const std::string& uid, int64_t mod_revision) {
   v1::Meta* meta = object->mutable_meta();
   meta->set_kind(kind);
   meta->set_id(id.data(), id.size());
   meta->set_uid(uid);
+  meta->set_mod_revision(mod_revision);
 }
 
 v1::Object ToObject(const Binding& binding) {
   v1::Object object;
   std::string uid(binding.uid.begin(), binding.uid.end());
   if (binding.uid == std::array<char, 16>{}) uid.clear();
-  SetMeta(&object, v1::KIND_BINDING, binding.id, uid);
+  SetMeta(&object, v1::KIND_BINDING, binding.id, uid, binding.mod_revision);
   v1::Binding* spec = object.mutable_binding();
   spec->set_token_sha256(binding.token_sha256.data(),
                          binding.token_sha256.size());
@@ -77,6 +78,7 @@ std::shared_ptr<const T> Make(const v1::Meta& meta, const Spec& spec) {
   kept->id = meta.id();
   kept->uid = meta.uid();
   kept->spec = spec;
+  kept->mod_revision = meta.mod_revision();
   return kept;
 }
 
@@ -93,10 +95,10 @@ bool Binding::MayActFor(absl::string_view tenant_id) const {
 }
 
 int64_t Snapshot::object_count() const {
-  return static_cast<int64_t>(tenants_.size() + bindings_.size() +
-                              accesses_.size() + upstreams_.size() +
-                              claim_rules_.size() + limits_.size() +
-                              rule_targets_.size() + jobs_.size());
+  return static_cast<int64_t>(
+      tenants_.size() + bindings_.size() + accesses_.size() +
+      upstreams_.size() + claim_rules_.size() + limits_.size() +
+      rule_targets_.size() + jobs_.size() + instances_.size());
 }
 
 const Tenant* Snapshot::FindTenant(absl::string_view id) const {
@@ -121,6 +123,9 @@ const RuleTarget* Snapshot::FindRuleTarget(absl::string_view id) const {
 const Job* Snapshot::FindJob(absl::string_view id) const {
   return jobs_.Find(id);
 }
+const Instance* Snapshot::FindInstance(absl::string_view id) const {
+  return instances_.Find(id);
+}
 
 void Snapshot::ForEachTenant(
     const std::function<void(const Tenant&)>& visit) const {
@@ -128,6 +133,10 @@ void Snapshot::ForEachTenant(
 }
 void Snapshot::ForEachJob(const std::function<void(const Job&)>& visit) const {
   jobs_.ForEach(visit);
+}
+void Snapshot::ForEachInstance(
+    const std::function<void(const Instance&)>& visit) const {
+  instances_.ForEach(visit);
 }
 
 const v1::Limits& Snapshot::LimitsOf(const Tenant& tenant) const {
@@ -141,7 +150,8 @@ void Snapshot::ForEachObject(
     const std::function<void(const v1::Object&)>& visit) const {
   tenants_.ForEach([&visit](const Tenant& tenant) {
     v1::Object object;
-    SetMeta(&object, v1::KIND_TENANT, tenant.id.value(), tenant.uid);
+    SetMeta(&object, v1::KIND_TENANT, tenant.id.value(), tenant.uid,
+            tenant.mod_revision);
     *object.mutable_tenant() = tenant.spec;
     visit(object);
   });
@@ -149,38 +159,49 @@ void Snapshot::ForEachObject(
       [&visit](const Binding& binding) { visit(ToObject(binding)); });
   accesses_.ForEach([&visit](const Access& access) {
     v1::Object object;
-    SetMeta(&object, v1::KIND_ACCESS, access.id, access.uid);
+    SetMeta(&object, v1::KIND_ACCESS, access.id, access.uid,
+            access.mod_revision);
     *object.mutable_access() = access.spec;
     visit(object);
   });
   upstreams_.ForEach([&visit](const Upstream& upstream) {
     v1::Object object;
-    SetMeta(&object, v1::KIND_UPSTREAM, upstream.id, upstream.uid);
+    SetMeta(&object, v1::KIND_UPSTREAM, upstream.id, upstream.uid,
+            upstream.mod_revision);
     *object.mutable_upstream() = upstream.spec;
     visit(object);
   });
   claim_rules_.ForEach([&visit](const ClaimRule& rule) {
     v1::Object object;
-    SetMeta(&object, v1::KIND_CLAIM_RULE, rule.id, rule.uid);
+    SetMeta(&object, v1::KIND_CLAIM_RULE, rule.id, rule.uid, rule.mod_revision);
     *object.mutable_claim_rule() = rule.spec;
     visit(object);
   });
   limits_.ForEach([&visit](const Limits& limits) {
     v1::Object object;
-    SetMeta(&object, v1::KIND_LIMITS, limits.id, limits.uid);
+    SetMeta(&object, v1::KIND_LIMITS, limits.id, limits.uid,
+            limits.mod_revision);
     *object.mutable_limits() = limits.spec;
     visit(object);
   });
   rule_targets_.ForEach([&visit](const RuleTarget& target) {
     v1::Object object;
-    SetMeta(&object, v1::KIND_RULE_TARGET, target.id, target.uid);
+    SetMeta(&object, v1::KIND_RULE_TARGET, target.id, target.uid,
+            target.mod_revision);
     *object.mutable_rule_target() = target.spec;
     visit(object);
   });
   jobs_.ForEach([&visit](const Job& job) {
     v1::Object object;
-    SetMeta(&object, v1::KIND_JOB, job.id, job.uid);
+    SetMeta(&object, v1::KIND_JOB, job.id, job.uid, job.mod_revision);
     *object.mutable_job() = job.spec;
+    visit(object);
+  });
+  instances_.ForEach([&visit](const Instance& instance) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_INSTANCE, instance.id, instance.uid,
+            instance.mod_revision);
+    *object.mutable_instance() = instance.spec;
     visit(object);
   });
 }
@@ -195,7 +216,35 @@ struct SnapshotBuilder::Editors {
         claim_rules(&next->claim_rules_),
         limits(&next->limits_),
         rule_targets(&next->rule_targets_),
-        jobs(&next->jobs_) {}
+        jobs(&next->jobs_),
+        instances(&next->instances_) {}
+
+  // Calls `visit` with the map and the editor of a kind, if it is known.
+  template <typename Visit>
+  static void ForKind(v1::Kind kind, const Visit& visit) {
+    switch (kind) {
+      case v1::KIND_TENANT:
+        return visit(&Snapshot::tenants_, &Editors::tenants);
+      case v1::KIND_BINDING:
+        return visit(&Snapshot::bindings_, &Editors::bindings);
+      case v1::KIND_ACCESS:
+        return visit(&Snapshot::accesses_, &Editors::accesses);
+      case v1::KIND_UPSTREAM:
+        return visit(&Snapshot::upstreams_, &Editors::upstreams);
+      case v1::KIND_CLAIM_RULE:
+        return visit(&Snapshot::claim_rules_, &Editors::claim_rules);
+      case v1::KIND_LIMITS:
+        return visit(&Snapshot::limits_, &Editors::limits);
+      case v1::KIND_RULE_TARGET:
+        return visit(&Snapshot::rule_targets_, &Editors::rule_targets);
+      case v1::KIND_JOB:
+        return visit(&Snapshot::jobs_, &Editors::jobs);
+      case v1::KIND_INSTANCE:
+        return visit(&Snapshot::instances_, &Editors::instances);
+      default:
+        return;
+    }
+  }
 
   Snapshot::Map<Tenant>::Editor tenants;
   Snapshot::Map<Binding>::Editor bindings;
@@ -206,6 +255,7 @@ struct SnapshotBuilder::Editors {
   Snapshot::Map<Limits>::Editor limits;
   Snapshot::Map<RuleTarget>::Editor rule_targets;
   Snapshot::Map<Job>::Editor jobs;
+  Snapshot::Map<Instance>::Editor instances;
 };
 
 SnapshotBuilder::SnapshotBuilder(const Snapshot& base)
@@ -221,11 +271,13 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(CheckObject(object));
+  Forget(meta.kind(), meta.id());
+  next_->digest_.Add(meta.kind(), meta.id(), meta.mod_revision());
   switch (meta.kind()) {
     case v1::KIND_TENANT: {
       ASSIGN_OR_RETURN(TenantId id, TenantId::Parse(meta.id()));
-      editors_->tenants.Put(std::make_shared<const Tenant>(
-          Tenant{std::move(id), meta.uid(), object.tenant()}));
+      editors_->tenants.Put(std::make_shared<const Tenant>(Tenant{
+          std::move(id), meta.uid(), object.tenant(), meta.mod_revision()}));
       break;
     }
     case v1::KIND_BINDING:
@@ -243,13 +295,16 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
     case v1::KIND_LIMITS:
       editors_->limits.Put(std::make_shared<const Limits>(
           Limits{meta.id(), meta.uid(), object.limits(),
-                 WithDefaults(object.limits())}));
+                 WithDefaults(object.limits()), meta.mod_revision()}));
       break;
     case v1::KIND_RULE_TARGET:
       editors_->rule_targets.Put(Make<RuleTarget>(meta, object.rule_target()));
       break;
     case v1::KIND_JOB:
       editors_->jobs.Put(Make<Job>(meta, object.job()));
+      break;
+    case v1::KIND_INSTANCE:
+      editors_->instances.Put(Make<Instance>(meta, object.instance()));
       break;
     default:
       break;
@@ -262,6 +317,7 @@ void SnapshotBuilder::PutBinding(const v1::Object& object) {
   auto binding = std::make_shared<Binding>();
   binding->id = object.meta().id();
   binding->uid = ToArray<16>(object.meta().uid());
+  binding->mod_revision = object.meta().mod_revision();
   binding->token_sha256 = ToArray<32>(spec.token_sha256());
   binding->tenant_ids.reserve(static_cast<size_t>(spec.tenant_ids_size()));
   for (const std::string& text : spec.tenant_ids()) {
@@ -298,73 +354,43 @@ void SnapshotBuilder::DeleteBinding(absl::string_view id) {
   editors_->bindings.Erase(id);
 }
 
+void SnapshotBuilder::Forget(v1::Kind kind, absl::string_view id) {
+  const int64_t revision = next_->RevisionOf(kind, id);
+  if (revision >= 0) next_->digest_.Remove(kind, id, revision);
+}
+
 void SnapshotBuilder::Delete(const v1::ObjectRef& ref) {
-  switch (ref.kind()) {
-    case v1::KIND_TENANT:
-      editors_->tenants.Erase(ref.id());
-      break;
-    case v1::KIND_BINDING:
-      DeleteBinding(ref.id());
-      break;
-    case v1::KIND_ACCESS:
-      editors_->accesses.Erase(ref.id());
-      break;
-    case v1::KIND_UPSTREAM:
-      editors_->upstreams.Erase(ref.id());
-      break;
-    case v1::KIND_CLAIM_RULE:
-      editors_->claim_rules.Erase(ref.id());
-      break;
-    case v1::KIND_LIMITS:
-      editors_->limits.Erase(ref.id());
-      break;
-    case v1::KIND_RULE_TARGET:
-      editors_->rule_targets.Erase(ref.id());
-      break;
-    case v1::KIND_JOB:
-      editors_->jobs.Erase(ref.id());
-      break;
-    default:
-      break;
+  Forget(ref.kind(), ref.id());
+  if (ref.kind() == v1::KIND_BINDING) {
+    DeleteBinding(ref.id());
+    return;
   }
+  Editors::ForKind(ref.kind(), [&](auto, auto editor) {
+    (*editors_.*editor).Erase(ref.id());
+  });
 }
 
 void SnapshotBuilder::Keep(const Snapshot& other, const v1::ObjectRef& ref) {
-  const auto keep = [&ref](const auto& from, auto* to) {
-    auto value = from.FindShared(ref.id());
-    if (value != nullptr) to->Put(std::move(value));
-  };
-  switch (ref.kind()) {
-    case v1::KIND_TENANT:
-      keep(other.tenants_, &editors_->tenants);
-      break;
-    case v1::KIND_BINDING:
-      if (auto binding = other.bindings_.FindShared(ref.id());
-          binding != nullptr) {
-        ReplaceBinding(std::move(binding));
-      }
-      break;
-    case v1::KIND_ACCESS:
-      keep(other.accesses_, &editors_->accesses);
-      break;
-    case v1::KIND_UPSTREAM:
-      keep(other.upstreams_, &editors_->upstreams);
-      break;
-    case v1::KIND_CLAIM_RULE:
-      keep(other.claim_rules_, &editors_->claim_rules);
-      break;
-    case v1::KIND_LIMITS:
-      keep(other.limits_, &editors_->limits);
-      break;
-    case v1::KIND_RULE_TARGET:
-      keep(other.rule_targets_, &editors_->rule_targets);
-      break;
-    case v1::KIND_JOB:
-      keep(other.jobs_, &editors_->jobs);
-      break;
-    default:
-      break;
+  const int64_t revision = other.RevisionOf(ref.kind(), ref.id());
+  if (revision < 0) return;
+  Forget(ref.kind(), ref.id());
+  next_->digest_.Add(ref.kind(), ref.id(), revision);
+  if (ref.kind() == v1::KIND_BINDING) {
+    ReplaceBinding(other.bindings_.FindShared(ref.id()));
+    return;
   }
+  Editors::ForKind(ref.kind(), [&](auto map, auto editor) {
+    (*editors_.*editor).Put((other.*map).FindShared(ref.id()));
+  });
+}
+
+int64_t Snapshot::RevisionOf(v1::Kind kind, absl::string_view id) const {
+  int64_t revision = -1;
+  SnapshotBuilder::Editors::ForKind(kind, [&](auto map, auto) {
+    const auto* object = (this->*map).Find(id);
+    if (object != nullptr) revision = object->mod_revision;
+  });
+  return revision;
 }
 
 std::shared_ptr<const Snapshot> SnapshotBuilder::Build(

@@ -17,6 +17,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/objects.pb.h"
+#include "libs/tenancy/set_digest.h"
 #include "libs/tenancy/sharded_map.h"
 #include "libs/tenancy/tenant_id.h"
 
@@ -29,14 +30,19 @@ struct Tenant {
   TenantId id;
   std::string uid;  // 16 random bytes; caches and queues are keyed by it.
   v1::Tenant spec;
+  int64_t mod_revision = 0;
 
   // Its name at a store that isolates by header.
   const std::string& org_id() const {
     return spec.org_id().empty() ? id.value() : spec.org_id();
   }
-  bool may_read() const { return spec.state() != v1::Tenant::STATE_SUSPENDED; }
+  bool may_read() const {
+    return may_write() || spec.state() == v1::Tenant::STATE_READ_ONLY;
+  }
+  // Neither, in states that are not known.
   bool may_write() const {
-    return may_read() && spec.state() != v1::Tenant::STATE_READ_ONLY;
+    return spec.state() == v1::Tenant::STATE_UNSPECIFIED ||
+           spec.state() == v1::Tenant::STATE_ACTIVE;
   }
 };
 
@@ -48,7 +54,8 @@ struct Binding {
   absl::Time not_after = absl::InfiniteFuture();  // Void from then on.
   std::array<char, 32> token_sha256;
   std::array<char, 16> uid = {};  // All zero: not set.
-  uint32_t role_bits = 0;         // 1 << v1::Role.
+  int64_t mod_revision = 0;
+  uint32_t role_bits = 0;  // 1 << v1::Role.
   bool every_tenant = false;
 
   bool Has(v1::Role role) const { return (role_bits >> role & 1) != 0; }
@@ -59,24 +66,28 @@ struct Access {
   std::string id;
   std::string uid;
   v1::Access spec;
+  int64_t mod_revision = 0;
 };
 
 struct Upstream {
   std::string id;
   std::string uid;
   v1::Upstream spec;
+  int64_t mod_revision = 0;
 };
 
 struct ClaimRule {
   std::string id;
   std::string uid;
   v1::ClaimRule spec;
+  int64_t mod_revision = 0;
 };
 
 struct RuleTarget {
   std::string id;
   std::string uid;
   v1::RuleTarget spec;
+  int64_t mod_revision = 0;
 };
 
 // A federation job.
@@ -84,6 +95,7 @@ struct Job {
   std::string id;
   std::string uid;
   v1::Job spec;
+  int64_t mod_revision = 0;
 };
 
 struct Limits {
@@ -91,6 +103,15 @@ struct Limits {
   std::string uid;
   v1::Limits spec;       // As the registry has it: 0 stands for the default.
   v1::Limits effective;  // With the defaults in place; see LimitsOf().
+  int64_t mod_revision = 0;
+};
+
+// A running process of a service.
+struct Instance {
+  std::string id;
+  std::string uid;
+  v1::Instance spec;
+  int64_t mod_revision = 0;
 };
 
 class Snapshot {
@@ -111,10 +132,12 @@ class Snapshot {
   const ClaimRule* FindClaimRule(absl::string_view id) const;
   const RuleTarget* FindRuleTarget(absl::string_view id) const;
   const Job* FindJob(absl::string_view id) const;
+  const Instance* FindInstance(absl::string_view id) const;
 
   // All of a kind, unordered.
   void ForEachTenant(const std::function<void(const Tenant&)>& visit) const;
   void ForEachJob(const std::function<void(const Job&)>& visit) const;
+  void ForEachInstance(const std::function<void(const Instance&)>& visit) const;
 
   // The limits of a tenant, with defaults in place of all zeros: samples are
   // unlimited if samples_per_second is 0 even so, and a samples_burst that is
@@ -123,8 +146,14 @@ class Snapshot {
   const v1::Limits& LimitsOf(const Tenant& tenant) const;
 
   // Every object, unordered. For saving a snapshot. Of the meta data it has
-  // kind, id and uid; the rest is the registry's own and is not kept.
+  // kind, id, uid and mod_revision; the rest is the registry's own and is not
+  // kept.
   void ForEachObject(const std::function<void(const v1::Object&)>& visit) const;
+
+  // Of all objects.
+  const SetDigest& digest() const { return digest_; }
+  // The mod_revision of an object; -1 if there is none.
+  int64_t RevisionOf(v1::Kind kind, absl::string_view id) const;
 
  private:
   friend class SnapshotBuilder;
@@ -158,6 +187,8 @@ class Snapshot {
   Map<Limits> limits_;
   Map<RuleTarget> rule_targets_;
   Map<Job> jobs_;
+  Map<Instance> instances_;
+  SetDigest digest_;
 };
 
 // Makes the next snapshot from one. Not thread-safe.
@@ -179,13 +210,22 @@ class SnapshotBuilder {
   // How many puts were skipped because their kind is not known.
   int64_t skipped() const { return skipped_; }
 
+  // What the result would have so far.
+  const SetDigest& digest() const { return next_->digest(); }
+  int64_t RevisionOf(v1::Kind kind, absl::string_view id) const {
+    return next_->RevisionOf(kind, id);
+  }
+
   // The result. The builder is used up.
   std::shared_ptr<const Snapshot> Build(int64_t revision,
                                         absl::string_view epoch) &&;
 
  private:
+  friend class Snapshot;
   struct Editors;
 
+  // Takes a present object out of the digest.
+  void Forget(v1::Kind kind, absl::string_view id);
   void PutBinding(const v1::Object& object);
   void ReplaceBinding(std::shared_ptr<const Binding> binding);
   void DeleteBinding(absl::string_view id);

@@ -241,11 +241,61 @@ TEST(SnapshotTest, ABuilderTakesObjectsOverFromAnotherSnapshot) {
   EXPECT_EQ(next->LimitsOf(*next->FindTenant("blue")).max_label_names(), 5U);
 }
 
+TEST(SnapshotTest, TheDigestIsThatOfTheObjectsHoweverTheyCame) {
+  const auto at = [](v1::Object object, int64_t revision) {
+    object.mutable_meta()->set_mod_revision(revision);
+    return object;
+  };
+  const auto digest_of = [](const std::vector<v1::Object>& objects) {
+    SetDigest digest;
+    for (const v1::Object& object : objects) {
+      digest.Add(object.meta().kind(), object.meta().id(),
+                 object.meta().mod_revision());
+    }
+    return digest.kinds();
+  };
+  const v1::Object red = at(TenantObject("red"), 1);
+  const v1::Object newer = at(TenantObject("red", "org_id: 'r'"), 3);
+  const v1::Object blue = at(TenantObject("blue"), 2);
+  const v1::Object binding = at(BindingObject("b", '1'), 2);
+  const v1::Object instance =
+      at(Parse("meta { kind: KIND_INSTANCE id: 'g/1' } instance { service: 'g' "
+               "started_at { seconds: 1 } }"),
+         4);
+  const auto first = With(Snapshot(), {red, blue, binding, instance});
+  EXPECT_EQ(first->digest().kinds(), digest_of({red, blue, binding, instance}));
+  EXPECT_EQ(first->RevisionOf(v1::KIND_BINDING, "b"), 2);
+  EXPECT_EQ(first->RevisionOf(v1::KIND_BINDING, "c"), -1);
+  EXPECT_EQ(first->FindInstance("g/1")->spec.service(), "g");
+
+  SnapshotBuilder builder(*first);
+  EXPECT_THAT(builder.Put(newer), IsOk());
+  EXPECT_FALSE(builder.Put(at(TenantObject("blue", "org_id: '/'"), 9)).ok());
+  builder.Delete(Ref(v1::KIND_BINDING, "b"));
+  builder.Delete(Ref(v1::KIND_BINDING, "none"));
+  builder.Delete(Ref(v1::KIND_INSTANCE, "g/1"));
+  EXPECT_EQ(builder.digest().kinds(), digest_of({newer, blue}));
+  builder.Keep(*first, Ref(v1::KIND_TENANT, "red"));
+  builder.Keep(*first, Ref(v1::KIND_BINDING, "b"));
+  const auto second = std::move(builder).Build(2, "epoch");
+  EXPECT_EQ(second->digest().kinds(), digest_of({red, blue, binding}));
+  EXPECT_EQ(first->digest().kinds(), digest_of({red, blue, binding, instance}));
+
+  // Also from the objects that a snapshot is saved as.
+  std::vector<v1::Object> saved;
+  first->ForEachObject(
+      [&saved](const v1::Object& object) { saved.push_back(object); });
+  EXPECT_EQ(With(Snapshot(), saved)->digest().kinds(), first->digest().kinds());
+}
+
 TEST(SnapshotTest, SuspendedAndReadOnlyTenantsMayDoLess) {
   const auto snapshot =
       With(Snapshot(), {TenantObject("active"),
                         TenantObject("read-only", "state: STATE_READ_ONLY"),
-                        TenantObject("suspended", "state: STATE_SUSPENDED")});
+                        TenantObject("suspended", "state: STATE_SUSPENDED"),
+                        TenantObject("deleting", "state: STATE_DELETING")});
+  EXPECT_FALSE(snapshot->FindTenant("deleting")->may_read());
+  EXPECT_FALSE(snapshot->FindTenant("deleting")->may_write());
   EXPECT_TRUE(snapshot->FindTenant("active")->may_read());
   EXPECT_TRUE(snapshot->FindTenant("active")->may_write());
   EXPECT_TRUE(snapshot->FindTenant("read-only")->may_read());

@@ -270,6 +270,16 @@ TEST_F(ApplyTest, AnotherSourceKeepsItsObjects) {
   EXPECT_THAT(Get(v1::KIND_TENANT, "red")->meta().source(), Eq("api"));
 }
 
+TEST_F(ApplyTest, InstancesAreRefused) {
+  v1::Object instance;
+  instance.mutable_meta()->set_kind(v1::KIND_INSTANCE);
+  instance.mutable_meta()->set_id("ingest-gateway/a");
+  instance.mutable_instance()->set_service("ingest-gateway");
+  instance.mutable_instance()->mutable_started_at()->set_seconds(1);
+  EXPECT_THAT(Apply({Put(instance)}),
+              StatusIs(kPrecondition, HasSubstr("with their leases")));
+}
+
 TEST_F(ApplyTest, ConcurrentAppliesAllTakeEffectOnce) {
   std::vector<std::future<absl::StatusOr<int64_t>>> all;
   for (int i = 0; i < 100; ++i) {

@@ -50,12 +50,25 @@ void WatchConfig::Describe(config::Fields& fields) {
              "How often an idle follower hears that it is up to date.");
 }
 
+void TenantsConfig::Describe(config::Fields& fields) {
+  fields.Add("deletion_grace", deletion_grace,
+             "How long a tenant that is DELETING can be brought back; then it "
+             "is deleted.");
+}
+
+void LeasesConfig::Describe(config::Fields& fields) {
+  fields.Add("ttl", ttl,
+             "An instance that has not been heard of for so long is gone.");
+}
+
 void Config::Describe(config::Fields& fields) {
   process.Describe(fields);
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("storage", storage);
   fields.AddGroup("sources", sources);
   fields.AddGroup("watch", watch);
+  fields.AddGroup("tenants", tenants);
+  fields.AddGroup("leases", leases);
 }
 
 absl::Status Config::Validate() const {
@@ -101,6 +114,12 @@ absl::Status Config::Validate() const {
   if (watch.progress_interval < absl::Milliseconds(100)) {
     return wrong("watch.progress_interval", "must be at least 100ms");
   }
+  if (tenants.deletion_grace < absl::Seconds(1)) {
+    return wrong("tenants.deletion_grace", "must be at least 1s");
+  }
+  if (leases.ttl < absl::Seconds(3) || leases.ttl > absl::Minutes(10)) {
+    return wrong("leases.ttl", "must be from 3s to 10m");
+  }
   return absl::OkStatus();
 }
 
@@ -116,6 +135,8 @@ RegistryOptions Config::registry_options() const {
   options.keep_changes = storage.keep_changes;
   options.keep_changes_for = storage.keep_changes_for;
   options.keep_audit_for = storage.keep_audit_for;
+  options.deletion_grace = tenants.deletion_grace;
+  options.lease_ttl = leases.ttl;
   options.backup_path = absl::StrCat(storage.path, ".backup");
   options.watch_queue = watch.queue;
   options.max_watchers = watch.max_watchers;

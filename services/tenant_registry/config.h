@@ -42,12 +42,24 @@ struct WatchConfig : WatchOptions {
   void Describe(config::Fields& fields);
 };
 
+struct TenantsConfig {
+  absl::Duration deletion_grace = RegistryOptions().deletion_grace;
+  void Describe(config::Fields& fields);
+};
+
+struct LeasesConfig {
+  absl::Duration ttl = RegistryOptions().lease_ttl;
+  void Describe(config::Fields& fields);
+};
+
 struct Config {
   runtime::ProcessConfig process;
   GrpcConfig grpc;
   StorageConfig storage;
   SourcesConfig sources;
   WatchConfig watch;
+  TenantsConfig tenants;
+  LeasesConfig leases;
 
   Config() { process.admin_listen_address = "127.0.0.1:9801"; }
   void Describe(config::Fields& fields);

@@ -29,7 +29,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   TenantRegistryService service(registry, config.watch, process.executor());
   FileSource files(registry, config.sources, process.executor(),
                    &process.blocking());
-  const Upkeep upkeep(registry, process.executor(), absl::Minutes(1));
+  const Upkeep upkeep(registry, process.executor());
 
   // Serve. A follower that came before the first import would be ready too
   // early and refuse callers. A file that is written on and on is not waited

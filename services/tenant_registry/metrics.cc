@@ -7,6 +7,9 @@ Metrics::Metrics(metrics::Registry* registry)
                                   "The revision of the store.")),
       watchers(registry->AddGauge("tenant_registry_watchers",
                                   "Followers with an open Watch.")),
+      behind(registry->AddGauge(
+          "tenant_registry_watch_behind_seconds",
+          "Age of the oldest change that a follower has not acknowledged.")),
       apply_seconds(registry->AddHistogram(
           "tenant_registry_apply_seconds",
           "Time from an Apply to its answer, waiting included.")),
@@ -25,6 +28,17 @@ Metrics::Metrics(metrics::Registry* registry)
       compaction_failures(
           registry->AddCounter("tenant_registry_compaction_failures_total",
                                "Failed attempts to drop what is old.")),
+      leases(registry->AddGauge("tenant_registry_leases",
+                                "Instances that hold a lease.")),
+      leases_expired(registry->AddCounter(
+          "tenant_registry_leases_expired_total",
+          "Instances that did not renew their lease in time.")),
+      tenants_removed(
+          registry->AddCounter("tenant_registry_tenants_removed_total",
+                               "Tenants deleted because their time was over.")),
+      tenant_removal_failures(registry->AddCounter(
+          "tenant_registry_tenant_removal_failures_total",
+          "Failed attempts to delete a tenant whose time is over.")),
       source_errors(registry->AddGauge(
           "tenant_registry_source_errors",
           "Objects and files of the file sources that are refused now.")),
@@ -35,7 +49,7 @@ Metrics::Metrics(metrics::Registry* registry)
   for (const v1::Kind kind :
        {v1::KIND_TENANT, v1::KIND_BINDING, v1::KIND_ACCESS, v1::KIND_UPSTREAM,
         v1::KIND_CLAIM_RULE, v1::KIND_LIMITS, v1::KIND_RULE_TARGET,
-        v1::KIND_JOB}) {
+        v1::KIND_JOB, v1::KIND_INSTANCE}) {
     objects[kind] =
         &registry->AddGauge("tenant_registry_objects", "Objects by kind.",
                             {{"kind", std::string(tenancy::KindName(kind))}});

@@ -17,6 +17,7 @@ struct Metrics {
 
   metrics::Gauge& revision;
   metrics::Gauge& watchers;
+  metrics::Gauge& behind;  // Of the follower that is most behind.
   metrics::Histogram& apply_seconds;
   // Of what is stored at once: how long it takes, and how many Applies it has.
   metrics::Histogram& commit_seconds;
@@ -24,6 +25,10 @@ struct Metrics {
   metrics::Counter& commit_failures;
   metrics::Counter& slow_watchers_cut;
   metrics::Counter& compaction_failures;
+  metrics::Gauge& leases;
+  metrics::Counter& leases_expired;
+  metrics::Counter& tenants_removed;
+  metrics::Counter& tenant_removal_failures;
   // What is wrong with the files now: objects and whole files refused.
   metrics::Gauge& source_errors;
   metrics::Gauge& source_held_deletions;

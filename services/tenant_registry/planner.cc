@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/digest.h"
+#include "services/tenant_registry/proto_time.h"
 #include "services/tenant_registry/random.h"
 #include "services/tenant_registry/references.h"
 
@@ -30,12 +31,6 @@ bool NeedsLabels(const ObjectPtr& upstream) {
          upstream->upstream().isolation() == v1::Upstream::ISOLATION_LABEL;
 }
 
-void SetTimestamp(absl::Time time, google::protobuf::Timestamp* timestamp) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  timestamp->set_seconds(nanos / 1'000'000'000);
-  timestamp->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
-
 // The tenants that an object is or names.
 void AddTenantsOf(const ObjectPtr& object, std::set<std::string>* tenants) {
   if (object == nullptr) return;
@@ -48,8 +43,9 @@ void AddTenantsOf(const ObjectPtr& object, std::set<std::string>* tenants) {
 // One request being looked at: the objects as they would be afterwards.
 class Planner {
  public:
-  Planner(const Draft& draft, const ApplyCommand& command, absl::Time now)
-      : draft_(draft), command_(command), now_(now) {}
+  Planner(const Draft& draft, const ApplyCommand& command,
+          const PlanOptions& options)
+      : draft_(draft), command_(command), options_(options) {}
 
   absl::StatusOr<Plan> Run() {
     RETURN_IF_ERROR(CheckRequest());
@@ -73,6 +69,7 @@ class Planner {
   absl::Status CheckPut(const ObjectKey& key, const v1::Object& object) const;
   absl::Status CheckReferences(const ObjectKey& key,
                                const v1::Object& object) const;
+  absl::Status CheckState(const ObjectKey& key, const v1::Tenant& tenant) const;
   absl::Status CheckIsolation(const ObjectKey& key,
                               const v1::Object& tenant) const;
   absl::Status CheckTenantsOf(const ObjectKey& key,
@@ -88,6 +85,13 @@ class Planner {
     return it != after_.end() ? it->second : draft_.Find(key);
   }
 
+  // Whose a put object is from then on.
+  std::string OwnerAfter(const ObjectPtr& before) const {
+    return before != nullptr && command_.source == kRegistrySource
+               ? before->meta().source()
+               : command_.source;
+  }
+
   Plan MakePlan() const;
   ObjectPtr Finished(const ObjectKey& key, const v1::Object& object,
                      const ObjectPtr& before, int64_t revision) const;
@@ -96,7 +100,7 @@ class Planner {
 
   const Draft& draft_;
   const ApplyCommand& command_;
-  const absl::Time now_;
+  const PlanOptions& options_;
   std::map<ObjectKey, ObjectPtr> after_;  // Null: deleted.
   std::vector<ObjectKey> order_;          // As the request has them.
 };
@@ -164,7 +168,9 @@ absl::Status Planner::CheckOwner(const ObjectKey& key,
                                  const ObjectPtr& before) const {
   if (before == nullptr) return absl::OkStatus();
   const std::string& owner = before->meta().source();
-  if (owner == command_.source) return absl::OkStatus();
+  if (owner == command_.source || command_.source == kRegistrySource) {
+    return absl::OkStatus();
+  }
   if (absl::StartsWith(owner, "file:") && !draft_.IsFileRead(owner)) {
     return absl::OkStatus();
   }
@@ -175,7 +181,14 @@ absl::Status Planner::CheckOwner(const ObjectKey& key,
 absl::Status Planner::CheckPut(const ObjectKey& key,
                                const v1::Object& object) const {
   RETURN_IF_ERROR(CheckReferences(key, object));
-  if (object.has_tenant()) return CheckIsolation(key, object);
+  if (object.has_tenant()) {
+    RETURN_IF_ERROR(CheckState(key, object.tenant()));
+    return CheckIsolation(key, object);
+  }
+  if (object.has_instance() && command_.source != kLeaseSource) {
+    return Refused(key, "instances come and go with their leases, not by ",
+                   command_.source, "; leave it out");
+  }
   if (object.has_upstream()) return CheckTenantsOf(key, object);
   if (object.has_binding()) return CheckToken(key, object.binding());
   return absl::OkStatus();
@@ -191,6 +204,18 @@ absl::Status Planner::CheckReferences(const ObjectKey& key,
                      "; make it first, or in the same request");
   });
   return status;
+}
+
+// Otherwise a file that still has a tenant which was deleted would bring it
+// back again and again.
+absl::Status Planner::CheckState(const ObjectKey& key,
+                                 const v1::Tenant& tenant) const {
+  if (tenant.state() != v1::Tenant::STATE_DELETING ||
+      draft_.Find(key) != nullptr) {
+    return absl::OkStatus();
+  }
+  return Refused(key, "spec.state: there is no such tenant that could be ",
+                 "deleted; leave it out");
 }
 
 absl::Status Planner::CheckIsolation(const ObjectKey& key,
@@ -274,7 +299,7 @@ Plan Planner::MakePlan() const {
     if (object != nullptr) {
       // A put of what is there changes nothing, unless the object gets a new
       // owner.
-      if (before != nullptr && before->meta().source() == command_.source &&
+      if (before != nullptr && before->meta().source() == OwnerAfter(before) &&
           SpecBytes(*before) == SpecBytes(*object)) {
         continue;
       }
@@ -298,9 +323,17 @@ ObjectPtr Planner::Finished(const ObjectKey& key, const v1::Object& object,
   meta->set_create_revision(
       before == nullptr ? revision : before->meta().create_revision());
   meta->set_mod_revision(revision);
-  meta->set_source(command_.source);
-  SetTimestamp(now_, meta->mutable_updated_at());
+  meta->set_source(OwnerAfter(before));
+  SetTimestamp(options_.now, meta->mutable_updated_at());
   meta->set_updated_by(command_.actor);
+  if (object.tenant().state() == v1::Tenant::STATE_DELETING) {
+    if (before->meta().has_delete_at()) {
+      *meta->mutable_delete_at() = before->meta().delete_at();
+    } else {
+      SetTimestamp(options_.now + options_.deletion_grace,
+                   meta->mutable_delete_at());
+    }
+  }
   return finished;
 }
 
@@ -310,7 +343,7 @@ AuditRecord Planner::MakeAudit(const ObjectKey& key, int64_t revision,
   AuditRecord record;
   v1::AuditEntry& entry = record.entry;
   entry.set_revision(revision);
-  SetTimestamp(now_, entry.mutable_at());
+  SetTimestamp(options_.now, entry.mutable_at());
   entry.set_actor(command_.actor);
   entry.set_source(command_.source);
   entry.set_request_id(command_.request.request_id());
@@ -327,8 +360,8 @@ AuditRecord Planner::MakeAudit(const ObjectKey& key, int64_t revision,
 }  // namespace
 
 absl::StatusOr<Plan> PlanApply(const Draft& draft, const ApplyCommand& command,
-                               absl::Time now) {
-  return Planner(draft, command, now).Run();
+                               const PlanOptions& options) {
+  return Planner(draft, command, options).Run();
 }
 
 }  // namespace insula::tenant_registry

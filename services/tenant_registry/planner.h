@@ -12,11 +12,23 @@
 
 namespace insula::tenant_registry {
 
+// In whose name something is changed, beside "file:PATH".
+inline constexpr char kApiSource[] = "api";
+inline constexpr char kLeaseSource[] = "lease";  // Alone has Instances.
+// What follows by itself: may change the objects of every source, which stay
+// those of that source.
+inline constexpr char kRegistrySource[] = "registry";
+
 // An Apply, and who asks for it.
 struct ApplyCommand {
   v1::ApplyRequest request;
-  std::string source = "api";  // Or "file:PATH".
-  std::string actor;           // Goes into meta.updated_by and the audit.
+  std::string source = kApiSource;
+  std::string actor;  // Goes into meta.updated_by and the audit.
+};
+
+struct PlanOptions {
+  absl::Time now;
+  absl::Duration deletion_grace;  // Of a tenant that comes to be DELETING.
 };
 
 struct Plan {
@@ -27,6 +39,6 @@ struct Plan {
 // Checks a request against the objects of `draft`, and returns what it changes
 // at the next revision. Errors as of TenantRegistry.Apply.
 absl::StatusOr<Plan> PlanApply(const Draft& draft, const ApplyCommand& command,
-                               absl::Time now);
+                               const PlanOptions& options);
 
 }  // namespace insula::tenant_registry

@@ -16,6 +16,7 @@ constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 constexpr size_t kMaxPageBytes = 1 << 20;
 constexpr size_t kMaxClientIdBytes = 253;
+constexpr int kMaxKinds = 100;
 
 bool IsClientId(absl::string_view id) {
   if (id.empty() || id.size() > kMaxClientIdBytes) return false;
@@ -38,7 +39,13 @@ Registry::Registry(std::unique_ptr<Store> store, RegistryOptions options,
     : store_(std::move(store)),
       options_(options),
       environment_(std::move(environment)),
-      metrics_(environment_.metrics) {}
+      metrics_(environment_.metrics),
+      leases_(options_.lease_ttl) {
+  behind_hook_ = environment_.metrics->OnCollect([this] {
+    metrics_.behind.Set(
+        absl::ToDoubleSeconds(hub_.Behind(environment_.clock->Now())));
+  });
+}
 
 absl::StatusOr<std::shared_ptr<Registry>> Registry::Open(
     std::unique_ptr<Store> store, RegistryOptions options,
@@ -54,6 +61,13 @@ absl::StatusOr<std::shared_ptr<Registry>> Registry::Open(
   state.FinishLoading(head.revision);
   registry->epoch_ = std::move(head.epoch);
   registry->compacted_revision_ = head.compacted_revision;
+  {
+    // All have the chance to say that they are still there.
+    sync::MutexLock leases_lock(&registry->leases_mutex_);
+    for (const auto& [id, instance] : state.OfKind(v1::KIND_INSTANCE)) {
+      registry->leases_.Renew(id, registry->environment_.steady->Now());
+    }
+  }
   Metrics& metrics = registry->metrics();
   metrics.revision.Set(static_cast<double>(head.revision));
   for (const auto& [kind, gauge] : metrics.objects) {
@@ -127,7 +141,7 @@ absl::StatusOr<v1::ListResponse> Registry::List(
 v1::StatusResponse Registry::Status() const {
   v1::StatusResponse response;
   response.set_epoch(epoch_);
-  for (v1::Follower& follower : hub_.Followers()) {
+  for (v1::Follower& follower : hub_.Followers(environment_.clock->Now())) {
     *response.add_followers() = std::move(follower);
   }
   sync::MutexLock lock(&mutex_);
@@ -150,6 +164,7 @@ std::shared_ptr<const Registry::View> Registry::ViewLocked() const {
   if (std::shared_ptr<const View> view = view_.lock()) return view;
   auto view = std::make_shared<View>();
   view->revision = state_.revision();
+  view->digest = std::make_shared<const tenancy::SetDigest>(state_.digest());
   for (const auto& [kind, objects] : state_.kinds()) {
     view->objects.reserve(view->objects.size() + objects.size());
     for (const auto& [id, object] : objects) view->objects.push_back(object);
@@ -164,11 +179,17 @@ void Registry::SetFiles(std::set<std::string> sources) {
 }
 
 absl::StatusOr<Registry::Subscription> Registry::Subscribe(
-    const v1::Subscribe& request, asio::any_io_executor strand) {
+    const v1::Subscribe& request, std::string peer,
+    asio::any_io_executor strand) {
   if (!IsClientId(request.client_id())) {
     return absl::InvalidArgumentError(absl::StrCat(
         "client_id: must be 1 to ", kMaxClientIdBytes,
         " printable ASCII characters without spaces, e.g. ingest-gateway/a"));
+  }
+  if (request.kinds_size() > kMaxKinds) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("kinds: has ", request.kinds_size(), ", may have ",
+                     kMaxKinds, "; none stands for all"));
   }
   // Kinds that only a newer registry knows are no error: none come.
   std::set<v1::Kind> kinds;
@@ -180,16 +201,24 @@ absl::StatusOr<Registry::Subscription> Registry::Subscribe(
   subscription.resume_revision = request.resume_revision();
   sync::MutexLock lock(&mutex_);
   subscription.revision = state_.revision();
-  subscription.watcher = std::make_shared<Watcher>(
-      std::move(strand), request.client_id(), std::move(kinds),
-      subscription.revision, static_cast<size_t>(options_.watch_queue));
-  RETURN_IF_ERROR(hub_.Add(subscription.watcher,
-                           static_cast<size_t>(options_.max_watchers)));
-  metrics().watchers.Set(static_cast<double>(hub_.size()));
   const bool resumes = request.epoch() == epoch_ &&
                        request.resume_revision() > 0 &&
                        request.resume_revision() >= compacted_revision_ &&
                        request.resume_revision() <= subscription.revision;
+  Watcher::Options options;
+  options.client_id = request.client_id();
+  options.peer = std::move(peer);
+  options.kinds = std::move(kinds);
+  options.revision = subscription.revision;
+  options.held_revision = resumes ? request.resume_revision() : 0;
+  options.digest = std::make_shared<const tenancy::SetDigest>(state_.digest());
+  options.queue_limit = static_cast<size_t>(options_.watch_queue);
+  options.now = environment_.clock->Now();
+  subscription.watcher =
+      std::make_shared<Watcher>(std::move(strand), std::move(options));
+  RETURN_IF_ERROR(hub_.Add(subscription.watcher,
+                           static_cast<size_t>(options_.max_watchers)));
+  metrics().watchers.Set(static_cast<double>(hub_.size()));
   if (!resumes) subscription.snapshot = ViewLocked();
   return subscription;
 }

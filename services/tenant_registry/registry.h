@@ -23,6 +23,7 @@
 #include "libs/sync/mutex.h"
 #include "libs/time/clock.h"
 #include "services/tenant_registry/draft.h"
+#include "services/tenant_registry/leases.h"
 #include "services/tenant_registry/metrics.h"
 #include "services/tenant_registry/planner.h"
 #include "services/tenant_registry/state.h"
@@ -36,6 +37,8 @@ struct RegistryOptions {
   int64_t keep_changes = 100'000;
   absl::Duration keep_changes_for = absl::Hours(24);
   absl::Duration keep_audit_for = absl::Hours(24 * 90);
+  absl::Duration deletion_grace = absl::Minutes(10);  // Of tenants.
+  absl::Duration lease_ttl = absl::Seconds(12);
   // Where backups are put together, one at a time.
   std::string backup_path;
   int apply_queue = 1000;  // Applies that may wait for the writer.
@@ -53,6 +56,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
     runtime::BlockingPool* blocking = nullptr;
     const Clock* clock = nullptr;
     metrics::Registry* metrics = nullptr;
+    // Of any origin, but it never jumps.
+    const Clock* steady = SteadyClock::Get();
   };
 
   // Loads all objects. Blocks. DATA_LOSS if the store can't be right.
@@ -77,6 +82,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   struct View {
     int64_t revision = 0;
     std::vector<ObjectPtr> objects;
+    SetDigestPtr digest;
   };
   std::shared_ptr<const View> CurrentView() const;
 
@@ -94,14 +100,21 @@ class Registry : public std::enable_shared_from_this<Registry> {
     std::string epoch;
   };
   // INVALID_ARGUMENT, RESOURCE_EXHAUSTED. `strand` is that of the caller, who
-  // calls Unsubscribe in the end.
+  // calls Unsubscribe in the end; `peer` is its address.
   absl::StatusOr<Subscription> Subscribe(const v1::Subscribe& request,
+                                         std::string peer,
                                          boost::asio::any_io_executor strand);
   void Unsubscribe(const std::shared_ptr<Watcher>& watcher);
 
   // The oldest changes after `revision`, for a watch that resumes.
   boost::asio::awaitable<absl::StatusOr<std::vector<Change>>> ChangesAfter(
       int64_t revision, int limit);
+
+  // As of TenantRegistry.
+  boost::asio::awaitable<absl::StatusOr<v1::RenewLeaseResponse>> RenewLease(
+      v1::RenewLeaseRequest request, std::string actor);
+  boost::asio::awaitable<absl::Status> EndLease(v1::EndLeaseRequest request,
+                                                std::string actor);
 
   // A copy of the store, gone when this is. One at a time.
   struct BackupFile {
@@ -119,12 +132,17 @@ class Registry : public std::enable_shared_from_this<Registry> {
     return environment_.blocking->Run(std::move(work));
   }
 
+  // Ends the leases that have run out, and deletes the tenants whose time is
+  // over. To be called once a second.
+  boost::asio::awaitable<void> Tick();
+
   // Drops what is kept for too long. To be called now and then.
   boost::asio::awaitable<void> Maintain();
 
   int64_t revision() const;
   const std::string& epoch() const { return epoch_; }
   Metrics& metrics() { return metrics_; }
+  const Clock& clock() const { return *environment_.clock; }
 
   // Ends all watches, so that a server can drain.
   void CloseWatches();
@@ -149,7 +167,13 @@ class Registry : public std::enable_shared_from_this<Registry> {
                                   Group* group);
   absl::StatusOr<std::optional<int64_t>> FindAnswer(
       const Store::Request& request, const Group& group);
-  void Publish(const std::vector<Store::Entry>& entries);
+  void Publish(const std::vector<Store::Entry>& entries, absl::Time now);
+
+  ObjectPtr Find(const ObjectKey& key) const;
+  boost::asio::awaitable<void> ExpireLeases();
+  boost::asio::awaitable<void> RemoveTenants();
+  boost::asio::awaitable<absl::Status> RemoveTenant(std::string id);
+  std::vector<std::string> TenantsDue() const;
 
   void CompactIfDue();
   void CompactByAge();
@@ -172,12 +196,17 @@ class Registry : public std::enable_shared_from_this<Registry> {
   int64_t compacted_revision_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable std::weak_ptr<const View> view_ ABSL_GUARDED_BY(mutex_);
 
+  sync::Mutex leases_mutex_;
+  Leases leases_ ABSL_GUARDED_BY(leases_mutex_);
+
   sync::Mutex queue_mutex_;
   std::deque<std::shared_ptr<Pending>> queue_ ABSL_GUARDED_BY(queue_mutex_);
   bool writing_ ABSL_GUARDED_BY(queue_mutex_) = false;
   std::condition_variable_any idle_;  // writing_ has become false.
 
   std::atomic<bool> backing_up_ = false;
+
+  metrics::CollectHook behind_hook_;  // Last: it reads hub_.
 };
 
 }  // namespace insula::tenant_registry

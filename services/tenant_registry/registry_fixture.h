@@ -115,14 +115,14 @@ class RegistryTest : public testing::Test {
     auto store = OpenStore();
     ASSERT_THAT(store, IsOk());
     options_.backup_path = dir_ + "/registry.db.backup";
-    auto registry =
-        Registry::Open(*std::move(store), options_,
-                       {pool_.get_executor(), &blocking_, &clock_, &metrics_});
+    auto registry = Registry::Open(
+        *std::move(store), options_,
+        {pool_.get_executor(), &blocking_, &clock_, &metrics_, &steady_});
     ASSERT_THAT(registry, IsOk());
     registry_ = *std::move(registry);
     service_ = std::make_unique<TenantRegistryService>(
         registry_, watch_options_, pool_.get_executor());
-    auto server = rpc::Server::Start(rpc::ServerOptions(), {service_.get()});
+    auto server = rpc::Server::Start(server_options_, {service_.get()});
     ASSERT_THAT(server, IsOk());
     server_ = *std::move(server);
     stub_ = v1::TenantRegistry::NewStub(grpc::CreateChannel(
@@ -174,7 +174,9 @@ class RegistryTest : public testing::Test {
   std::string dir_;
   RegistryOptions options_;
   WatchOptions watch_options_;
+  rpc::ServerOptions server_options_;
   FakeClock clock_{absl::FromUnixSeconds(1'790'000'000)};
+  FakeClock steady_;
   metrics::Registry metrics_;
   asio::thread_pool pool_{4};
   runtime::BlockingPool blocking_{2, 100};

@@ -147,7 +147,7 @@ void Registry::WriteGroup(Group* group) {
     }
     return;
   }
-  Publish(group->entries);
+  Publish(group->entries, group->now);
   CompactIfDue();
 }
 
@@ -171,7 +171,8 @@ absl::StatusOr<int64_t> Registry::PlanOne(const ApplyCommand& command,
   {
     // The draft reads the state.
     sync::MutexLock lock(&mutex_);
-    ASSIGN_OR_RETURN(plan, PlanApply(*draft, command, group->now));
+    const PlanOptions options{group->now, options_.deletion_grace};
+    ASSIGN_OR_RETURN(plan, PlanApply(*draft, command, options));
   }
   const int64_t revision = plan.change.revision;
   if (request.validate_only()) return draft->revision();
@@ -205,7 +206,8 @@ absl::StatusOr<std::optional<int64_t>> Registry::FindAnswer(
   return answer->revision;
 }
 
-void Registry::Publish(const std::vector<Store::Entry>& entries) {
+void Registry::Publish(const std::vector<Store::Entry>& entries,
+                       absl::Time now) {
   sync::MutexLock lock(&mutex_);
   view_.reset();
   for (const Store::Entry& entry : entries) {
@@ -213,7 +215,9 @@ void Registry::Publish(const std::vector<Store::Entry>& entries) {
     state_.Commit(*entry.change);
     // Under the mutex, so that who subscribes sees a change either in the state
     // or in its queue.
-    hub_.Publish(entry.change);
+    hub_.Publish({entry.change,
+                  std::make_shared<const tenancy::SetDigest>(state_.digest()),
+                  now});
   }
   metrics().revision.Set(static_cast<double>(state_.revision()));
   for (const auto& [kind, gauge] : metrics().objects) {

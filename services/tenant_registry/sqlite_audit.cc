@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "libs/status/status_macros.h"
+#include "services/tenant_registry/proto_time.h"
 
 namespace insula::tenant_registry {
 namespace {
@@ -22,18 +23,10 @@ absl::Time ReadTime(const sqlite::Statement& row, int column) {
   return absl::FromUnixNanos(row.Int(column));
 }
 
-void SetTimestamp(int64_t nanos, google::protobuf::Timestamp* timestamp) {
-  timestamp->set_seconds(nanos / 1'000'000'000);
-  timestamp->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
-int64_t Nanos(const google::protobuf::Timestamp& timestamp) {
-  return timestamp.seconds() * 1'000'000'000 + timestamp.nanos();
-}
-
 v1::AuditEntry ReadEntry(const sqlite::Statement& row) {
   v1::AuditEntry entry;
   entry.set_revision(row.Int(0));
-  SetTimestamp(row.Int(2), entry.mutable_at());
+  SetTimestamp(ReadTime(row, 2), entry.mutable_at());
   entry.set_actor(std::string(row.Bytes(3)));
   entry.set_source(std::string(row.Bytes(4)));
   entry.set_request_id(std::string(row.Bytes(5)));
@@ -99,7 +92,7 @@ absl::Status SqliteAudit::Write(const AuditRecord& record, int64_t sequence) {
   const std::string tenants = absl::StrJoin(record.tenants, "\n");
   sqlite::Statement& insert = statements_.insert;
   insert.Bind(1, entry.revision()).Bind(2, sequence);
-  insert.Bind(3, Nanos(entry.at())).Bind(4, entry.actor());
+  insert.Bind(3, absl::ToUnixNanos(ToTime(entry.at()))).Bind(4, entry.actor());
   insert.Bind(5, entry.source()).Bind(6, entry.request_id());
   insert.Bind(7, int64_t{entry.ref().kind()}).Bind(8, entry.ref().id());
   if (!entry.before_sha256().empty()) {

@@ -14,6 +14,18 @@ const State::Objects& State::OfKind(v1::Kind kind) const {
   return it == kinds_.end() ? *kNone : it->second;
 }
 
+std::vector<ObjectPtr> State::ReferrersOf(const ObjectKey& target,
+                                          size_t limit) const {
+  std::vector<ObjectPtr> found;
+  const ObjectIndex::Referrers* const referrers = index_.ReferrersOf(target);
+  if (referrers == nullptr) return found;
+  for (const v1::Object* object : *referrers) {
+    if (found.size() == limit) break;
+    found.push_back(Find(KeyOf(*object)));
+  }
+  return found;
+}
+
 int64_t State::LastChange(v1::Kind kind) const {
   const auto it = last_change_.find(kind);
   return it == last_change_.end() ? loaded_revision_ : it->second;
@@ -22,6 +34,10 @@ int64_t State::LastChange(v1::Kind kind) const {
 void State::Put(const ObjectKey& key, ObjectPtr object) {
   Remove(key);
   index_.Add(*object);
+  digest_.Add(key.kind, key.id, object->meta().mod_revision());
+  if (object->tenant().state() == v1::Tenant::STATE_DELETING) {
+    deleting_.insert(key.id);
+  }
   kinds_[key.kind][key.id] = std::move(object);
 }
 
@@ -31,6 +47,8 @@ void State::Remove(const ObjectKey& key) {
   const auto it = kind->second.find(key.id);
   if (it == kind->second.end()) return;
   index_.Remove(*it->second);
+  digest_.Remove(key.kind, key.id, it->second->meta().mod_revision());
+  if (key.kind == v1::KIND_TENANT) deleting_.erase(key.id);
   kind->second.erase(it);
 }
 

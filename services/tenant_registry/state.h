@@ -5,7 +5,9 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "libs/tenancy/set_digest.h"
 #include "services/tenant_registry/object.h"
 #include "services/tenant_registry/references.h"
 
@@ -24,6 +26,12 @@ class State {
   const std::map<v1::Kind, Objects>& kinds() const { return kinds_; }
   const Objects& OfKind(v1::Kind kind) const;
   const ObjectIndex& index() const { return index_; }
+  // Some of the objects that refer to one.
+  std::vector<ObjectPtr> ReferrersOf(const ObjectKey& target,
+                                     size_t limit) const;
+  // The tenants that are DELETING.
+  const std::set<std::string>& deleting() const { return deleting_; }
+  const tenancy::SetDigest& digest() const { return digest_; }
 
   // The revision of the last change of an object of the kind, or a later one.
   int64_t LastChange(v1::Kind kind) const;
@@ -54,6 +62,8 @@ class State {
   std::map<v1::Kind, int64_t> last_change_;
   std::set<std::string> files_;
   ObjectIndex index_;
+  tenancy::SetDigest digest_;
+  std::set<std::string> deleting_;
 };
 
 }  // namespace insula::tenant_registry

@@ -100,6 +100,28 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleListAudit(
   co_return absl::OkStatus();
 }
 
+grpc::ServerUnaryReactor* TenantRegistryService::RenewLease(
+    grpc::CallbackServerContext* context, const v1::RenewLeaseRequest* request,
+    v1::RenewLeaseResponse* response) {
+  return rpc::Serve(context, executor_,
+                    HandleRenewLease(ActorOf(*context), request, response));
+}
+
+asio::awaitable<absl::Status> TenantRegistryService::HandleRenewLease(
+    std::string actor, const v1::RenewLeaseRequest* request,
+    v1::RenewLeaseResponse* response) {
+  CO_ASSIGN_OR_RETURN(
+      *response, co_await registry_->RenewLease(*request, std::move(actor)));
+  co_return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* TenantRegistryService::EndLease(
+    grpc::CallbackServerContext* context, const v1::EndLeaseRequest* request,
+    v1::EndLeaseResponse* /*response*/) {
+  return rpc::Serve(context, executor_,
+                    registry_->EndLease(*request, ActorOf(*context)));
+}
+
 grpc::ServerWriteReactor<v1::BackupResponse>* TenantRegistryService::Backup(
     grpc::CallbackServerContext* context,
     const v1::BackupRequest* /*request*/) {

@@ -49,6 +49,13 @@ class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
   grpc::ServerUnaryReactor* ListAudit(grpc::CallbackServerContext* context,
                                       const v1::ListAuditRequest* request,
                                       v1::ListAuditResponse* response) override;
+  grpc::ServerUnaryReactor* RenewLease(
+      grpc::CallbackServerContext* context,
+      const v1::RenewLeaseRequest* request,
+      v1::RenewLeaseResponse* response) override;
+  grpc::ServerUnaryReactor* EndLease(grpc::CallbackServerContext* context,
+                                     const v1::EndLeaseRequest* request,
+                                     v1::EndLeaseResponse* response) override;
   grpc::ServerWriteReactor<v1::BackupResponse>* Backup(
       grpc::CallbackServerContext* context,
       const v1::BackupRequest* request) override;
@@ -67,6 +74,9 @@ class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
       v1::StatusResponse* response);
   boost::asio::awaitable<absl::Status> HandleListAudit(
       const v1::ListAuditRequest* request, v1::ListAuditResponse* response);
+  boost::asio::awaitable<absl::Status> HandleRenewLease(
+      std::string actor, const v1::RenewLeaseRequest* request,
+      v1::RenewLeaseResponse* response);
 
   const std::shared_ptr<Registry> registry_;
   const WatchOptions watch_options_;

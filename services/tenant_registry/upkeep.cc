@@ -13,6 +13,8 @@ namespace insula::tenant_registry {
 
 namespace asio = boost::asio;
 
+constexpr int kTicksPerMaintain = 60;
+
 class Upkeep::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(std::shared_ptr<Registry> registry, asio::any_io_executor executor,
@@ -38,8 +40,9 @@ class Upkeep::Impl : public std::enable_shared_from_this<Impl> {
 
  private:
   asio::awaitable<void> Run() {
-    while (!stopped_) {
-      co_await registry_->Maintain();
+    for (int i = 0; !stopped_; ++i) {
+      co_await registry_->Tick();
+      if (i % kTicksPerMaintain == 0) co_await registry_->Maintain();
       if (stopped_) co_return;
       wake_.expires_after(absl::ToChronoNanoseconds(interval_));
       co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));

@@ -9,11 +9,13 @@
 
 namespace insula::tenant_registry {
 
-// Calls Registry::Maintain again and again until it is destroyed. Thread-safe.
+// Calls Registry::Tick and, at first and with every 60th of these calls,
+// Registry::Maintain, until it is destroyed. Thread-safe.
 class Upkeep {
  public:
   Upkeep(std::shared_ptr<Registry> registry,
-         boost::asio::any_io_executor executor, absl::Duration interval);
+         boost::asio::any_io_executor executor,
+         absl::Duration interval = absl::Seconds(1));
   // Waits for a call that is on its way. Blocks.
   ~Upkeep();
 

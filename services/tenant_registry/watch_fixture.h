@@ -62,10 +62,13 @@ class Follower {
     return rpc::FromGrpc(status);
   }
 
+  // May be set, with the revision, to what an earlier one held.
   std::map<ObjectKey, v1::Object> objects;
   int64_t revision = 0;
   std::string epoch;
   int64_t object_count = -1;
+  int sets_checked = 0;
+  int diverged = 0;  // Times that the copy was not what it should be.
 
  private:
   void Take(const v1::WatchResponse& response) {
@@ -90,6 +93,21 @@ class Follower {
       EXPECT_GE(response.revision(), revision);
       revision = response.revision();
     }
+    if (response.has_set()) CheckSet(response.set());
+  }
+
+  // The registry's digest is that of the copy.
+  void CheckSet(const v1::SetDigest& set) {
+    ++sets_checked;
+    tenancy::SetDigest held;
+    for (const auto& [key, object] : objects) {
+      held.Add(key.kind, key.id, object.meta().mod_revision());
+    }
+    std::map<v1::Kind, tenancy::SetDigest::Sum> expected;
+    for (const v1::KindDigest& kind : set.kinds()) {
+      expected[kind.kind()] = {kind.count(), kind.sum()};
+    }
+    if (held.kinds() != expected) ++diverged;
   }
 
   grpc::ClientContext context_;

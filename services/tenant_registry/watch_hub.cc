@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "services/tenant_registry/proto_time.h"
 
 namespace insula::tenant_registry {
 namespace {
@@ -16,36 +17,41 @@ namespace asio = boost::asio;
 // What one follower may make the registry remember.
 constexpr size_t kMaxRejections = 100;
 constexpr size_t kMaxReasonBytes = 256;
+// Changes of which the time is known, to say how far a follower is behind.
+constexpr size_t kRecent = 10'000;
 
 constexpr char kClosed[] = "the registry is shutting down";
 
 }  // namespace
 
-Watcher::Watcher(asio::any_io_executor executor, std::string client_id,
-                 std::set<v1::Kind> kinds, int64_t revision, size_t queue_limit)
-    : client_id_(std::move(client_id)),
-      kinds_(std::move(kinds)),
-      queue_limit_(queue_limit),
+Watcher::Watcher(asio::any_io_executor executor, Options options)
+    : options_(std::move(options)),
       wake_(executor),
       delay_(executor),
-      revision_(revision) {}
+      revision_(options_.revision),
+      digest_(options_.digest),
+      wanted_revision_(options_.revision),
+      acked_revision_(options_.held_revision) {}
 
-void Watcher::Push(const ChangePtr& change) {
+void Watcher::Push(const Published& published) {
+  const Change& change = *published.change;
   const bool wanted =
-      std::any_of(change->items.begin(), change->items.end(),
+      std::any_of(change.items.begin(), change.items.end(),
                   [this](const auto& item) { return Wants(item.key.kind); });
   sync::MutexLock lock(&mutex_);
   if (!end_.ok()) return;
-  revision_ = change->revision;
+  revision_ = change.revision;
+  digest_ = published.digest;
   if (!wanted) return;
-  for (const Change::Item& item : change->items) rejections_.erase(item.key);
-  if (queue_.size() >= queue_limit_) {
+  wanted_revision_ = change.revision;
+  for (const Change::Item& item : change.items) rejections_.erase(item.key);
+  if (queue_.size() >= options_.queue_limit) {
     EndLocked(absl::ResourceExhaustedError(
         "the client takes changes more slowly than they come; subscribe again "
         "with the revision that it has"));
     return;
   }
-  queue_.push_back(change);
+  queue_.push_back(published.change);
   if (!notified_) Notify();
 }
 
@@ -75,19 +81,22 @@ Watcher::Taken Watcher::Take() {
   Taken taken;
   taken.changes.assign(queue_.begin(), queue_.end());
   taken.revision = revision_;
+  taken.digest = digest_;
   taken.end = end_;
   queue_.clear();
   return taken;
 }
 
-asio::awaitable<void> Watcher::Wait(absl::Duration timeout) {
+asio::awaitable<bool> Watcher::Wait(absl::Duration timeout) {
   wake_.expires_after(absl::ToChronoNanoseconds(timeout));
   {
     // A notice posted before the timer was set may have run already.
     sync::MutexLock lock(&mutex_);
-    if (notified_) co_return;
+    if (notified_) co_return false;
   }
-  co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+  const auto [error] =
+      co_await wake_.async_wait(asio::as_tuple(asio::use_awaitable));
+  co_return !error;
 }
 
 asio::awaitable<void> Watcher::Delay(absl::Duration timeout) {
@@ -99,8 +108,9 @@ asio::awaitable<void> Watcher::Delay(absl::Duration timeout) {
   co_await delay_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-void Watcher::Acknowledge(const v1::Ack& ack) {
+void Watcher::Acknowledge(const v1::Ack& ack, absl::Time now) {
   sync::MutexLock lock(&mutex_);
+  acked_at_ = now;
   // An acknowledgement of what has not been sent yet means nothing.
   acked_revision_ =
       std::max(acked_revision_, std::min(ack.revision(), revision_));
@@ -111,17 +121,24 @@ void Watcher::Acknowledge(const v1::Ack& ack) {
   }
 }
 
-v1::Follower Watcher::Describe() const {
-  v1::Follower follower;
-  follower.set_client_id(client_id_);
+Watcher::Description Watcher::Describe() const {
+  Description description;
+  v1::Follower& follower = description.follower;
+  follower.set_client_id(options_.client_id);
+  follower.set_peer(options_.peer);
+  SetTimestamp(options_.now, follower.mutable_connected_at());
   sync::MutexLock lock(&mutex_);
+  description.wanted_revision = wanted_revision_;
   follower.set_acked_revision(acked_revision_);
+  if (acked_at_ != absl::InfinitePast()) {
+    SetTimestamp(acked_at_, follower.mutable_acked_at());
+  }
   for (const auto& [key, reason] : rejections_) {
     v1::Rejection* rejection = follower.add_rejections();
     *rejection->mutable_ref() = RefOf(key);
     rejection->set_reason(reason);
   }
-  return follower;
+  return description;
 }
 
 absl::Status WatchHub::Add(const std::shared_ptr<Watcher>& watcher,
@@ -149,21 +166,50 @@ void WatchHub::Remove(const std::shared_ptr<Watcher>& watcher) {
   watchers_.erase(watcher);
 }
 
-void WatchHub::Publish(const ChangePtr& change) {
+void WatchHub::Publish(const Published& published) {
   sync::MutexLock lock(&mutex_);
+  recent_.push_back({published.change->revision, published.at});
+  if (recent_.size() > kRecent) recent_.pop_front();
   for (const std::shared_ptr<Watcher>& watcher : watchers_) {
-    watcher->Push(change);
+    watcher->Push(published);
   }
 }
 
-std::vector<v1::Follower> WatchHub::Followers() const {
+absl::Duration WatchHub::BehindOf(const Watcher::Description& description,
+                                  absl::Time now) const {
+  const int64_t acked = description.follower.acked_revision();
+  if (acked >= description.wanted_revision) return absl::ZeroDuration();
+  const auto next = std::upper_bound(
+      recent_.begin(), recent_.end(), acked,
+      [](int64_t revision, const Moment& m) { return revision < m.revision; });
+  // What it lacks is from before this process: it has just come, too.
+  const absl::Time since =
+      next == recent_.end()
+          ? ToTime(description.follower.connected_at())
+          : std::max(next->at, ToTime(description.follower.connected_at()));
+  return std::max(now - since, absl::ZeroDuration());
+}
+
+std::vector<v1::Follower> WatchHub::Followers(absl::Time now) const {
   sync::MutexLock lock(&mutex_);
   std::vector<v1::Follower> followers;
   followers.reserve(watchers_.size());
   for (const std::shared_ptr<Watcher>& watcher : watchers_) {
-    followers.push_back(watcher->Describe());
+    Watcher::Description description = watcher->Describe();
+    SetDuration(BehindOf(description, now),
+                description.follower.mutable_behind());
+    followers.push_back(std::move(description.follower));
   }
   return followers;
+}
+
+absl::Duration WatchHub::Behind(absl::Time now) const {
+  sync::MutexLock lock(&mutex_);
+  absl::Duration behind;
+  for (const std::shared_ptr<Watcher>& watcher : watchers_) {
+    behind = std::max(behind, BehindOf(watcher->Describe(), now));
+  }
+  return behind;
 }
 
 size_t WatchHub::size() const {

@@ -111,6 +111,12 @@ TEST_F(WatchTest, RefusesWhatIsNoWatch) {
     EXPECT_THAT(rpc::FromGrpc(stream->Finish()),
                 StatusIs(absl::StatusCode::kDeadlineExceeded));
   }
+  v1::Subscribe too_many = From();
+  for (int i = 0; i < 101; ++i) too_many.add_kinds(v1::KIND_TENANT);
+  Follower greedy(stub_.get(), too_many);
+  EXPECT_FALSE(greedy.Read().has_value());
+  EXPECT_THAT(greedy.Finish(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("kinds")));
   Follower first(stub_.get(), From());
   first.Read();
   Follower second(stub_.get(), From());

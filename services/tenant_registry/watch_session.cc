@@ -43,9 +43,9 @@ class WatchSession {
 
   asio::awaitable<absl::Status> Run() {
     CO_ASSIGN_OR_RETURN(const v1::Subscribe request, co_await ReadSubscribe());
-    CO_ASSIGN_OR_RETURN(
-        subscription_,
-        registry_->Subscribe(request, co_await asio::this_coro::executor));
+    CO_ASSIGN_OR_RETURN(subscription_, registry_->Subscribe(
+                                           request, stream_->context()->peer(),
+                                           co_await asio::this_coro::executor));
     watcher_ = subscription_.watcher.get();
     const Unsubscriber at_exit(registry_.get(), subscription_.watcher);
     auto ended = co_await (ReadAcks() || Send());
@@ -82,7 +82,7 @@ class WatchSession {
         co_return absl::InvalidArgumentError(
             "only Ack may follow Subscribe; open another Watch instead");
       }
-      watcher_->Acknowledge(request->ack());
+      watcher_->Acknowledge(request->ack(), registry_->clock().Now());
     }
   }
 
@@ -92,15 +92,17 @@ class WatchSession {
     } else {
       CO_RETURN_IF_ERROR(co_await SendMissed());
     }
+    bool quiet = true;  // The first one is told that it has everything.
     while (true) {
       const Watcher::Taken taken = watcher_->Take();
       if (!taken.end.ok()) co_return Ended(taken.end);
-      CO_RETURN_IF_ERROR(co_await SendChanges(taken.changes));
-      if (taken.changes.empty()) {
-        // The first one tells a client that resumed that it has everything.
-        CO_RETURN_IF_ERROR(co_await SendProgress(taken.revision));
-        co_await watcher_->Wait(options_.progress_interval);
+      if (!taken.changes.empty()) {
+        CO_RETURN_IF_ERROR(
+            co_await SendChanges(taken.changes, taken.digest.get()));
+      } else if (quiet) {
+        CO_RETURN_IF_ERROR(co_await SendProgress(&taken));
       }
+      quiet = co_await watcher_->Wait(options_.progress_interval);
     }
   }
 
@@ -123,9 +125,10 @@ class WatchSession {
       ++count;
     }
     if (bytes > 0) CO_RETURN_IF_ERROR(co_await Write(std::move(response)));
-    subscription_.snapshot = nullptr;  // As much memory as all ids.
     response = New(v1::WatchResponse::PHASE_SNAPSHOT_END);
     response.set_object_count(count);
+    SetSet(*subscription_.snapshot->digest, &response);
+    subscription_.snapshot = nullptr;  // As much memory as all ids.
     co_return co_await Write(std::move(response));
   }
 
@@ -146,26 +149,44 @@ class WatchSession {
         co_return absl::DataLossError(
             absl::StrCat("the log has no changes after revision ", at));
       }
-      CO_RETURN_IF_ERROR(co_await SendChanges(std::move(changes)));
+      CO_RETURN_IF_ERROR(co_await SendChanges(std::move(changes), nullptr));
     }
     co_return absl::OkStatus();
   }
 
-  asio::awaitable<absl::Status> SendChanges(std::vector<ChangePtr> changes) {
+  // `digest`, if there is one, is of the objects after the last change.
+  asio::awaitable<absl::Status> SendChanges(std::vector<ChangePtr> changes,
+                                            const tenancy::SetDigest* digest) {
     auto wants = [this](v1::Kind kind) { return watcher_->Wants(kind); };
     std::vector<v1::WatchResponse> deltas =
         MergeChanges(changes, wants, options_.max_message_bytes);
-    for (v1::WatchResponse& delta : deltas) {
+    for (size_t i = 0; i < deltas.size(); ++i) {
+      v1::WatchResponse& delta = deltas[i];
       delta.set_epoch(subscription_.epoch);
+      if (digest != nullptr && i + 1 == deltas.size()) SetSet(*digest, &delta);
       CO_RETURN_IF_ERROR(co_await Write(std::move(delta)));
     }
     co_return absl::OkStatus();
   }
 
-  asio::awaitable<absl::Status> SendProgress(int64_t revision) {
+  asio::awaitable<absl::Status> SendProgress(const Watcher::Taken* taken) {
     v1::WatchResponse progress = New(v1::WatchResponse::PHASE_PROGRESS);
-    progress.set_revision(revision);
+    progress.set_revision(taken->revision);
+    SetSet(*taken->digest, &progress);
     co_return co_await Write(std::move(progress));
+  }
+
+  // Says what the client must hold, of the kinds that it follows.
+  void SetSet(const tenancy::SetDigest& digest,
+              v1::WatchResponse* response) const {
+    v1::SetDigest* const set = response->mutable_set();
+    for (const auto& [kind, sum] : digest.kinds()) {
+      if (!watcher_->Wants(kind)) continue;
+      v1::KindDigest* const of_kind = set->add_kinds();
+      of_kind->set_kind(kind);
+      of_kind->set_count(sum.count);
+      of_kind->set_sum(sum.sum);
+    }
   }
 
   // Ends early when the client is too slow, be it for this message or for the

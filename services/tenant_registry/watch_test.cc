@@ -164,10 +164,87 @@ TEST_F(WatchTest, StatusTellsWhoHasWhat) {
   // A new version of the object is another chance.
   ASSERT_THAT(Apply({Put(TenantObject("t1", "", "mended"))}), IsOk());
   EXPECT_THAT(Status().followers(0).rejections(), IsEmpty());
+  EXPECT_THAT(Status().followers(0).peer(), HasSubstr("127.0.0.1"));
+  EXPECT_THAT(Status().followers(0).connected_at().seconds(),
+              Eq(1'790'000'000));
+  EXPECT_THAT(Status().followers(0).acked_at().seconds(), Eq(1'790'000'000));
   // Who acknowledges the future is not believed.
   follower.Ack(99);
   ASSERT_TRUE(Eventually(
       [this] { return Status().followers(0).acked_revision() == 3; }));
+}
+
+TEST_F(WatchTest, StatusTellsHowFarAFollowerIsBehind) {
+  watch_options_.progress_interval = absl::Milliseconds(10);
+  Start();
+  const auto behind = [this] {
+    return Status().followers(0).behind().seconds();
+  };
+  PutTenants(2);
+  Follower follower(stub_.get(), From(0, "", {v1::KIND_TENANT}));
+  follower.ReadTo(2);
+  clock_.Advance(absl::Seconds(7));
+  EXPECT_THAT(behind(), Eq(7));  // It has just come.
+  follower.Ack(2);
+  ASSERT_TRUE(Eventually([&] { return behind() == 0; }));
+  ASSERT_THAT(Apply({Put(TenantObject("t2"))}), IsOk());
+  clock_.Advance(absl::Seconds(5));
+  ASSERT_THAT(Apply({Put(TenantObject("t3"))}), IsOk());
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_THAT(behind(), Eq(10));
+  EXPECT_THAT(metrics_.Expose(),
+              HasSubstr("tenant_registry_watch_behind_seconds 10\n"));
+  follower.ReadTo(3);
+  follower.Ack(3);
+  ASSERT_TRUE(Eventually([&] { return behind() == 5; }));
+  follower.ReadTo(4);
+  follower.Ack(4);
+  ASSERT_TRUE(Eventually([&] { return behind() == 0; }));
+  // What it does not follow, it need not acknowledge.
+  ASSERT_THAT(Apply({Put(UpstreamObject("store"))}), IsOk());
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_THAT(behind(), Eq(0));
+}
+
+TEST_F(WatchTest, WhoResumesWithEverythingIsNotBehind) {
+  Start();
+  PutTenants(2);
+  Follower follower(stub_.get(), From(2, Status().epoch()));
+  ASSERT_TRUE(follower.Read().has_value());
+  clock_.Advance(absl::Seconds(5));
+  EXPECT_THAT(Status().followers(0).behind().seconds(), Eq(0));
+  EXPECT_THAT(Status().followers(0).acked_revision(), Eq(2));
+}
+
+TEST_F(WatchTest, TheDigestIsThatOfTheKindsFollowed) {
+  Start();
+  Follower all(stub_.get(), From());
+  Follower tenants(stub_.get(), From(0, "", {v1::KIND_TENANT}));
+  all.ReadTo(0);
+  tenants.ReadTo(0);
+  int64_t revision = 0;
+  for (int i = 0; i < 20; ++i) {
+    std::vector<v1::Operation> operations;
+    operations.push_back(Put(UpstreamObject(absl::StrCat("u", i))));
+    operations.push_back(
+        Put(TenantObject(absl::StrCat("t", i % 7), absl::StrCat("u", i))));
+    // Nobody refers to it any more.
+    if (i >= 7) {
+      operations.push_back(Delete(v1::KIND_UPSTREAM, absl::StrCat("u", i - 7)));
+    }
+    const auto applied = Apply(std::move(operations));
+    ASSERT_THAT(applied, IsOk());
+    revision = *applied;
+    all.ReadTo(revision);
+    tenants.ReadTo(revision);
+  }
+  ASSERT_THAT(Apply({Delete(v1::KIND_TENANT, "t3")}), IsOk());
+  all.ReadTo(revision + 1);
+  tenants.ReadTo(revision + 1);
+  EXPECT_THAT(all.sets_checked, Ge(20));
+  EXPECT_THAT(all.diverged, Eq(0));
+  EXPECT_THAT(tenants.sets_checked, Ge(20));
+  EXPECT_THAT(tenants.diverged, Eq(0));
 }
 
 TEST_F(WatchTest, AFollowerThatLeavesIsForgotten) {
@@ -212,6 +289,7 @@ TEST_F(WatchTest, NoChangeIsEverLostAcrossReconnections) {
   follower.objects = copy;
   follower.revision = revision;
   follower.ReadTo(Status().revision());
+  EXPECT_THAT(follower.diverged, Eq(0));
   const auto view = registry_->CurrentView();
   EXPECT_THAT(follower.objects.size(), Eq(view->objects.size()));
   for (const ObjectPtr& object : view->objects) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "tests/e2e/harness/constellation.h"
@@ -17,7 +18,10 @@ constexpr absl::Duration kEffective = absl::Seconds(1);
 
 class TenantChangeTest : public testing::Test {
  protected:
-  void SetUp() override { constellation_.StartAll(); }
+  void SetUp() override {
+    constellation_.registry_config = "tenants: {deletion_grace: 3s}";
+    constellation_.StartAll();
+  }
 
   static v1::Operation Put(v1::Kind kind, const std::string& id,
                            v1::Object object) {
@@ -57,6 +61,18 @@ class TenantChangeTest : public testing::Test {
   }
   int ReadStatus(const std::string& id) {
     return constellation_.Query(id + "-token", "change").status;
+  }
+
+  // "" if there is no such tenant.
+  std::string UidOf(const std::string& id) {
+    v1::GetRequest request;
+    request.mutable_ref()->set_kind(v1::KIND_TENANT);
+    request.mutable_ref()->set_id(id);
+    v1::GetResponse response;
+    grpc::ClientContext context;
+    const auto stub = constellation_.RegistryStub();
+    const grpc::Status status = stub->Get(&context, request, &response);
+    return status.ok() ? response.object().meta().uid() : "";
   }
 
   // How long it takes from now until both services answer so.
@@ -112,6 +128,41 @@ TEST_F(TenantChangeTest, ATenantMadeAgainUnderADeletedIdStartsWithNewLabels) {
   ASSERT_TRUE(WaitUntil([this] { return ReadStatus("green") == 200; }));
   EXPECT_THAT(constellation_.Query("green-token", "change").body,
               testing::HasSubstr("\"result\":[]"));
+}
+
+TEST_F(TenantChangeTest, WhatIsBeingDeletedIsRefusedAtOnceAndGoesByItself) {
+  constellation_.Apply(NewTenant("green"));
+  Until("green", 204, 200);
+  const std::string uid = UidOf("green");
+  EXPECT_THAT(uid.size(), testing::Eq(16U));
+
+  v1::Object tenant = NewTenant("green")[0].put();
+  tenant.mutable_tenant()->set_state(v1::Tenant::STATE_DELETING);
+  constellation_.Apply({Put(v1::KIND_TENANT, "green", tenant)});
+  EXPECT_THAT(Until("green", 403, 403), Lt(kEffective));
+  EXPECT_EQ(UidOf("green"), uid) << "it can still be brought back";
+
+  // With its binding, its token is nobody's.
+  Until("green", 401, 401);
+  EXPECT_EQ(UidOf("green"), "");
+
+  // The id is free. Its next tenant is another one, and does not even see what
+  // the old one left in a store that it shares.
+  std::vector<v1::Operation> again = NewTenant("green");
+  (*again[0]
+        .mutable_put()
+        ->mutable_tenant()
+        ->mutable_enforced_labels())["namespace"] = "green-anew";
+  constellation_.Apply(again);
+  ASSERT_TRUE(WaitUntil([this] { return ReadStatus("green") == 200; }));
+  EXPECT_THAT(UidOf("green"), testing::Ne(uid));
+  EXPECT_THAT(constellation_.Query("green-token", "change").body,
+              testing::HasSubstr("\"result\":[]"));
+  EXPECT_EQ(WriteStatus("green"), 204);
+  EXPECT_TRUE(WaitUntil([this] {
+    return absl::StrContains(constellation_.Query("green-token", "change").body,
+                             "green-anew");
+  }));
 }
 
 }  // namespace

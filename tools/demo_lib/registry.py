@@ -10,7 +10,7 @@ from grpc_tools import protoc
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _GENERATED = os.path.join(TOP, "build", "python-protos")
-_FILES = ["insula/registry/v1/objects.proto", "insula/registry/v1/registry.proto"]
+_FILES = [f"insula/registry/v1/{name}.proto" for name in ("objects", "options", "registry")]
 
 
 def _generate():

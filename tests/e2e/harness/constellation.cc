@@ -132,11 +132,12 @@ std::unique_ptr<Process> Constellation::StartService(
 
 void Constellation::StartRegistry() {
   std::map<std::string, int> ports;
-  registry = StartService(BIN_DIR "/tenant-registry", "registry",
-                          absl::StrCat("storage: {path: ", dir_.path(),
-                                       "/registry.db}\nsources: {files: [",
-                                       dir_.path(), "/tenants.yaml]}"),
-                          &ports);
+  registry = StartService(
+      BIN_DIR "/tenant-registry", "registry",
+      absl::StrCat("storage: {path: ", dir_.path(),
+                   "/registry.db}\nsources: {files: [", dir_.path(),
+                   "/tenants.yaml]}\n", registry_config),
+      &ports);
 }
 
 void Constellation::StartGateway() {

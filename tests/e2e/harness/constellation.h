@@ -44,8 +44,9 @@ class Constellation {
   // All parts, ready.
   void StartAll();
 
-  void StartStore();     // The same address and data after a restart.
-  void StartRegistry();  // The same address and data after a restart.
+  void StartStore();            // The same address and data after a restart.
+  void StartRegistry();         // The same address and data after a restart.
+  std::string registry_config;  // More of its configuration, YAML.
   void StartGateway();
   void StartFrontend();
   // The one whose confinement is broken on purpose.

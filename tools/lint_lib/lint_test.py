@@ -12,6 +12,38 @@ sys.dont_write_bytecode = True
 
 from tools.lint_lib.source import strip  # noqa: E402
 
+# An API, and what is known of its last release.
+_PROTO = """\
+syntax = "proto3";
+package insula.word;
+enum Tone { TONE_UNSPECIFIED = 0; TONE_LOW = 1; }
+message Word {
+  message Part { bytes of = 1; }
+  string text = 1;
+  optional int64 count = 2;
+  repeated Part parts = 3;
+  map<string, Tone> tones = 4;
+}
+service Words {
+  rpc Say(Word) returns (Word);
+  rpc Sing(stream Word) returns (stream Word);
+}
+"""
+_API = """\
+{"messages": {
+  "insula.word.Word": {
+    "1": "string text", "2": "optional int64 count",
+    "3": "repeated insula.word.Word.Part parts",
+    "4": "repeated insula.word.Word.TonesEntry tones"},
+  "insula.word.Word.Part": {"1": "bytes of"},
+  "insula.word.Word.TonesEntry": {"1": "string key", "2": "insula.word.Tone value"}},
+ "enums": {"insula.word.Tone": {"0": "TONE_UNSPECIFIED", "1": "TONE_LOW"}},
+ "methods": {
+  "insula.word.Words.Say": "insula.word.Word returns insula.word.Word",
+  "insula.word.Words.Sing":
+    "stream insula.word.Word returns stream insula.word.Word"}}
+"""
+
 # A small tree without a fault.
 _CLEAN = {
     "libs/CMakeLists.txt": "add_subdirectory(low)\nadd_subdirectory(high)\n",
@@ -54,6 +86,8 @@ _CLEAN = {
     "services/gate/main.cc": "int main() {}\n",
     "services/gate/gate.h": "#pragma once\n",
     "protos/CMakeLists.txt": "cc_proto(word FILES insula/word.proto)\n",
+    "protos/insula/word.proto": _PROTO,
+    "protos/api.json": _API,
     "libs/high/metrics.cc": 'const char kName[] = "insula_seconds";\n',
     "deploy/prometheus/alerts.yml": "expr: rate(insula_seconds_bucket[5m])\n",
     "deploy/a.yaml": "a: 1\n---\nb: 2\n",
@@ -182,6 +216,37 @@ class LintTest(unittest.TestCase):
     def test_finds_an_alert_on_a_metric_that_there_is_not(self):
         self._finds("alerts.yml:1: no service has the metric insula_gone_total", {
             "deploy/prometheus/alerts.yml": "expr: insula_gone_total > 0\n"})
+
+    def test_finds_what_a_proto_no_longer_keeps_of_the_release(self):
+        for expected, old, new in (
+                ("has lost field 1, string text", "string text = 1;", "reserved 1;"),
+                ("has lost field 1, string text", "text = 1;", "text = 5;"),
+                ("was string text, is bytes text", "string text", "bytes text"),
+                ("was string text, is string words", "text = 1", "words = 1"),
+                ("was optional int64 count, is int64 count", "optional ", ""),
+                ("was bytes of, is repeated bytes of", "bytes of", "repeated bytes of"),
+                ("value 1 of insula.word.Tone was TONE_LOW, is TONE_HIGH", "TONE_LOW",
+                 "TONE_HIGH"),
+                ("method insula.word.Words.Say is gone",
+                 "  rpc Say(Word) returns (Word);\n", ""),
+                ("method insula.word.Words.Sing was stream", "(stream Word) returns",
+                 "(Word) returns"),
+                ("protos/api.json:1: insula/word.proto:6", "string text", "strin text")):
+            with self.subTest(expected):
+                self.assertEqual(_PROTO.count(old), 1)
+                self._finds(expected, {
+                    "protos/insula/word.proto": _PROTO.replace(old, new)})
+        self._finds("insula.word.Word.Gone is gone", {
+            "protos/api.json": _API.replace("Word.Part\": {", "Word.Gone\": {")})
+
+    def test_takes_what_is_new_in_a_proto(self):
+        status, output = _lint({
+            "protos/insula/word.proto":
+                _PROTO.replace("string text = 1;", "string text = 1; bool loud = 9;")
+                      .replace("TONE_LOW = 1;", "TONE_LOW = 1; TONE_HIGH = 2;")
+                      .replace("rpc Say(", "rpc Hum(Word) returns (Word);\n  rpc Say("),
+            "protos/insula/new.proto": 'syntax = "proto3";\nmessage New {}\n'})
+        self.assertEqual(status, 0, output)
 
     def test_finds_code_that_is_not_formatted(self):
         self._finds("low.h:3: not formatted", {

@@ -7,7 +7,7 @@ import subprocess
 
 import yaml
 
-from tools.lint_lib import cmake
+from tools.lint_lib import cmake, proto_api
 from tools.lint_lib.source import line_of, strip
 
 # Files that may throw, because the code that they wrap demands it.
@@ -267,6 +267,22 @@ def alerts_name_metrics_that_exist(tree):
                        f"metric {match.group()}")
 
 
+def protos_keep_what_was_released(tree):
+    """No field, enum value or method of protos/api.json is gone, renumbered,
+    renamed or of another type."""
+    if proto_api.API not in tree.paths:
+        return
+    try:
+        present = proto_api.read(tree.root, tree.paths)
+        released = json.loads(tree.text(proto_api.API))
+    except (OSError, ValueError) as error:
+        yield f"{proto_api.API}:1: {' '.join(str(error).split())}"
+        return
+    for broken in proto_api.broken_promises(released, present):
+        yield (f"{proto_api.API}:1: {broken}, but clients of the last release count on "
+               "it; leave it, and add what is new under a new number or name")
+
+
 def code_is_formatted(tree):
     """As clang-format-19 formats it."""
     files = [path for path in tree.cpp()]
@@ -298,5 +314,6 @@ ALL = (
     todos_name_an_issue,
     data_files_parse,
     alerts_name_metrics_that_exist,
+    protos_keep_what_was_released,
     code_is_formatted,
 )

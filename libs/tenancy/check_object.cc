@@ -17,6 +17,7 @@
 #include "libs/status/status_macros.h"
 #include "libs/tenancy/object_checks.h"
 #include "libs/tenancy/snapshot.h"
+#include "libs/tenancy/url_check.h"
 
 namespace insula::tenancy {
 namespace {
@@ -34,18 +35,20 @@ constexpr size_t kMaxDisplayNameBytes = 256;
 constexpr size_t kMaxSelectorBytes = 64 << 10;  // Of an access, together.
 constexpr size_t kMaxSourceBytes = 8 << 10;
 constexpr int kMaxSelectors = 1000;
+constexpr size_t kMaxNamespaceBytes = 63;
 constexpr uint32_t kMaxLimitLabelNames = 1000;
 constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
 constexpr uint32_t kMaxLimitQueryBytes = 1 << 20;
 constexpr double kMaxLimitSamples = 1e12;
 
-constexpr std::array<std::pair<v1::Kind, absl::string_view>, 9> kKinds = {{
+constexpr std::array<std::pair<v1::Kind, absl::string_view>, 10> kKinds = {{
     {v1::KIND_TENANT, "Tenant"},
     {v1::KIND_BINDING, "Binding"},
     {v1::KIND_ACCESS, "Access"},
     {v1::KIND_UPSTREAM, "Upstream"},
     {v1::KIND_CLAIM_RULE, "ClaimRule"},
     {v1::KIND_LIMITS, "Limits"},
+    {v1::KIND_POLICY, "Policy"},
     {v1::KIND_RULE_TARGET, "RuleTarget"},
     {v1::KIND_JOB, "Job"},
     {v1::KIND_INSTANCE, "Instance"},
@@ -84,6 +87,11 @@ absl::Status CheckTenant(const v1::Tenant& tenant) {
   }
   RETURN_IF_ERROR(
       CheckLabels("spec.enforced_labels", tenant.enforced_labels()));
+  if (!v1::Tenant::ReadScope_IsValid(tenant.read_scope())) {
+    return Wrong("spec.read_scope",
+                 absl::StrCat(static_cast<int>(tenant.read_scope()),
+                              " is no scope that is known"));
+  }
   RETURN_IF_ERROR(
       CheckReference("spec.rule_target_id", tenant.rule_target_id()));
   RETURN_IF_ERROR(CheckReference("spec.limits_id", tenant.limits_id()));
@@ -161,9 +169,13 @@ absl::Status CheckAccess(const v1::Access& access) {
                                 kMaxSelectorBytes, " bytes"));
     }
   }
-  if (access.source_tenant_ids().empty()) {
-    return Wrong("spec.source_tenant_ids",
-                 "must name the tenants whose series are read");
+  RETURN_IF_ERROR(
+      CheckLabels("spec.label_selectors", access.label_selectors()));
+  if (access.every_source() != access.source_tenant_ids().empty()) {
+    return Wrong(
+        "spec.source_tenant_ids",
+        "must name the tenants whose series are read, or be empty with "
+        "every_source");
   }
   return CheckTenantIds("spec.source_tenant_ids", access.source_tenant_ids());
 }
@@ -219,6 +231,76 @@ absl::Status CheckLimits(const v1::Limits& limits) {
   return absl::OkStatus();
 }
 
+// A name of RFC 1123, as namespaces have.
+bool IsNamespace(absl::string_view name) {
+  return !name.empty() && name.size() <= kMaxNamespaceBytes &&
+         name.front() != '-' && name.back() != '-' &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_islower(static_cast<unsigned char>(c)) ||
+                  absl::ascii_isdigit(static_cast<unsigned char>(c)) ||
+                  c == '-';
+         });
+}
+
+template <typename Names>
+absl::Status CheckNamespaces(absl::string_view field, const Names& names,
+                             bool star) {
+  if (names.size() > kMaxTenantsOfABinding) {
+    return Wrong(field,
+                 absl::StrCat("has ", names.size(), " entries, may have ",
+                              kMaxTenantsOfABinding));
+  }
+  std::set<absl::string_view> seen;
+  for (int i = 0; i < names.size(); ++i) {
+    const std::string element = absl::StrCat(field, "[", i, "]");
+    if (!IsNamespace(names[i]) && !(star && names[i] == "*")) {
+      return Wrong(element, absl::StrCat("'", Shown(names[i]),
+                                         "' is no name of a namespace",
+                                         star ? ", nor \"*\"" : ""));
+    }
+    if (!seen.insert(names[i]).second) {
+      return Wrong(element,
+                   absl::StrCat("'", Shown(names[i]), "' is listed twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPolicy(const v1::Policy& policy) {
+  if (policy.namespaces().empty()) {
+    return Wrong("spec.namespaces",
+                 "must name a namespace, or \"*\" for all others");
+  }
+  RETURN_IF_ERROR(
+      CheckNamespaces("spec.namespaces", policy.namespaces(), true));
+  if (!policy.tenant_id().empty()) {
+    RETURN_IF_ERROR(CheckTenantId("spec.tenant_id", policy.tenant_id()));
+  }
+  RETURN_IF_ERROR(CheckTenantIds("spec.tenant_ids", policy.tenant_ids()));
+  if (policy.every_tenant() && !policy.tenant_ids().empty()) {
+    return Wrong("spec.tenant_ids",
+                 "must be empty with every_tenant, remove one of them");
+  }
+  RETURN_IF_ERROR(
+      CheckTenantIds("spec.source_tenant_ids", policy.source_tenant_ids()));
+  if (policy.every_source() && !policy.source_tenant_ids().empty()) {
+    return Wrong("spec.source_tenant_ids",
+                 "must be empty with every_source, remove one of them");
+  }
+  RETURN_IF_ERROR(CheckNamespaces("spec.target_namespaces",
+                                  policy.target_namespaces(), false));
+  for (int i = 0; i < policy.target_urls_size(); ++i) {
+    RETURN_IF_ERROR(Annotate(CheckUrl(policy.target_urls(i)),
+                             absl::StrCat("spec.target_urls[", i, "]")));
+  }
+  RETURN_IF_ERROR(CheckReference("spec.upstream_id", policy.upstream_id()));
+  RETURN_IF_ERROR(
+      CheckReference("spec.rule_target_id", policy.rule_target_id()));
+  RETURN_IF_ERROR(CheckReference("spec.limits_id", policy.limits_id()));
+  if (policy.enforced_label().empty()) return absl::OkStatus();
+  return CheckLabelName("spec.enforced_label", policy.enforced_label());
+}
+
 absl::Status CheckSpec(const v1::Object& object) {
   const v1::Kind kind = object.meta().kind();
   // The numbers of the oneof's fields are those of the kinds, plus nine.
@@ -241,6 +323,8 @@ absl::Status CheckSpec(const v1::Object& object) {
       return CheckClaimRule(object.claim_rule());
     case v1::Object::kLimits:
       return CheckLimits(object.limits());
+    case v1::Object::kPolicy:
+      return CheckPolicy(object.policy());
     case v1::Object::kRuleTarget:
       return internal::CheckRuleTarget(object.rule_target());
     case v1::Object::kJob:

@@ -45,6 +45,10 @@ std::string TargetWith(const std::string& spec) {
   return absl::StrCat("meta { kind: KIND_RULE_TARGET id: 't' } rule_target { ",
                       spec, " }");
 }
+std::string PolicyWith(absl::string_view spec) {
+  return absl::StrCat("meta { kind: KIND_POLICY id: 'p' } policy { ", spec,
+                      " }");
+}
 std::string JobWith(const std::string& spec) {
   return absl::StrCat("meta { kind: KIND_JOB id: 'j' } job { ", spec, " }");
 }
@@ -287,6 +291,35 @@ INSTANTIATE_TEST_SUITE_P(
             "spec.timeout: "}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Policies, BadObjectTest,
+    testing::Values(
+        Bad{PolicyWith(""), "Policy/p: spec.namespaces: must name"},
+        Bad{PolicyWith("namespaces: 'Team'"), "spec.namespaces[0]: 'Team' is"},
+        Bad{PolicyWith("namespaces: 'a' namespaces: 'a'"),
+            "spec.namespaces[1]: 'a' is listed twice"},
+        Bad{PolicyWith("namespaces: '" + std::string(64, 'a') + "'"),
+            "spec.namespaces[0]: "},
+        Bad{PolicyWith("namespaces: 'a' tenant_id: 'a|b'"), "spec.tenant_id: "},
+        Bad{PolicyWith("namespaces: 'a' tenant_ids: '.'"),
+            "spec.tenant_ids[0]: "},
+        Bad{PolicyWith("namespaces: 'a' tenant_ids: 'b' every_tenant: true"),
+            "spec.tenant_ids: must be empty"},
+        Bad{PolicyWith(
+                "namespaces: 'a' source_tenant_ids: 'b' every_source: true"),
+            "spec.source_tenant_ids: must be empty"},
+        Bad{PolicyWith("namespaces: 'a' target_namespaces: '*'"),
+            "spec.target_namespaces[0]: '*' is no"},
+        Bad{PolicyWith("namespaces: 'a' target_urls: 'ftp://x'"),
+            "spec.target_urls[0]: "},
+        Bad{PolicyWith("namespaces: 'a' upstream_id: '/'"),
+            "spec.upstream_id: "},
+        Bad{PolicyWith("namespaces: 'a' rule_target_id: '/'"),
+            "spec.rule_target_id: "},
+        Bad{PolicyWith("namespaces: 'a' limits_id: '/'"), "spec.limits_id: "},
+        Bad{PolicyWith("namespaces: 'a' enforced_label: '__name__'"),
+            "spec.enforced_label: "}));
+
+INSTANTIATE_TEST_SUITE_P(
     Others, BadObjectTest,
     testing::Values(
         Bad{RuleWith(""), "ClaimRule/r: spec.label: must be set"},
@@ -309,6 +342,13 @@ INSTANTIATE_TEST_SUITE_P(
             "spec.selectors[1]: "},
         Bad{AccessWith("tenant_id: 'a' selectors: 'x'"),
             "spec.source_tenant_ids: must name"},
+        Bad{AccessWith("tenant_id: 'a' selectors: 'x' source_tenant_ids: 'b' "
+                       "every_source: true"),
+            "spec.source_tenant_ids: must name"},
+        Bad{AccessWith("tenant_id: 'a' selectors: 'x' every_source: true "
+                       "label_selectors { key: 'a-b' value: 'c' }"),
+            "spec.label_selectors[a-b]: "},
+        Bad{TenantWith("read_scope: 9"), "spec.read_scope: 9 is no scope"},
         Bad{AccessWith("tenant_id: 'a' selectors: 'x' source_tenant_ids: '.'"),
             "spec.source_tenant_ids[0]: "},
         Bad{LimitsWith("max_label_names: 1001"),

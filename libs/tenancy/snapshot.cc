@@ -95,10 +95,11 @@ bool Binding::MayActFor(absl::string_view tenant_id) const {
 }
 
 int64_t Snapshot::object_count() const {
-  return static_cast<int64_t>(
-      tenants_.size() + bindings_.size() + accesses_.size() +
-      upstreams_.size() + claim_rules_.size() + limits_.size() +
-      rule_targets_.size() + jobs_.size() + instances_.size());
+  return static_cast<int64_t>(tenants_.size() + bindings_.size() +
+                              accesses_.size() + upstreams_.size() +
+                              claim_rules_.size() + limits_.size() +
+                              policies_.size() + rule_targets_.size() +
+                              jobs_.size() + instances_.size());
 }
 
 const Tenant* Snapshot::FindTenant(absl::string_view id) const {
@@ -117,6 +118,9 @@ const Upstream* Snapshot::FindUpstream(absl::string_view id) const {
 const ClaimRule* Snapshot::FindClaimRule(absl::string_view id) const {
   return claim_rules_.Find(id);
 }
+const Policy* Snapshot::FindPolicy(absl::string_view id) const {
+  return policies_.Find(id);
+}
 const RuleTarget* Snapshot::FindRuleTarget(absl::string_view id) const {
   return rule_targets_.Find(id);
 }
@@ -130,6 +134,10 @@ const Instance* Snapshot::FindInstance(absl::string_view id) const {
 void Snapshot::ForEachTenant(
     const std::function<void(const Tenant&)>& visit) const {
   tenants_.ForEach(visit);
+}
+void Snapshot::ForEachPolicy(
+    const std::function<void(const Policy&)>& visit) const {
+  policies_.ForEach(visit);
 }
 void Snapshot::ForEachJob(const std::function<void(const Job&)>& visit) const {
   jobs_.ForEach(visit);
@@ -184,6 +192,13 @@ void Snapshot::ForEachObject(
     *object.mutable_limits() = limits.spec;
     visit(object);
   });
+  policies_.ForEach([&visit](const Policy& policy) {
+    v1::Object object;
+    SetMeta(&object, v1::KIND_POLICY, policy.id, policy.uid,
+            policy.mod_revision);
+    *object.mutable_policy() = policy.spec;
+    visit(object);
+  });
   rule_targets_.ForEach([&visit](const RuleTarget& target) {
     v1::Object object;
     SetMeta(&object, v1::KIND_RULE_TARGET, target.id, target.uid,
@@ -215,6 +230,7 @@ struct SnapshotBuilder::Editors {
         upstreams(&next->upstreams_),
         claim_rules(&next->claim_rules_),
         limits(&next->limits_),
+        policies(&next->policies_),
         rule_targets(&next->rule_targets_),
         jobs(&next->jobs_),
         instances(&next->instances_) {}
@@ -235,6 +251,8 @@ struct SnapshotBuilder::Editors {
         return visit(&Snapshot::claim_rules_, &Editors::claim_rules);
       case v1::KIND_LIMITS:
         return visit(&Snapshot::limits_, &Editors::limits);
+      case v1::KIND_POLICY:
+        return visit(&Snapshot::policies_, &Editors::policies);
       case v1::KIND_RULE_TARGET:
         return visit(&Snapshot::rule_targets_, &Editors::rule_targets);
       case v1::KIND_JOB:
@@ -253,6 +271,7 @@ struct SnapshotBuilder::Editors {
   Snapshot::Map<Upstream>::Editor upstreams;
   Snapshot::Map<ClaimRule>::Editor claim_rules;
   Snapshot::Map<Limits>::Editor limits;
+  Snapshot::Map<Policy>::Editor policies;
   Snapshot::Map<RuleTarget>::Editor rule_targets;
   Snapshot::Map<Job>::Editor jobs;
   Snapshot::Map<Instance>::Editor instances;
@@ -296,6 +315,9 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
       editors_->limits.Put(std::make_shared<const Limits>(
           Limits{meta.id(), meta.uid(), object.limits(),
                  WithDefaults(object.limits()), meta.mod_revision()}));
+      break;
+    case v1::KIND_POLICY:
+      editors_->policies.Put(Make<Policy>(meta, object.policy()));
       break;
     case v1::KIND_RULE_TARGET:
       editors_->rule_targets.Put(Make<RuleTarget>(meta, object.rule_target()));

@@ -83,6 +83,14 @@ struct ClaimRule {
   int64_t mod_revision = 0;
 };
 
+// What Kubernetes objects of some namespaces may declare.
+struct Policy {
+  std::string id;
+  std::string uid;
+  v1::Policy spec;
+  int64_t mod_revision = 0;
+};
+
 struct RuleTarget {
   std::string id;
   std::string uid;
@@ -130,12 +138,14 @@ class Snapshot {
   const Binding* FindBindingByToken(absl::string_view token_sha256) const;
   const Upstream* FindUpstream(absl::string_view id) const;
   const ClaimRule* FindClaimRule(absl::string_view id) const;
+  const Policy* FindPolicy(absl::string_view id) const;
   const RuleTarget* FindRuleTarget(absl::string_view id) const;
   const Job* FindJob(absl::string_view id) const;
   const Instance* FindInstance(absl::string_view id) const;
 
   // All of a kind, unordered.
   void ForEachTenant(const std::function<void(const Tenant&)>& visit) const;
+  void ForEachPolicy(const std::function<void(const Policy&)>& visit) const;
   void ForEachJob(const std::function<void(const Job&)>& visit) const;
   void ForEachInstance(const std::function<void(const Instance&)>& visit) const;
 
@@ -185,6 +195,7 @@ class Snapshot {
   Map<Upstream> upstreams_;
   Map<ClaimRule> claim_rules_;
   Map<Limits> limits_;
+  Map<Policy> policies_;
   Map<RuleTarget> rule_targets_;
   Map<Job> jobs_;
   Map<Instance> instances_;

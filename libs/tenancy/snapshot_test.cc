@@ -200,6 +200,8 @@ TEST(SnapshotTest, VisitsEveryObjectAsItWasPut) {
             "}"),
       Parse("meta { kind: KIND_LIMITS id: 'l' } limits { max_label_names: 5 "
             "}"),
+      Parse("meta { kind: KIND_POLICY id: 'p' } policy { namespaces: '*' "
+            "every_tenant: true }"),
       Parse("meta { kind: KIND_RULE_TARGET id: 't' } rule_target { type: "
             "TYPE_CORTEX url: 'http://h' isolation: ISOLATION_HEADER }"),
       Parse("meta { kind: KIND_JOB id: 'j' } job { tenant_id: 'red' "

@@ -48,8 +48,8 @@ Metrics::Metrics(metrics::Registry* registry)
           "kept until somebody looks.")) {
   for (const v1::Kind kind :
        {v1::KIND_TENANT, v1::KIND_BINDING, v1::KIND_ACCESS, v1::KIND_UPSTREAM,
-        v1::KIND_CLAIM_RULE, v1::KIND_LIMITS, v1::KIND_RULE_TARGET,
-        v1::KIND_JOB, v1::KIND_INSTANCE}) {
+        v1::KIND_CLAIM_RULE, v1::KIND_LIMITS, v1::KIND_POLICY,
+        v1::KIND_RULE_TARGET, v1::KIND_JOB, v1::KIND_INSTANCE}) {
     objects[kind] =
         &registry->AddGauge("tenant_registry_objects", "Objects by kind.",
                             {{"kind", std::string(tenancy::KindName(kind))}});

@@ -39,6 +39,12 @@ void ForEachReference(const v1::Object& object,
       one("spec.default_tenant_id", v1::KIND_TENANT,
           object.claim_rule().default_tenant_id());
       break;
+    case v1::Object::kPolicy:
+      one("spec.upstream_id", v1::KIND_UPSTREAM, object.policy().upstream_id());
+      one("spec.rule_target_id", v1::KIND_RULE_TARGET,
+          object.policy().rule_target_id());
+      one("spec.limits_id", v1::KIND_LIMITS, object.policy().limits_id());
+      break;
     case v1::Object::kJob:
       one("spec.tenant_id", v1::KIND_TENANT, object.job().tenant_id());
       break;

@@ -20,7 +20,9 @@ namespace {
 using Kind = ResourceNode::Kind;
 
 constexpr char kKinds[] =
-    "Tenant, Binding, Access, Upstream, ClaimRule or Limits";
+    "Tenant, Binding, Access, Upstream, ClaimRule, Limits, Policy, RuleTarget "
+    "or "
+    "Job";
 
 // The field of Object that holds the spec of a kind.
 const google::protobuf::FieldDescriptor* SpecField(v1::Kind kind) {

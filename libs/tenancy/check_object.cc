@@ -12,9 +12,9 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "libs/labels/validity.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/access.h"
 #include "libs/tenancy/object_checks.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/tenancy/url_check.h"
@@ -32,9 +32,7 @@ using internal::Wrong;
 
 constexpr int kMaxTenantsOfABinding = 4096;
 constexpr size_t kMaxDisplayNameBytes = 256;
-constexpr size_t kMaxSelectorBytes = 64 << 10;  // Of an access, together.
 constexpr size_t kMaxSourceBytes = 8 << 10;
-constexpr int kMaxSelectors = 1000;
 constexpr size_t kMaxNamespaceBytes = 63;
 constexpr uint32_t kMaxLimitLabelNames = 1000;
 constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
@@ -152,23 +150,7 @@ absl::Status CheckBinding(const v1::Binding& binding) {
 
 absl::Status CheckAccess(const v1::Access& access) {
   RETURN_IF_ERROR(CheckTenantId("spec.tenant_id", access.tenant_id()));
-  if (access.selectors().empty() || access.selectors_size() > kMaxSelectors) {
-    return Wrong("spec.selectors",
-                 absl::StrCat("must have 1 to ", kMaxSelectors,
-                              " selectors, has ", access.selectors_size()));
-  }
-  size_t bytes = 0;
-  for (int i = 0; i < access.selectors_size(); ++i) {
-    const std::string& selector = access.selectors(i);
-    bytes += selector.size();
-    if (selector.empty() || bytes > kMaxSelectorBytes ||
-        !labels::IsValidUtf8(selector)) {
-      return Wrong(absl::StrCat("spec.selectors[", i, "]"),
-                   absl::StrCat("must be a PromQL series selector, in UTF-8, "
-                                "and all of them at most ",
-                                kMaxSelectorBytes, " bytes"));
-    }
-  }
+  RETURN_IF_ERROR(ParseAccessSelectors(access).status());
   RETURN_IF_ERROR(
       CheckLabels("spec.label_selectors", access.label_selectors()));
   if (access.every_source() != access.source_tenant_ids().empty()) {

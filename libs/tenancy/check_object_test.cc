@@ -98,6 +98,8 @@ TEST(CheckObjectTest, AcceptsSoundObjects) {
            RuleWith("default_tenant_id: 'red'"),
            AccessWith("tenant_id: 'a' selectors: '{x=\"y\"}' "
                       "source_tenant_ids: 'b'"),
+           AccessWith("tenant_id: 'a' selectors: 'up' selectors: 'node_.*' "
+                      "selectors: 'up{job=\"a,b\"}' every_source: true"),
            LimitsWith(""),
            LimitsWith("samples_per_second: 10 samples_burst: 20 "
                       "max_label_names: 40"),
@@ -340,6 +342,12 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{AccessWith("tenant_id: 'a' selectors: 'x' selectors: '" +
                        std::string(65536, 'x') + "' source_tenant_ids: 'b'"),
             "spec.selectors[1]: "},
+        Bad{AccessWith("tenant_id: 'a' selectors: 'x' selectors: 'a)|(.*' "
+                       "source_tenant_ids: 'b'"),
+            "spec.selectors[1]: error parsing regexp"},
+        Bad{AccessWith("tenant_id: 'a' selectors: '{x!=\"y\"}' "
+                       "source_tenant_ids: 'b'"),
+            "spec.selectors[0]: '{x!=\\\"y\\\"}' selects series whatever"},
         Bad{AccessWith("tenant_id: 'a' selectors: 'x'"),
             "spec.source_tenant_ids: must name"},
         Bad{AccessWith("tenant_id: 'a' selectors: 'x' source_tenant_ids: 'b' "

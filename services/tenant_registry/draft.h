@@ -6,8 +6,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
+#include "libs/resources/references.h"
 #include "services/tenant_registry/object.h"
-#include "services/tenant_registry/references.h"
 #include "services/tenant_registry/state.h"
 
 namespace insula::tenant_registry {
@@ -41,7 +41,7 @@ class Draft {
   const State& state_;
   int64_t revision_;
   absl::flat_hash_map<ObjectKey, ObjectPtr> objects_;  // Null: deleted.
-  ObjectIndex index_;                                  // Of objects_.
+  resources::ObjectIndex index_;                       // Of objects_.
 };
 
 }  // namespace insula::tenant_registry

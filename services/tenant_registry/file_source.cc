@@ -25,9 +25,9 @@
 #include "absl/time/clock.h"
 #include "libs/files/settled_file.h"
 #include "libs/logging/logging.h"
+#include "libs/resources/resource_file.h"
+#include "libs/resources/resource_tree.h"
 #include "libs/status/status_macros.h"
-#include "services/tenant_registry/resource_file.h"
-#include "services/tenant_registry/resource_tree.h"
 #include "services/tenant_registry/source_plan.h"
 
 namespace insula::tenant_registry {
@@ -51,8 +51,9 @@ struct File {
   std::string path;
   std::string source;
   std::optional<files::FileStamp> stamp;
-  std::optional<ResourceFile> content;  // The last one that could be read.
-  std::string unreadable;               // Why the present one can't be.
+  std::optional<resources::ResourceFile>
+      content;             // The last one that could be read.
+  std::string unreadable;  // Why the present one can't be.
   bool settled = true;
   bool tried = false;  // It was settled at least once.
   bool dirty = false;  // The content has not been compared yet.
@@ -178,15 +179,17 @@ class FileSource::Impl : public std::enable_shared_from_this<Impl> {
   asio::awaitable<void> Look(File* file) {
     struct Result {
       absl::StatusOr<files::SettledFile> read = absl::UnknownError("not read");
-      absl::StatusOr<ResourceFile> parsed = absl::UnknownError("not parsed");
+      absl::StatusOr<resources::ResourceFile> parsed =
+          absl::UnknownError("not parsed");
     };
     const auto result = std::make_shared<Result>();
     auto work = [result, path = file->path, stamp = file->stamp] {
       files::SettledFileOptions options;
-      options.max_bytes = kMaxResourceFileBytes;
+      options.max_bytes = resources::kMaxResourceFileBytes;
       result->read = files::ReadSettledFile(path, stamp, options, absl::Now());
       if (result->read.ok() && result->read->text.has_value()) {
-        result->parsed = ParseResourceFile(*result->read->text, path);
+        result->parsed =
+            resources::ParseResourceFile(*result->read->text, path);
       }
       return absl::OkStatus();
     };

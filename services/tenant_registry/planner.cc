@@ -6,14 +6,18 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "libs/resources/object_rules.h"
+#include "libs/resources/references.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/digest.h"
 #include "services/tenant_registry/proto_time.h"
 #include "services/tenant_registry/random.h"
-#include "services/tenant_registry/references.h"
 
 namespace insula::tenant_registry {
 namespace {
+
+using resources::ForEachReference;
+using resources::Reference;
 
 constexpr int kMaxOperations = 50;
 constexpr size_t kMaxRequestIdBytes = 64;
@@ -24,11 +28,6 @@ constexpr size_t kMaxApplyBytes = 1 << 20;
 template <typename... Parts>
 absl::Status Refused(const ObjectKey& key, const Parts&... parts) {
   return absl::FailedPreconditionError(absl::StrCat(Name(key), ": ", parts...));
-}
-
-bool NeedsLabels(const ObjectPtr& upstream) {
-  return upstream != nullptr &&
-         upstream->upstream().isolation() == v1::Upstream::ISOLATION_LABEL;
 }
 
 // The tenants that an object is or names.
@@ -67,18 +66,11 @@ class Planner {
                                     const ObjectPtr& before);
   absl::Status CheckOwner(const ObjectKey& key, const ObjectPtr& before) const;
   absl::Status CheckPut(const ObjectKey& key, const v1::Object& object) const;
-  absl::Status CheckReferences(const ObjectKey& key,
-                               const v1::Object& object) const;
-  absl::Status CheckState(const ObjectKey& key, const v1::Tenant& tenant) const;
-  absl::Status CheckIsolation(const ObjectKey& key,
-                              const v1::Object& tenant) const;
   absl::Status CheckTenantsOf(const ObjectKey& key,
                               const v1::Object& upstream) const;
   absl::Status CheckToken(const ObjectKey& key,
                           const v1::Binding& binding) const;
   absl::Status CheckDeleted(const ObjectKey& key) const;
-  static absl::Status SameToken(const ObjectKey& key, const ObjectKey& other);
-
   // The object as it would be.
   ObjectPtr After(const ObjectKey& key) const {
     const auto it = after_.find(key);
@@ -180,67 +172,36 @@ absl::Status Planner::CheckOwner(const ObjectKey& key,
 
 absl::Status Planner::CheckPut(const ObjectKey& key,
                                const v1::Object& object) const {
-  RETURN_IF_ERROR(CheckReferences(key, object));
+  auto find = [this](const ObjectKey& other) { return After(other).get(); };
+  RETURN_IF_ERROR(resources::CheckReferences(object, find));
   if (object.has_tenant()) {
-    RETURN_IF_ERROR(CheckState(key, object.tenant()));
-    return CheckIsolation(key, object);
+    if (object.tenant().state() == v1::Tenant::STATE_DELETING &&
+        draft_.Find(key) == nullptr) {
+      return resources::NothingToDelete(key);
+    }
+    return resources::CheckIsolation(object, find);
   }
   if (object.has_instance() && command_.source != kLeaseSource) {
-    return Refused(key, "instances come and go with their leases, not by ",
-                   command_.source, "; leave it out");
+    return resources::InstanceFrom(key, command_.source);
   }
   if (object.has_upstream()) return CheckTenantsOf(key, object);
   if (object.has_binding()) return CheckToken(key, object.binding());
   return absl::OkStatus();
 }
 
-absl::Status Planner::CheckReferences(const ObjectKey& key,
-                                      const v1::Object& object) const {
-  absl::Status status;
-  ForEachReference(object, [&](const Reference& reference) {
-    if (!status.ok() || After(reference.target()) != nullptr) return;
-    status = Refused(key, reference.field_name(), ": there is no ",
-                     Name(reference.target()),
-                     "; make it first, or in the same request");
-  });
-  return status;
-}
-
-// Otherwise a file that still has a tenant which was deleted would bring it
-// back again and again.
-absl::Status Planner::CheckState(const ObjectKey& key,
-                                 const v1::Tenant& tenant) const {
-  if (tenant.state() != v1::Tenant::STATE_DELETING ||
-      draft_.Find(key) != nullptr) {
-    return absl::OkStatus();
-  }
-  return Refused(key, "spec.state: there is no such tenant that could be ",
-                 "deleted; leave it out");
-}
-
-absl::Status Planner::CheckIsolation(const ObjectKey& key,
-                                     const v1::Object& tenant) const {
-  const ObjectKey upstream{v1::KIND_UPSTREAM, tenant.tenant().upstream_id()};
-  if (upstream.id.empty() || !tenant.tenant().enforced_labels().empty() ||
-      !NeedsLabels(After(upstream))) {
-    return absl::OkStatus();
-  }
-  return Refused(key, "spec.enforced_labels: is empty, but ", Name(upstream),
-                 " tells tenants apart by labels; give at least one");
-}
-
 // An upstream that comes to isolate by label, seen from its tenants.
 absl::Status Planner::CheckTenantsOf(const ObjectKey& key,
                                      const v1::Object& upstream) const {
   if (upstream.upstream().isolation() != v1::Upstream::ISOLATION_LABEL ||
-      NeedsLabels(draft_.Find(key))) {
+      resources::IsolatesByLabel(draft_.Find(key).get())) {
     return absl::OkStatus();
   }
+  auto find = [this](const ObjectKey& other) { return After(other).get(); };
   absl::Status status;
   draft_.ForEachReferrer(key, [&](const v1::Object& tenant) {
     if (!status.ok()) return;
     const ObjectPtr after = After(KeyOf(tenant));
-    if (after != nullptr) status = CheckIsolation(KeyOf(tenant), *after);
+    if (after != nullptr) status = resources::CheckIsolation(*after, find);
   });
   return status;
 }
@@ -251,19 +212,14 @@ absl::Status Planner::CheckToken(const ObjectKey& key,
   for (const auto& [other, object] : after_) {
     if (other != key && object != nullptr &&
         object->binding().token_sha256() == token) {
-      return SameToken(key, other);
+      return resources::SameToken(key, other);
     }
   }
   const v1::Object* const holder = draft_.TokenHolder(token);
   if (holder == nullptr) return absl::OkStatus();
   // One that this request changes or deletes was looked at above.
   if (after_.contains(KeyOf(*holder))) return absl::OkStatus();
-  return SameToken(key, KeyOf(*holder));
-}
-
-absl::Status Planner::SameToken(const ObjectKey& key, const ObjectKey& other) {
-  return Refused(key, "spec.token_sha256: ", Name(other),
-                 " has the same token; a token is of one binding");
+  return resources::SameToken(key, KeyOf(*holder));
 }
 
 absl::Status Planner::CheckDeleted(const ObjectKey& key) const {

@@ -7,25 +7,10 @@
 #include <utility>
 
 #include "libs/limits/deletion_brake.h"
+#include "libs/resources/object_rules.h"
 
 namespace insula::tenant_registry {
 namespace {
-
-// Those that others refer to come first.
-int Rank(v1::Kind kind) {
-  switch (kind) {
-    case v1::KIND_LIMITS:
-    case v1::KIND_UPSTREAM:
-    case v1::KIND_RULE_TARGET:
-      return 0;
-    case v1::KIND_TENANT:
-      return 1;
-    case v1::KIND_CLAIM_RULE:
-      return 2;
-    default:
-      return 3;
-  }
-}
 
 bool SameSpec(const v1::Object& a, const v1::Object& b) {
   v1::Object without_meta = a;
@@ -35,14 +20,15 @@ bool SameSpec(const v1::Object& a, const v1::Object& b) {
 
 }  // namespace
 
-SourcePlan PlanSource(const ResourceFile& file, absl::string_view name,
+SourcePlan PlanSource(const resources::ResourceFile& file,
+                      absl::string_view name,
                       const std::vector<ObjectPtr>& present,
                       int max_deletion_percent) {
   SourcePlan plan;
   std::map<ObjectKey, ObjectPtr> by_key;
   for (const ObjectPtr& object : present) by_key[KeyOf(*object)] = object;
 
-  for (const Resource& resource : file.resources) {
+  for (const resources::Resource& resource : file.resources) {
     const auto it = by_key.find(KeyOf(resource.object));
     if (it != by_key.end() && SameSpec(*it->second, resource.object)) continue;
     SourceOperation put;
@@ -50,11 +36,12 @@ SourcePlan PlanSource(const ResourceFile& file, absl::string_view name,
     *put.operation.mutable_put() = resource.object;
     plan.operations.push_back(std::move(put));
   }
-  std::stable_sort(plan.operations.begin(), plan.operations.end(),
-                   [](const SourceOperation& a, const SourceOperation& b) {
-                     return Rank(a.operation.put().meta().kind()) <
-                            Rank(b.operation.put().meta().kind());
-                   });
+  std::stable_sort(
+      plan.operations.begin(), plan.operations.end(),
+      [](const SourceOperation& a, const SourceOperation& b) {
+        return resources::ReferenceRank(a.operation.put().meta().kind()) <
+               resources::ReferenceRank(b.operation.put().meta().kind());
+      });
 
   std::vector<ObjectKey> vanished;
   for (const auto& [key, object] : by_key) {
@@ -67,7 +54,8 @@ SourcePlan PlanSource(const ResourceFile& file, absl::string_view name,
   }
   std::stable_sort(vanished.begin(), vanished.end(),
                    [](const ObjectKey& a, const ObjectKey& b) {
-                     return Rank(a.kind) > Rank(b.kind);
+                     return resources::ReferenceRank(a.kind) >
+                            resources::ReferenceRank(b.kind);
                    });
   for (const ObjectKey& key : vanished) {
     SourceOperation deletion;

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "insula/registry/v1/registry.pb.h"
+#include "libs/resources/resource_file.h"
 #include "services/tenant_registry/object.h"
-#include "services/tenant_registry/resource_file.h"
 
 namespace insula::tenant_registry {
 
@@ -27,7 +27,8 @@ struct SourcePlan {
 // `present`: the objects that the file's source keeps now. Objects that the
 // file no longer names are deleted if all of it could be read; but if they are
 // more than 10 and more than `max_deletion_percent` of those present, none is.
-SourcePlan PlanSource(const ResourceFile& file, absl::string_view name,
+SourcePlan PlanSource(const resources::ResourceFile& file,
+                      absl::string_view name,
                       const std::vector<ObjectPtr>& present,
                       int max_deletion_percent);
 

@@ -17,7 +17,8 @@ const State::Objects& State::OfKind(v1::Kind kind) const {
 std::vector<ObjectPtr> State::ReferrersOf(const ObjectKey& target,
                                           size_t limit) const {
   std::vector<ObjectPtr> found;
-  const ObjectIndex::Referrers* const referrers = index_.ReferrersOf(target);
+  const resources::ObjectIndex::Referrers* const referrers =
+      index_.ReferrersOf(target);
   if (referrers == nullptr) return found;
   for (const v1::Object* object : *referrers) {
     if (found.size() == limit) break;

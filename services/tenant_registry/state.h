@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "libs/resources/references.h"
 #include "libs/tenancy/set_digest.h"
 #include "services/tenant_registry/object.h"
-#include "services/tenant_registry/references.h"
 
 namespace insula::tenant_registry {
 
@@ -25,7 +25,7 @@ class State {
   ObjectPtr Find(const ObjectKey& key) const;
   const std::map<v1::Kind, Objects>& kinds() const { return kinds_; }
   const Objects& OfKind(v1::Kind kind) const;
-  const ObjectIndex& index() const { return index_; }
+  const resources::ObjectIndex& index() const { return index_; }
   // Some of the objects that refer to one.
   std::vector<ObjectPtr> ReferrersOf(const ObjectKey& target,
                                      size_t limit) const;
@@ -61,7 +61,7 @@ class State {
   int64_t loaded_revision_ = 0;
   std::map<v1::Kind, int64_t> last_change_;
   std::set<std::string> files_;
-  ObjectIndex index_;
+  resources::ObjectIndex index_;
   tenancy::SetDigest digest_;
   std::set<std::string> deleting_;
 };

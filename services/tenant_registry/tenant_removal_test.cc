@@ -7,11 +7,13 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
-#include "services/tenant_registry/references.h"
+#include "libs/resources/references.h"
 
 namespace insula::tenant_registry {
 namespace {
 
+using resources::ForEachReference;
+using resources::Reference;
 using testing::ElementsAre;
 using testing::Eq;
 using testing::SizeIs;

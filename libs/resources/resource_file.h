@@ -20,9 +20,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "services/tenant_registry/object.h"
+#include "libs/resources/object_key.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 
 struct Resource {
   v1::Object object;  // Valid by itself; of its meta, kind and id are set.
@@ -48,4 +48,4 @@ struct ResourceFile {
 absl::StatusOr<ResourceFile> ParseResourceFile(absl::string_view text,
                                                absl::string_view name);
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

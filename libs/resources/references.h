@@ -7,9 +7,9 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
-#include "services/tenant_registry/object.h"
+#include "libs/resources/object_key.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 
 // A field of an object that names another one. Valid during a visit.
 struct Reference {
@@ -47,4 +47,4 @@ class ObjectIndex {
   absl::flat_hash_map<absl::string_view, const v1::Object*> by_token_;
 };
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

@@ -1,4 +1,4 @@
-#include "services/tenant_registry/resource_file.h"
+#include "libs/resources/resource_file.h"
 
 #include <google/protobuf/descriptor.h>
 
@@ -8,21 +8,20 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "libs/resources/resource_message.h"
+#include "libs/resources/resource_tree.h"
 #include "libs/status/status_macros.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/tenancy/tenant_id.h"
-#include "services/tenant_registry/resource_message.h"
-#include "services/tenant_registry/resource_tree.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 namespace {
 
 using Kind = ResourceNode::Kind;
 
 constexpr char kKinds[] =
-    "Tenant, Binding, Access, Upstream, ClaimRule, Limits, Policy, RuleTarget "
-    "or "
-    "Job";
+    "Tenant, Binding, Access, Upstream, ClaimRule, Limits, Policy, "
+    "RuleTarget or Job";
 
 // The field of Object that holds the spec of a kind.
 const google::protobuf::FieldDescriptor* SpecField(v1::Kind kind) {
@@ -197,4 +196,4 @@ absl::StatusOr<ResourceFile> ParseResourceFile(absl::string_view text,
   return file;
 }
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

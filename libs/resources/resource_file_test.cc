@@ -1,4 +1,4 @@
-#include "services/tenant_registry/resource_file.h"
+#include "libs/resources/resource_file.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
@@ -12,10 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "libs/resources/resource_tree.h"
 #include "libs/status/status_matchers.h"
-#include "services/tenant_registry/resource_tree.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 namespace {
 
 using testing::ElementsAre;
@@ -217,4 +217,4 @@ TEST(ResourceFileTest, LargeAndBinaryFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 
 inline constexpr size_t kMaxResourceFileBytes = 8 << 20;
 
@@ -36,4 +36,4 @@ struct ResourceDocument {
 absl::StatusOr<std::vector<ResourceDocument>> ParseResourceTrees(
     absl::string_view text, absl::string_view name);
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

@@ -1,8 +1,8 @@
-#include "services/tenant_registry/references.h"
+#include "libs/resources/references.h"
 
 #include "absl/strings/str_cat.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 
 std::string Reference::field_name() const {
   if (index < 0) return std::string(field);
@@ -89,4 +89,4 @@ const v1::Object* ObjectIndex::TokenHolder(
   return it == by_token_.end() ? nullptr : it->second;
 }
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

@@ -1,4 +1,4 @@
-#include "services/tenant_registry/resource_tree.h"
+#include "libs/resources/resource_tree.h"
 
 #include <yaml-cpp/anchor.h>
 #include <yaml-cpp/eventhandler.h>
@@ -16,7 +16,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 namespace {
 
 constexpr size_t kMaxDepth = 32;
@@ -200,4 +200,4 @@ absl::StatusOr<std::vector<ResourceDocument>> ParseResourceTrees(
   }
 }
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

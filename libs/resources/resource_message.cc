@@ -1,4 +1,4 @@
-#include "services/tenant_registry/resource_message.h"
+#include "libs/resources/resource_message.h"
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/duration.pb.h>
@@ -18,7 +18,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 namespace {
 
 using google::protobuf::Descriptor;
@@ -384,4 +384,4 @@ ResourceError FillMessage(const ResourceNode& node, absl::string_view path,
   return Filler(lines).FillMap(node, std::string(path), message);
 }
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

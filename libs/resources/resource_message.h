@@ -7,9 +7,9 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "services/tenant_registry/resource_tree.h"
+#include "libs/resources/resource_tree.h"
 
-namespace insula::tenant_registry {
+namespace insula::resources {
 
 // What is wrong, and where. No `what`: nothing is.
 struct ResourceError {
@@ -28,4 +28,4 @@ ResourceError FillMessage(const ResourceNode& node, absl::string_view path,
                           google::protobuf::Message* message,
                           FieldLines* lines);
 
-}  // namespace insula::tenant_registry
+}  // namespace insula::resources

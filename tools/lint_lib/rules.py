@@ -18,6 +18,7 @@ MAY_THROW = {
 # Files of tests that may sleep for longer than it takes between two looks at a
 # condition, and why.
 MAY_SLEEP = {
+    "tests/bench/registry_clients.cc": "sends at a fixed rate",
     "libs/rpc/rpc_stream_test.cc": "looks whether a count has stopped to grow",
 }
 _LONGEST_LOOK_MS = 20

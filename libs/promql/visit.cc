@@ -64,31 +64,32 @@ absl::StatusOr<std::vector<Selector*>> Collect(Node& root) {
 
 }  // namespace
 
-const Expr* Child(const Expr& expr, size_t index) {
-  const auto nth = [index](const ExprPtr& first, const ExprPtr& second) {
-    return index == 0 ? first.get() : index == 1 ? second.get() : nullptr;
+ExprPtr* ChildSlot(Expr& expr, size_t index) {
+  const auto nth = [index](ExprPtr* first, ExprPtr* second) {
+    ExprPtr* slot = index == 0 ? first : index == 1 ? second : nullptr;
+    return slot == nullptr || *slot == nullptr ? nullptr : slot;
   };
   switch (expr.kind) {
     case ExprKind::kAggregate: {
-      const auto& node = static_cast<const Aggregate&>(expr);
-      return nth(node.expr, node.parameter);
+      auto& node = static_cast<Aggregate&>(expr);
+      return nth(&node.expr, &node.parameter);
     }
     case ExprKind::kBinary: {
-      const auto& node = static_cast<const Binary&>(expr);
-      return nth(node.lhs, node.rhs);
+      auto& node = static_cast<Binary&>(expr);
+      return nth(&node.lhs, &node.rhs);
     }
     case ExprKind::kCall: {
-      const auto& args = static_cast<const Call&>(expr).args;
-      return index < args.size() ? args[index].get() : nullptr;
+      auto& args = static_cast<Call&>(expr).args;
+      return index < args.size() ? &args[index] : nullptr;
     }
     case ExprKind::kMatrixSelector:
-      return nth(static_cast<const MatrixSelector&>(expr).selector, nullptr);
+      return nth(&static_cast<MatrixSelector&>(expr).selector, nullptr);
     case ExprKind::kParen:
-      return nth(static_cast<const Paren&>(expr).expr, nullptr);
+      return nth(&static_cast<Paren&>(expr).expr, nullptr);
     case ExprKind::kSubquery:
-      return nth(static_cast<const Subquery&>(expr).expr, nullptr);
+      return nth(&static_cast<Subquery&>(expr).expr, nullptr);
     case ExprKind::kUnary:
-      return nth(static_cast<const Unary&>(expr).expr, nullptr);
+      return nth(&static_cast<Unary&>(expr).expr, nullptr);
     case ExprKind::kNumber:
     case ExprKind::kString:
     case ExprKind::kVectorSelector:
@@ -98,7 +99,12 @@ const Expr* Child(const Expr& expr, size_t index) {
 }
 
 Expr* Child(Expr& expr, size_t index) {
-  return const_cast<Expr*>(Child(static_cast<const Expr&>(expr), index));
+  const ExprPtr* slot = ChildSlot(expr, index);
+  return slot == nullptr ? nullptr : slot->get();
+}
+
+const Expr* Child(const Expr& expr, size_t index) {
+  return Child(const_cast<Expr&>(expr), index);
 }
 
 absl::Status Visit(Expr& root, absl::FunctionRef<absl::Status(Expr&)> visit) {

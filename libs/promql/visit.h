@@ -16,6 +16,10 @@ namespace insula::promql {
 const Expr* Child(const Expr& expr, size_t index);
 Expr* Child(Expr& expr, size_t index);
 
+// Where the child hangs, to put another one there. Null if there is none, and
+// for an index beyond.
+ExprPtr* ChildSlot(Expr& expr, size_t index);
+
 // Calls `visit` for `root` and everything below, a node before its children,
 // until it fails. `visit` may change the node but not free it. A node of a kind
 // that this code does not know is INTERNAL: nothing is passed over in silence.

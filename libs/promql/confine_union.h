@@ -1,0 +1,82 @@
+// Confines an expression to a union of clauses: to the series that pass all
+// matchers of at least one of them.
+//
+// PromQL has no `or` between matchers, so a selector that may see several
+// grants becomes several selectors, put together so that the answer is that of
+// a server which stores nothing but the visible series:
+//
+//   grants {namespace="red"} and {namespace="blue",__name__=~"up|jobs"}
+//   up           up{namespace=~"blue|red"}
+//   secret       secret{namespace="red"}
+//
+//   grants {pod="a"} and {code="5"}
+//   sum(up)      sum((up{pod="a"} or up{code="5"}))
+//   rate(x[5m])  (rate(x{pod="a"}[5m]) or rate(x{code="5"}[5m]))
+//
+// What cannot be written exactly is refused, never widened: INVALID_ARGUMENT
+// with the place and a cure. Only the order of the elements of a vector may
+// differ, and with it the last bits of sums and which of equals topk() chooses.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "libs/promql/clause_union.h"
+#include "libs/promql/parser.h"
+
+namespace insula::promql {
+
+// The most arms of one selector.
+inline constexpr size_t kMaxArms = 16;
+
+// The most selectors of a query and of what is sent instead of it.
+inline constexpr size_t kMaxUnionSelectors = 256;
+
+// The text to send instead of `query`. Give it SimplifyClauses() of a policy
+// with many clauses, so that this is not done for each query.
+//
+// One clause: what ConfineQuery() makes, for which every matcher may match the
+// empty string but one. No clause: nothing is visible; every selector becomes
+// one that selects nothing.
+//
+// Otherwise, for each selector:
+// - no clause left, by Residuals():
+// `__name__="__denied__",__name__!="__denied__"`
+//   is added, which selects nothing, not even series of that name;
+// - one left: its matchers are added;
+// - several: `or` between copies of the selector, or of the function of its
+// range.
+//   `or` takes series apart by all labels but the name. So either the name is
+//   fixed (`up`, `{__name__="up"}`), or the arms are told apart by another
+//   label, for which they are cut down where they overlap, or the name is kept
+//   in the label
+//   `__insula_name__` meanwhile, which no visible series may have.
+// absent() and absent_over_time() answer with the labels that the user's
+// selector gives them, timestamp() with those of samples.
+//
+// INVALID_ARGUMENT beyond what ConfineQuery() refuses:
+// - several arms below a function that drops the name (rate(), timestamp()),
+// the
+//   name not fixed and grants on names overlapping, as no text fails when two
+//   series become one, and only then;
+// - a range selector that is the whole query: see ConfineQueryToTexts();
+// - more than kMaxArms or kMaxUnionSelectors, kMaxConfinedBytes, or 1,000
+// levels;
+// - clauses that CheckClauses() refuses.
+absl::StatusOr<std::string> ConfineQueryToUnion(
+    absl::string_view query, const Clauses& clauses,
+    const ParseOptions& options = {});
+
+// The texts to send instead of `query`, one for all queries but a range
+// selector
+// (`up[5m]`), which yields one an arm. Their answers, equal series taken once,
+// are together the answer. Otherwise as ConfineQueryToUnion().
+absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
+    absl::string_view query, const Clauses& clauses,
+    const ParseOptions& options = {});
+
+}  // namespace insula::promql

@@ -117,4 +117,14 @@ absl::StatusOr<std::vector<Clause>> ParseAccessSelectors(
   return clauses;
 }
 
+const std::vector<Clause>& LazySelectors::Get(
+    const registry::v1::Access& access) const {
+  std::call_once(parsed_, [&] {
+    // What can't be read grants nothing.
+    auto clauses = ParseAccessSelectors(access);
+    if (clauses.ok()) clauses_ = *std::move(clauses);
+  });
+  return clauses_;
+}
+
 }  // namespace insula::tenancy

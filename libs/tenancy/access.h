@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <mutex>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -43,5 +44,17 @@ absl::StatusOr<Clause> ParseAccessSelector(
 // Bounds their number, their length and what they cost.
 absl::StatusOr<std::vector<Clause>> ParseAccessSelectors(
     const registry::v1::Access& access);
+
+// The clauses of one Access, parsed when somebody wants them: most followers
+// never do. Thread-safe.
+class LazySelectors {
+ public:
+  // Of `access`, always the same one, which CheckObject() has let pass.
+  const std::vector<Clause>& Get(const registry::v1::Access& access) const;
+
+ private:
+  mutable std::once_flag parsed_;
+  mutable std::vector<Clause> clauses_;
+};
 
 }  // namespace insula::tenancy

@@ -115,6 +115,17 @@ const Binding* Snapshot::FindBindingByToken(
 const Upstream* Snapshot::FindUpstream(absl::string_view id) const {
   return upstreams_.Find(id);
 }
+const AccessGroup* Snapshot::FindAccesses(absl::string_view tenant_id) const {
+  return accesses_by_tenant_.Find(tenant_id);
+}
+std::shared_ptr<const Tenant> Snapshot::ShareTenant(
+    absl::string_view id) const {
+  return tenants_.FindShared(id);
+}
+std::shared_ptr<const Upstream> Snapshot::ShareUpstream(
+    absl::string_view id) const {
+  return upstreams_.FindShared(id);
+}
 const ClaimRule* Snapshot::FindClaimRule(absl::string_view id) const {
   return claim_rules_.Find(id);
 }
@@ -227,6 +238,7 @@ struct SnapshotBuilder::Editors {
         bindings(&next->bindings_),
         bindings_by_token(&next->bindings_by_token_),
         accesses(&next->accesses_),
+        accesses_by_tenant(&next->accesses_by_tenant_),
         upstreams(&next->upstreams_),
         claim_rules(&next->claim_rules_),
         limits(&next->limits_),
@@ -268,6 +280,7 @@ struct SnapshotBuilder::Editors {
   Snapshot::Map<Binding>::Editor bindings;
   ShardedMap<Binding, Snapshot::ByToken>::Editor bindings_by_token;
   Snapshot::Map<Access>::Editor accesses;
+  AccessIndex::Editor accesses_by_tenant;
   Snapshot::Map<Upstream>::Editor upstreams;
   Snapshot::Map<ClaimRule>::Editor claim_rules;
   Snapshot::Map<Limits>::Editor limits;
@@ -303,7 +316,7 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
       PutBinding(object);
       break;
     case v1::KIND_ACCESS:
-      editors_->accesses.Put(Make<Access>(meta, object.access()));
+      PutAccess(Make<Access>(meta, object.access()));
       break;
     case v1::KIND_UPSTREAM:
       editors_->upstreams.Put(Make<Upstream>(meta, object.upstream()));
@@ -376,6 +389,19 @@ void SnapshotBuilder::DeleteBinding(absl::string_view id) {
   editors_->bindings.Erase(id);
 }
 
+void SnapshotBuilder::PutAccess(std::shared_ptr<const Access> access) {
+  DeleteAccess(access->id);  // It may have spoken of another tenant.
+  editors_->accesses_by_tenant.Put(access);
+  editors_->accesses.Put(std::move(access));
+}
+
+void SnapshotBuilder::DeleteAccess(absl::string_view id) {
+  const std::shared_ptr<const Access> old = next_->accesses_.FindShared(id);
+  if (old == nullptr) return;
+  editors_->accesses_by_tenant.Erase(*old);
+  editors_->accesses.Erase(id);
+}
+
 void SnapshotBuilder::Forget(v1::Kind kind, absl::string_view id) {
   const int64_t revision = next_->RevisionOf(kind, id);
   if (revision >= 0) next_->digest_.Remove(kind, id, revision);
@@ -385,6 +411,10 @@ void SnapshotBuilder::Delete(const v1::ObjectRef& ref) {
   Forget(ref.kind(), ref.id());
   if (ref.kind() == v1::KIND_BINDING) {
     DeleteBinding(ref.id());
+    return;
+  }
+  if (ref.kind() == v1::KIND_ACCESS) {
+    DeleteAccess(ref.id());
     return;
   }
   Editors::ForKind(ref.kind(), [&](auto, auto editor) {
@@ -399,6 +429,10 @@ void SnapshotBuilder::Keep(const Snapshot& other, const v1::ObjectRef& ref) {
   next_->digest_.Add(ref.kind(), ref.id(), revision);
   if (ref.kind() == v1::KIND_BINDING) {
     ReplaceBinding(other.bindings_.FindShared(ref.id()));
+    return;
+  }
+  if (ref.kind() == v1::KIND_ACCESS) {
+    PutAccess(other.accesses_.FindShared(ref.id()));
     return;
   }
   Editors::ForKind(ref.kind(), [&](auto map, auto editor) {

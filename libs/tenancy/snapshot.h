@@ -17,6 +17,8 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/objects.pb.h"
+#include "libs/tenancy/access.h"
+#include "libs/tenancy/access_index.h"
 #include "libs/tenancy/set_digest.h"
 #include "libs/tenancy/sharded_map.h"
 #include "libs/tenancy/tenant_id.h"
@@ -67,6 +69,10 @@ struct Access {
   std::string uid;
   v1::Access spec;
   int64_t mod_revision = 0;
+
+  // What spec.selectors select.
+  const std::vector<Clause>& clauses() const { return selectors.Get(spec); }
+  LazySelectors selectors;
 };
 
 struct Upstream {
@@ -137,11 +143,18 @@ class Snapshot {
   // By the 32 bytes of the token's SHA-256.
   const Binding* FindBindingByToken(absl::string_view token_sha256) const;
   const Upstream* FindUpstream(absl::string_view id) const;
+  // Those that speak of a tenant; null if there is none. See read_policy.h for
+  // what they mean.
+  const AccessGroup* FindAccesses(absl::string_view tenant_id) const;
   const ClaimRule* FindClaimRule(absl::string_view id) const;
   const Policy* FindPolicy(absl::string_view id) const;
   const RuleTarget* FindRuleTarget(absl::string_view id) const;
   const Job* FindJob(absl::string_view id) const;
   const Instance* FindInstance(absl::string_view id) const;
+
+  // The same, to hold on to.
+  std::shared_ptr<const Tenant> ShareTenant(absl::string_view id) const;
+  std::shared_ptr<const Upstream> ShareUpstream(absl::string_view id) const;
 
   // All of a kind, unordered.
   void ForEachTenant(const std::function<void(const Tenant&)>& visit) const;
@@ -192,6 +205,7 @@ class Snapshot {
   Map<Binding> bindings_;
   ShardedMap<Binding, ByToken> bindings_by_token_;
   Map<Access> accesses_;
+  AccessIndex accesses_by_tenant_;
   Map<Upstream> upstreams_;
   Map<ClaimRule> claim_rules_;
   Map<Limits> limits_;
@@ -240,6 +254,8 @@ class SnapshotBuilder {
   void PutBinding(const v1::Object& object);
   void ReplaceBinding(std::shared_ptr<const Binding> binding);
   void DeleteBinding(absl::string_view id);
+  void PutAccess(std::shared_ptr<const Access> access);
+  void DeleteAccess(absl::string_view id);
 
   std::shared_ptr<Snapshot> next_;
   std::unique_ptr<Editors> editors_;

@@ -1,12 +1,9 @@
 #include "services/tenant_registry/kube_plan.h"
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
-#include <iterator>
 #include <map>
 #include <numeric>
-#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -16,218 +13,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
-#include "libs/status/status_macros.h"
-#include "libs/tenancy/snapshot.h"
-#include "services/tenant_registry/kube_fields.h"
-#include "services/tenant_registry/kube_remote_write.h"
+#include "services/tenant_registry/kube_grants.h"
 
 namespace insula::tenant_registry {
 namespace {
 
-using kube_fields::Shown;
 using Kind = KubeDeclaration::Kind;
 
 constexpr absl::string_view kEveryNamespace = "*";
-
-// Ids that other systems give a meaning: a namespace that happens to have such
-// a name does not get it.
-constexpr std::array<absl::string_view, 3> kReserved = {"0", "default-tenant",
-                                                        "internal-collection"};
-
-absl::Status Forbidden(absl::string_view field, absl::string_view what) {
-  return absl::PermissionDeniedError(absl::StrCat(field, ": ", what));
-}
-
-template <typename List>
-bool Contains(const List& list, absl::string_view element) {
-  return std::find(list.begin(), list.end(), element) != list.end();
-}
-
-// What a policy, or the lack of one, says about the objects of a namespace.
-class Grants {
- public:
-  Grants(const std::string& name_space, const v1::Policy& policy)
-      : name_space_(name_space), policy_(policy) {}
-
-  // The tenant that MetricAccess objects speak of.
-  const std::string& tenant_id() const {
-    return policy_.tenant_id().empty() ? name_space_ : policy_.tenant_id();
-  }
-
-  absl::Status MayDeclare(absl::string_view field,
-                          const std::string& tenant) const {
-    if (policy_.every_tenant() || Contains(policy_.tenant_ids(), tenant) ||
-        policy_.tenant_id() == tenant) {
-      return absl::OkStatus();
-    }
-    if (tenant != tenant_id()) {
-      return Forbidden(
-          field,
-          absl::StrCat("namespace ", name_space_, " may not declare tenant '",
-                       Shown(tenant), "', only '", tenant_id(),
-                       "': have a Policy of the namespace name it in "
-                       "tenant_ids"));
-    }
-    if (Contains(kReserved, tenant)) {
-      return Forbidden(
-          field, absl::StrCat("the tenant id '", tenant,
-                              "' is reserved: have a Policy of namespace ",
-                              name_space_, " name it in tenant_ids"));
-    }
-    return absl::OkStatus();
-  }
-
-  bool IsOwn(absl::string_view id) const {
-    return id == name_space_ || id == tenant_id();
-  }
-
-  absl::Status MayRead(absl::string_view field, absl::string_view id) const {
-    if (IsOwn(id) || policy_.every_source() ||
-        Contains(policy_.source_tenant_ids(), id)) {
-      return absl::OkStatus();
-    }
-    return Forbidden(
-        field,
-        absl::StrCat("namespace ", name_space_, " may not read the series of '",
-                     Shown(id), "': write '", tenant_id(),
-                     "', or have a Policy of the namespace name it in "
-                     "source_tenant_ids"));
-  }
-
-  absl::Status MayReadAll(absl::string_view field) const {
-    if (policy_.every_source()) return absl::OkStatus();
-    return Forbidden(
-        field, absl::StrCat("namespace ", name_space_,
-                            " may not switch isolation off: write true, or "
-                            "have a Policy of the namespace set every_source"));
-  }
-
-  // Whether a label says whose a series is.
-  bool NamesTenants(absl::string_view label) const {
-    return label == "namespace" || (!policy_.enforced_label().empty() &&
-                                    label == policy_.enforced_label());
-  }
-
-  absl::Status MayPush(const KubeRemoteWrite& push) const {
-    if (!push.target_namespace.empty() &&
-        push.target_namespace != name_space_ &&
-        !Contains(policy_.target_namespaces(), push.target_namespace)) {
-      return Forbidden(
-          "spec.remoteWrite.prometheus.targetNamespace",
-          absl::StrCat("namespace ", name_space_, " may not push to '",
-                       push.target_namespace,
-                       "': remove the field, or have a Policy of the namespace "
-                       "name it in target_namespaces"));
-    }
-    if (!push.url.empty()) {
-      RETURN_IF_ERROR(MayPushTo(push.url));
-    }
-    for (const auto& [name, value] : push.tenant_headers) {
-      if (IsOwn(value)) continue;
-      return Forbidden(absl::StrCat("spec.remoteWrite.remoteWrite.headers[",
-                                    Shown(name), "]"),
-                       absl::StrCat("may not name '", Shown(value), "', only '",
-                                    tenant_id(), "'"));
-    }
-    return absl::OkStatus();
-  }
-
-  // All but the id and the read scope.
-  v1::Tenant Template(const std::string& tenant) const {
-    v1::Tenant made;
-    made.set_upstream_id(policy_.upstream_id());
-    made.set_limits_id(policy_.limits_id());
-    made.set_rule_target_id(policy_.rule_target_id());
-    if (!policy_.enforced_label().empty()) {
-      (*made.mutable_enforced_labels())[policy_.enforced_label()] = tenant;
-    }
-    return made;
-  }
-
- private:
-  absl::Status MayPushTo(const std::string& url) const {
-    for (const std::string& base : policy_.target_urls()) {
-      if (CheckPushUrl(base).ok() && IsUrlBelow(url, base)) {
-        return absl::OkStatus();
-      }
-    }
-    return Forbidden(
-        "spec.remoteWrite.remoteWrite.url",
-        absl::StrCat("namespace ", name_space_, " may not push to '",
-                     Shown(url),
-                     "': have a Policy of the namespace name it, or a URL "
-                     "above it, in target_urls"));
-  }
-
-  const std::string& name_space_;
-  const v1::Policy& policy_;
-};
-
-// What one declaration comes to by itself.
-struct Meaning {
-  absl::Status status;
-  std::map<std::string, v1::Tenant> tenants;  // By id.
-  std::optional<v1::Object> access;
-};
-
-absl::Status Grant(const KubeDeclaration& declaration, const Grants& grants,
-                   Meaning* meaning) {
-  const std::string& tenant = grants.tenant_id();
-  RETURN_IF_ERROR(grants.MayDeclare("metadata.namespace", tenant));
-  RETURN_IF_ERROR(grants.MayRead("spec.source", declaration.source));
-  for (const auto& [label, value] : declaration.label_selectors) {
-    if (!grants.NamesTenants(label)) continue;
-    RETURN_IF_ERROR(grants.MayRead(
-        absl::StrCat("spec.labelSelectors[", label, "]"), value));
-  }
-  if (declaration.isolation_off) {
-    RETURN_IF_ERROR(grants.MayReadAll("spec.metricIsolation"));
-  }
-  if (declaration.remote_write) {
-    RETURN_IF_ERROR(grants.MayPush(*declaration.remote_write));
-  }
-  v1::Object object;
-  object.mutable_meta()->set_kind(v1::KIND_ACCESS);
-  object.mutable_meta()->set_id(
-      absl::StrCat(declaration.name_space, "/", declaration.name));
-  v1::Access& access = *object.mutable_access();
-  access.set_tenant_id(tenant);
-  access.mutable_selectors()->Assign(declaration.metrics.begin(),
-                                     declaration.metrics.end());
-  access.mutable_label_selectors()->insert(declaration.label_selectors.begin(),
-                                           declaration.label_selectors.end());
-  if (declaration.isolation_off) {
-    access.set_every_source(true);
-  } else {
-    // The namespace's name stands for its tenant, also where that has another.
-    access.add_source_tenant_ids(
-        grants.IsOwn(declaration.source) ? tenant : declaration.source);
-  }
-  RETURN_IF_ERROR(tenancy::CheckObject(object));
-  meaning->tenants[tenant] = grants.Template(tenant);
-  meaning->access = std::move(object);
-  return absl::OkStatus();
-}
-
-absl::Status Declare(const KubeDeclaration& declaration, const Grants& grants,
-                     Meaning* meaning) {
-  for (size_t i = 0; i < declaration.tenants.size(); ++i) {
-    const std::string& tenant = declaration.tenants[i];
-    RETURN_IF_ERROR(
-        grants.MayDeclare(absl::StrCat("spec.tenants[", i, "]"), tenant));
-    meaning->tenants[tenant] = grants.Template(tenant);
-  }
-  return absl::OkStatus();
-}
-
-Meaning Understand(const KubeDeclaration& declaration, const Grants& grants) {
-  Meaning meaning;
-  meaning.status = declaration.kind == Kind::kMetricAccess
-                       ? Grant(declaration, grants, &meaning)
-                       : Declare(declaration, grants, &meaning);
-  if (!meaning.status.ok()) return {meaning.status, {}, {}};
-  return meaning;
-}
 
 bool SameTemplate(const v1::Tenant& a, const v1::Tenant& b) {
   return a.upstream_id() == b.upstream_id() && a.limits_id() == b.limits_id() &&
@@ -276,18 +69,18 @@ class Planner {
     const KubeDeclaration* by = nullptr;
   };
 
-  Grants GrantsOf(const KubeDeclaration& declaration) const {
+  KubeGrants GrantsOf(const KubeDeclaration& declaration) const {
     static const v1::Policy* const kNone = new v1::Policy;
     auto found = policies_.find(declaration.name_space);
     if (found == policies_.end()) found = policies_.find(kEveryNamespace);
-    return Grants(declaration.name_space,
-                  found == policies_.end() ? *kNone : *found->second);
+    return KubeGrants(declaration.name_space,
+                      found == policies_.end() ? *kNone : *found->second);
   }
 
-  absl::Status CheckConflicts(const Meaning& meaning) const;
+  absl::Status CheckConflicts(const KubeMeaning& meaning) const;
   // Takes into the plan what `meaning` says, which may be a former one of
   // `declaration`.
-  void Take(const KubeDeclaration& declaration, Meaning meaning,
+  void Take(const KubeDeclaration& declaration, KubeMeaning meaning,
             KubeVerdict* verdict);
   void Judge(const KubeDeclaration& declaration, KubeVerdict* verdict);
   KubeCondition TenantReady(const KubeVerdict& verdict) const;
@@ -302,7 +95,7 @@ class Planner {
   KubePlan plan_;
 };
 
-absl::Status Planner::CheckConflicts(const Meaning& meaning) const {
+absl::Status Planner::CheckConflicts(const KubeMeaning& meaning) const {
   for (const auto& [id, tenant] : meaning.tenants) {
     const auto found = tenants_.find(id);
     if (found == tenants_.end() || SameTemplate(found->second.spec, tenant)) {
@@ -316,7 +109,7 @@ absl::Status Planner::CheckConflicts(const Meaning& meaning) const {
   return absl::OkStatus();
 }
 
-void Planner::Take(const KubeDeclaration& declaration, Meaning meaning,
+void Planner::Take(const KubeDeclaration& declaration, KubeMeaning meaning,
                    KubeVerdict* verdict) {
   for (auto& [id, tenant] : meaning.tenants) {
     verdict->tenant_ids.push_back(id);
@@ -367,11 +160,11 @@ KubeCondition RemoteWriteCondition(const KubeDeclaration& declaration,
 }
 
 void Planner::Judge(const KubeDeclaration& declaration, KubeVerdict* verdict) {
-  const Grants grants = GrantsOf(declaration);
+  const KubeGrants grants = GrantsOf(declaration);
   const auto decide = [&](const KubeDeclaration& said) {
-    Meaning meaning;
+    KubeMeaning meaning;
     meaning.status = said.problem;
-    if (meaning.status.ok()) meaning = Understand(said, grants);
+    if (meaning.status.ok()) meaning = UnderstandKubeObject(said, grants);
     if (meaning.status.ok()) meaning.status = CheckConflicts(meaning);
     const absl::Status status = meaning.status;
     if (status.ok()) Take(declaration, std::move(meaning), verdict);

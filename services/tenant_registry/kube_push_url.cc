@@ -1,4 +1,5 @@
 // Where series may be pushed; declared in kube_remote_write.h.
+#include <algorithm>
 #include <boost/asio/ip/address.hpp>
 #include <boost/system/error_code.hpp>
 #include <cstdint>
@@ -69,13 +70,10 @@ bool IsForbidden(const ip::address_v6& address) {
     return IsForbidden(ip::make_address_v4(ip::v4_mapped, address));
   }
   const ip::address_v6::bytes_type bytes = address.to_bytes();
-  // Ways to write an IPv4 address in one of IPv6: compatible, 6to4, NAT64.
-  const bool embeds =
-      bytes[0] == 0x20 && bytes[1] == 0x02 ? true
-      : bytes[0] == 0 && bytes[1] == 0x64 && bytes[2] == 0xff &&
-              bytes[3] == 0x9b
-          ? true
-          : address.to_bytes()[0] == 0 && !address.is_loopback();
+  // These write an IPv4 address as one of IPv6: 6to4, and, below 0::/8, NAT64
+  // and those before it.
+  const bool embeds = (bytes[0] == 0x20 && bytes[1] == 0x02) ||
+                      (bytes[0] == 0 && !address.is_loopback());
   return embeds || address.is_unspecified() || address.is_link_local() ||
          address.is_multicast() ||
          address == ip::make_address_v6("fd00:ec2::254");

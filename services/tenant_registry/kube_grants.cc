@@ -7,7 +7,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
-#include "libs/tenancy/snapshot.h"
 #include "services/tenant_registry/kube_fields.h"
 #include "services/tenant_registry/kube_remote_write.h"
 
@@ -63,7 +62,6 @@ absl::Status Grant(const KubeDeclaration& declaration, const KubeGrants& grants,
     access.add_source_tenant_ids(
         grants.IsOwn(declaration.source) ? tenant : declaration.source);
   }
-  RETURN_IF_ERROR(tenancy::CheckObject(object));
   meaning->tenants[tenant] = grants.Template(tenant);
   meaning->access = std::move(object);
   return absl::OkStatus();

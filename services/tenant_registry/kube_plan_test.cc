@@ -245,7 +245,7 @@ TEST(KubePlanTest, ForbidsWhatNoPolicyGrants) {
        "spec.labelSelectors[namespace]", R"(source_tenant_ids: "blue")"},
       {Access("red/a", {{"metricIsolation", false}}), "spec.metricIsolation",
        "every_source: true"},
-      {Access("red/a", {{"metricIsolation", false}}, ".*"),
+      {Access("red/a", {{"metricIsolation", false}}, ".+"),
        "spec.metricIsolation", "every_source: true"},
       {Access("red/a", to_namespace),
        "spec.remoteWrite.prometheus.targetNamespace",

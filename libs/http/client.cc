@@ -7,7 +7,6 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
-#include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +14,7 @@
 #include "libs/http/client_exchange.h"
 #include "libs/http/code_counters.h"
 #include "libs/http/connection_pool.h"
-#include "libs/http/tls_context.h"
+#include "libs/http/tls_source.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
@@ -94,7 +93,6 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
   absl::StatusOr<std::shared_ptr<ClientExchange>> NewExchange(
       const ClientRequest* request, absl::Time deadline,
       asio::any_io_executor strand);
-  absl::StatusOr<Stream::TlsContext> Tls();
 
   const ClientOptions options_;
   const asio::any_io_executor executor_;
@@ -102,9 +100,7 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
   metrics::Gauge& connections_;
   metrics::Histogram& seconds_;
   CodeCounters requests_;
-
-  std::once_flag tls_once_;
-  absl::StatusOr<Stream::TlsContext> tls_ = absl::UnknownError("not loaded");
+  TlsSource tls_;  // Read with the first https URL.
 };
 
 Client::Impl::Impl(ClientOptions options, asio::any_io_executor executor,
@@ -122,15 +118,8 @@ Client::Impl::Impl(ClientOptions options, asio::any_io_executor executor,
           {{"client", options_.name}})),
       requests_(metrics, "insula_http_client_requests_total",
                 "Requests by HTTP status, or by what went wrong.",
-                {{"client", options_.name}}) {}
-
-absl::StatusOr<Stream::TlsContext> Client::Impl::Tls() {
-  // Loading the system's CAs takes long; most clients never need them.
-  std::call_once(tls_once_, [this] {
-    tls_ = MakeClientContext(options_.tls.value_or(ClientTls()));
-  });
-  return tls_;
-}
+                {{"client", options_.name}}),
+      tls_(options_.tls.value_or(ClientTls()), metrics) {}
 
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
     ClientRequest request, absl::Time deadline) {
@@ -200,7 +189,7 @@ absl::StatusOr<std::shared_ptr<ClientExchange>> Client::Impl::NewExchange(
   ExchangeContext context = {&options_, executor_, pool_.get(), &connections_,
                              nullptr};
   if (request->url.scheme == "https") {
-    absl::StatusOr<Stream::TlsContext> tls = Tls();
+    absl::StatusOr<Stream::TlsContext> tls = tls_.Get();
     if (!tls.ok()) return Annotate(tls.status(), PeerOf(*request));
     context.tls = *tls;
   }

@@ -25,7 +25,10 @@ constexpr std::chrono::milliseconds kRecheck(200);
 }  // namespace
 
 Connection::Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core)
-    : core_(std::move(core)), stream_(std::move(socket), core_->tls) {}
+    : core_(std::move(core)),
+      // The server has not started unless there was a context once.
+      stream_(std::move(socket),
+              core_->tls == nullptr ? nullptr : core_->tls->Get().value()) {}
 
 void Connection::Start() {
   auto self = shared_from_this();

@@ -16,7 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/http/connection.h"
 #include "libs/http/server_core.h"
-#include "libs/http/tls_context.h"
+#include "libs/http/tls_source.h"
 #include "libs/logging/logging.h"
 #include "libs/status/status_macros.h"
 
@@ -188,11 +188,10 @@ void Server::Impl::Drain(absl::Duration timeout) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     ServerOptions options, asio::any_io_executor executor, Handler handler,
     metrics::Registry* metrics) {
-  Stream::TlsContext tls;
+  std::unique_ptr<TlsSource> tls;
   if (options.tls) {
-    ASSIGN_OR_RETURN(tls, MakeServerContext(*options.tls));
-    ShowCertificateExpiry(tls->native_handle(), options.tls->cert_file,
-                          metrics);
+    tls = std::make_unique<TlsSource>(*options.tls, metrics);
+    RETURN_IF_ERROR(tls->Get().status());
   }
   const std::string address = options.listen_address;
   auto core = std::make_shared<ServerCore>(

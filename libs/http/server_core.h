@@ -16,6 +16,7 @@
 #include "libs/http/code_counters.h"
 #include "libs/http/server.h"
 #include "libs/http/stream.h"
+#include "libs/http/tls_source.h"
 #include "libs/metrics/metrics.h"
 #include "libs/sync/mutex.h"
 
@@ -61,16 +62,16 @@ class ServerMetrics {
 class ServerCore {
  public:
   ServerCore(ServerOptions server_options, Handler server_handler,
-             Stream::TlsContext tls_context, metrics::Registry* registry)
+             std::unique_ptr<TlsSource> tls_source, metrics::Registry* registry)
       : options(std::move(server_options)),
         handler(std::move(server_handler)),
-        tls(std::move(tls_context)),
+        tls(std::move(tls_source)),
         metrics(options.name, registry),
         budget(options.max_buffered_bytes) {}
 
   const ServerOptions options;
   const Handler handler;
-  const Stream::TlsContext tls;
+  const std::unique_ptr<TlsSource> tls;  // Null: plain text.
   ServerMetrics metrics;
   Budget budget;
 

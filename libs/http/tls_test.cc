@@ -4,10 +4,12 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <atomic>
 #include <boost/asio/strand.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <future>
 #include <iterator>
 #include <string>
@@ -55,6 +57,19 @@ class Authority {
 
   const std::string& ca_file() const { return ca_.cert_file; }
 
+  // Writes `identity` over the files of another one, of the same directory.
+  static void Replace(const Identity& old, const Identity& identity) {
+    std::filesystem::copy_file(
+        identity.key_file, old.key_file,
+        std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::copy_file(
+        identity.cert_file, old.cert_file,
+        std::filesystem::copy_options::overwrite_existing);
+  }
+
+  // How long the certificates to come are valid, from one hour ago on.
+  void set_lifetime(absl::Duration lifetime) { lifetime_ = lifetime; }
+
   // `names` as in "DNS:localhost,IP:127.0.0.1".
   std::unique_ptr<Identity> Issue(const std::string& name,
                                   const std::string& names) {
@@ -83,7 +98,8 @@ class Authority {
     X509_set_version(certificate, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial_);
     X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+    X509_gmtime_adj(X509_getm_notAfter(certificate),
+                    absl::ToInt64Seconds(lifetime_) - 3600);
     X509_set_pubkey(certificate, out->key);
     X509_NAME_add_entry_by_txt(
         X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
@@ -112,6 +128,7 @@ class Authority {
   std::string directory_;
   Identity ca_;
   int serial_ = 0;
+  absl::Duration lifetime_ = absl::Hours(2);
 };
 
 class TlsTest : public ServerFixture {
@@ -128,10 +145,12 @@ class TlsTest : public ServerFixture {
   }
 
   absl::StatusOr<Response> Ask(ClientTls tls, std::string host = "127.0.0.1",
-                               std::string body = "") {
+                               std::string body = "",
+                               absl::Duration idle = absl::Seconds(50)) {
     ClientOptions options;
     options.name = "tls";
     options.tls = std::move(tls);
+    options.idle_timeout = idle;
     client_ = std::make_unique<Client>(std::move(options), pool_.get_executor(),
                                        &metrics_);
     return Again(std::move(host), std::move(body));
@@ -156,6 +175,61 @@ class TlsTest : public ServerFixture {
     ClientTls tls;
     tls.ca_file = authority_.ca_file();
     return tls;
+  }
+
+  // The serial number of the certificate that a new connection sees, 0 if it
+  // sees none.
+  int64_t SeenSerial() {
+    SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+    SSL* ssl = SSL_new(context);
+    BIO* bio = BIO_new_connect(server_->address().c_str());
+    int64_t serial = 0;
+    if (BIO_do_connect(bio) == 1) {
+      SSL_set_bio(ssl, bio, bio);
+      X509* const seen =
+          SSL_connect(ssl) == 1 ? SSL_get1_peer_certificate(ssl) : nullptr;
+      if (seen != nullptr) {
+        ASN1_INTEGER_get_int64(&serial, X509_get0_serialNumber(seen));
+      }
+      X509_free(seen);
+    } else {
+      BIO_free(bio);
+    }
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    return serial;
+  }
+
+  static int64_t SerialOf(const Identity& identity) {
+    int64_t serial = 0;
+    ASN1_INTEGER_get_int64(&serial,
+                           X509_get0_serialNumber(identity.certificate));
+    return serial;
+  }
+
+  double Reloads(absl::string_view result) {
+    return metrics_
+        .AddCounter("insula_tls_reloads_total", "",
+                    {{"file", server_identity_->cert_file},
+                     {"result", std::string(result)}})
+        .Value();
+  }
+  double ReloadFails() {
+    return metrics_
+        .AddGauge("insula_tls_reload_failing", "",
+                  {{"file", server_identity_->cert_file}})
+        .Value();
+  }
+
+  // Opens connections until `done`, for 20 s at most.
+  bool ConnectUntil(const std::function<bool()>& done) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(20);
+    while (!done()) {
+      if (absl::Now() > deadline) return false;
+      EXPECT_NE(SeenSerial(), 0);
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+    return true;
   }
 
   Authority authority_;
@@ -284,6 +358,107 @@ TEST_F(TlsTest, ShowsWhenTheServersCertificateEnds) {
       absl::FromUnixSeconds(static_cast<int64_t>(expiry.Value()));
   EXPECT_GT(end, absl::Now() + absl::Minutes(50));
   EXPECT_LE(end, absl::Now() + absl::Hours(1));
+}
+
+TEST_F(TlsTest, ServesANewCertificateWithoutDroppingConnections) {
+  StartTls(/*with_client_ca=*/false);
+  ASSERT_THAT(Ask(Trusting()), IsOk());
+  const auto next = authority_.Issue("next", "IP:127.0.0.1");
+  ASSERT_EQ(SeenSerial(), SerialOf(*server_identity_));
+  Authority::Replace(*server_identity_, *next);
+
+  // Requests go on, on the old connection and on new ones.
+  ASSERT_TRUE(ConnectUntil([&] {
+    EXPECT_THAT(Again(), IsOk());
+    return SeenSerial() == SerialOf(*next);
+  }));
+  EXPECT_THAT(Again(), IsOk());
+  EXPECT_EQ(Reloads("ok"), 1);
+  EXPECT_EQ(ReloadFails(), 0);
+}
+
+TEST_F(TlsTest, APairThatDoesNotFitLeavesTheOldOneInPlace) {
+  StartTls(/*with_client_ca=*/false);
+  const auto next = authority_.Issue("next", "IP:127.0.0.1");
+  std::filesystem::copy_file(next->key_file, server_identity_->key_file,
+                             std::filesystem::copy_options::overwrite_existing);
+  ASSERT_TRUE(ConnectUntil([&] { return ReloadFails() == 1; }));
+  EXPECT_EQ(SeenSerial(), SerialOf(*server_identity_));
+  EXPECT_EQ(Reloads("failed"), 1);
+
+  // The other half of the pair mends it.
+  Authority::Replace(*server_identity_, *next);
+  ASSERT_TRUE(ConnectUntil([&] { return ReloadFails() == 0; }));
+  EXPECT_EQ(SeenSerial(), SerialOf(*next));
+}
+
+TEST_F(TlsTest, ACertificateThatHasEndedOrIsNoneLeavesTheOldOneInPlace) {
+  StartTls(/*with_client_ca=*/false);
+  authority_.set_lifetime(absl::Minutes(50));
+  const auto ended = authority_.Issue("ended", "IP:127.0.0.1");
+  Authority::Replace(*server_identity_, *ended);
+  ASSERT_TRUE(ConnectUntil([&] { return Reloads("failed") == 1; }));
+  EXPECT_EQ(SeenSerial(), SerialOf(*server_identity_));
+
+  std::ofstream(server_identity_->cert_file) << "no PEM";
+  ASSERT_TRUE(ConnectUntil([&] { return Reloads("failed") == 2; }));
+  std::filesystem::remove(server_identity_->cert_file);
+  ASSERT_TRUE(ConnectUntil([&] { return Reloads("failed") == 3; }));
+  EXPECT_EQ(SeenSerial(), SerialOf(*server_identity_));
+}
+
+TEST_F(TlsTest, AChainOutOfOrderLeavesTheOldOneInPlace) {
+  StartTls(/*with_client_ca=*/false);
+  const auto next = authority_.Issue("next", "IP:127.0.0.1");
+  const auto stray = authority_.Issue("stray", "DNS:x");
+  const std::string chain = TextOf(next->cert_file) + TextOf(stray->cert_file);
+  std::ofstream(next->cert_file) << chain;
+  Authority::Replace(*server_identity_, *next);
+  ASSERT_TRUE(ConnectUntil([&] { return ReloadFails() == 1; }));
+  EXPECT_EQ(SeenSerial(), SerialOf(*server_identity_));
+
+  const std::string good =
+      chain.substr(0, chain.find("-----END")) +
+      chain.substr(chain.find("-----END"),
+                   chain.find("-----BEGIN", 1) - chain.find("-----END")) +
+      TextOf(authority_.ca_file());
+  std::ofstream(server_identity_->cert_file) << good;
+  ASSERT_TRUE(ConnectUntil([&] { return ReloadFails() == 0; }));
+  EXPECT_EQ(SeenSerial(), SerialOf(*next));
+}
+
+TEST_F(TlsTest, ABadSetIsSeenWhenMetricsAreCollected) {
+  StartTls(/*with_client_ca=*/false);
+  std::ofstream(server_identity_->key_file) << "no PEM";
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (ReloadFails() == 0 && absl::Now() < deadline) {
+    metrics_.Expose();
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  EXPECT_EQ(ReloadFails(), 1);
+}
+
+TEST_F(TlsTest, AClientPresentsItsNewCertificate) {
+  std::atomic<int> seen = 0;
+  StartTls(/*with_client_ca=*/true,
+           [&seen](Request request) -> asio::awaitable<Response> {
+             seen = request.peer.san_dns.front() == "new.example" ? 2 : 1;
+             co_return TextResponse(200, "known");
+           });
+  const auto identity = authority_.Issue("client", "DNS:old.example");
+  ClientTls tls = Trusting();
+  tls.cert_file = identity->cert_file;
+  tls.key_file = identity->key_file;
+  // Each request on a connection of its own.
+  ASSERT_THAT(Ask(tls, "127.0.0.1", "", absl::Milliseconds(1)), IsOk());
+  EXPECT_EQ(seen, 1);
+  Authority::Replace(*identity, *authority_.Issue("new", "DNS:new.example"));
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  while (seen == 1 && absl::Now() < deadline) {
+    ASSERT_THAT(Again(), IsOk());
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+  EXPECT_EQ(seen, 2);
 }
 
 TEST_F(TlsTest, EndsASlowHandshake) {

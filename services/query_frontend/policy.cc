@@ -125,6 +125,11 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
   if (!tenant.may_read()) {
     return Denied(tenant, "is suspended, its operator can lift that");
   }
+  if (tenant.spec.read_scope() == v1::Tenant::READ_SCOPE_ACCESS) {
+    return Denied(tenant,
+                  "has READ_SCOPE_ACCESS, which is not applied to queries yet; "
+                  "set Tenant.read_scope to READ_SCOPE_OWN");
+  }
   ASSIGN_OR_RETURN(policy.enforced, EnforcedMatchers(tenant));
   policy.max_query_bytes = snapshot.LimitsOf(tenant).max_query_bytes();
   policy.upstream_id = tenant.spec.upstream_id();

@@ -128,6 +128,12 @@ absl::StatusOr<Treatment> TreatmentOf(const tenancy::Snapshot& snapshot,
   treatment.max_bytes = options.max_file_bytes;
   treatment.dialect = options.rule_files_dialect;
   if (tenant == nullptr) return treatment;
+  if (tenant->spec.read_scope() == v1::Tenant::READ_SCOPE_ACCESS) {
+    return Refused(absl::StrCat(
+        "Tenant ", tenant->id.value(),
+        " has READ_SCOPE_ACCESS, which is not applied to rules yet: set "
+        "Tenant.read_scope to READ_SCOPE_OWN"));
+  }
   ASSIGN_OR_RETURN(const tenancy::RuleTarget* const target,
                    TargetOf(snapshot, *tenant, options));
   if (target->spec.type() == v1::RuleTarget::TYPE_CORTEX) {

@@ -20,8 +20,7 @@ labels::MatchType Negated(labels::MatchType type);
 labels::Matcher Negation(const labels::Matcher& matcher);
 
 // Whether JoinMatchers() takes it: `=` or `=~`, not matching the empty string,
-// and of an expression whose end as a group is plain. It is not with `\Q`,
-// which may run on behind the group, and classes like `[)]`.
+// and no `\Q`, which may run past the end of a group.
 bool IsMergeable(const labels::Matcher& matcher);
 
 // What the expression of a joined matcher consists of: `a` and `b` for

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
+#include <set>
 #include <utility>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 
 namespace insula::tenancy {
@@ -24,15 +27,6 @@ std::string QuoteMeta(absl::string_view text) {
   return quoted;
 }
 
-// A clause whose one matcher is `type`; none if that can't be.
-bool Append(labels::MatchType type, absl::string_view label,
-            absl::string_view value, std::vector<Clause>* clauses) {
-  auto matcher = labels::Matcher::Create(type, label, value);
-  if (!matcher.ok()) return false;
-  clauses->push_back({*std::move(matcher)});
-  return true;
-}
-
 // A value or an expression that stands alone as one branch among others.
 std::string Branch(const labels::Matcher& matcher) {
   return matcher.type() == labels::MatchType::kEqual
@@ -50,10 +44,10 @@ bool CanBeBranch(const labels::Matcher& matcher) {
 }
 
 // The union of matchers on one label that can all be branches.
-void Unite(const std::vector<labels::Matcher>& matchers,
-           std::vector<Clause>* clauses) {
-  size_t begin = 0;
-  while (begin < matchers.size()) {
+std::vector<labels::Matcher> Unite(
+    const std::vector<labels::Matcher>& matchers) {
+  std::vector<labels::Matcher> all;
+  for (size_t begin = 0; begin < matchers.size();) {
     std::string united = Branch(matchers[begin]);
     size_t end = begin + 1;
     for (; end < matchers.size(); ++end) {
@@ -61,14 +55,78 @@ void Unite(const std::vector<labels::Matcher>& matchers,
       if (united.size() + branch.size() >= kMaxUnitedBytes) break;
       absl::StrAppend(&united, "|", branch);
     }
-    const bool done =
-        end - begin > 1 && Append(labels::MatchType::kRegex,
-                                  matchers[begin].name(), united, clauses);
-    // Alone, or dearer together than each by itself.
-    for (; begin < end; ++begin) {
-      if (!done) clauses->push_back({matchers[begin]});
+    absl::StatusOr<labels::Matcher> matcher = matchers[begin];
+    if (end - begin > 1) {
+      matcher = labels::Matcher::Create(labels::MatchType::kRegex,
+                                        matchers[begin].name(), united);
+    }
+    if (matcher.ok()) {
+      all.push_back(*std::move(matcher));
+    } else {  // Dearer together than each by itself.
+      all.insert(all.end(), matchers.begin() + static_cast<ptrdiff_t>(begin),
+                 matchers.begin() + static_cast<ptrdiff_t>(end));
+    }
+    begin = end;
+  }
+  return all;
+}
+
+// The matcher on `label` if it is the only one and can be a branch.
+const labels::Matcher* BranchOn(absl::string_view label, const Clause& clause) {
+  const labels::Matcher* found = nullptr;
+  for (const labels::Matcher& matcher : clause) {
+    if (matcher.name() != label) continue;
+    if (found != nullptr || !CanBeBranch(matcher)) return nullptr;
+    found = &matcher;
+  }
+  return found;
+}
+
+// Equal for clauses that are equal but for `label`.
+std::string KeyWithout(absl::string_view label, const Clause& clause) {
+  std::string key;
+  for (const labels::Matcher& matcher : clause) {
+    if (matcher.name() == label) continue;
+    absl::StrAppend(&key, matcher.name(), labels::MatchOperator(matcher.type()),
+                    matcher.value().size(), ":", matcher.value());
+  }
+  return key;
+}
+
+std::vector<Clause> UniteOn(absl::string_view label,
+                            const std::vector<Clause>& clauses) {
+  struct Group {
+    Clause rest;
+    std::vector<labels::Matcher> branches;
+  };
+  std::vector<Clause> united;
+  std::map<std::string, Group> groups;
+  for (const Clause& clause : clauses) {
+    const labels::Matcher* const branch = BranchOn(label, clause);
+    if (branch == nullptr) {
+      united.push_back(clause);
+      continue;
+    }
+    Group& group = groups[KeyWithout(label, clause)];
+    if (group.branches.empty()) {
+      group.rest = clause;
+      std::erase_if(group.rest,
+                    [label](const auto& m) { return m.name() == label; });
+    }
+    if (std::find(group.branches.begin(), group.branches.end(), *branch) ==
+        group.branches.end()) {
+      group.branches.push_back(*branch);
     }
   }
+  for (const auto& [_, group] : groups) {
+    for (labels::Matcher& matcher : Unite(group.branches)) {
+      Clause clause = group.rest;
+      clause.push_back(std::move(matcher));
+      Normalize(&clause);
+      united.push_back(std::move(clause));
+    }
+  }
+  return united;
 }
 
 }  // namespace
@@ -84,24 +142,19 @@ std::vector<Clause> OneOf(absl::string_view label,
     if (matcher.ok()) matchers.push_back(*std::move(matcher));
   }
   std::vector<Clause> clauses;
-  Unite(matchers, &clauses);
+  for (labels::Matcher& matcher : Unite(matchers)) {
+    clauses.push_back({std::move(matcher)});
+  }
   return clauses;
 }
 
-std::vector<Clause> UniteNames(const std::vector<Clause>& clauses) {
-  std::vector<labels::Matcher> names;
-  std::vector<Clause> united;
+std::vector<Clause> UniteClauses(std::vector<Clause> clauses) {
+  std::set<std::string> names;
   for (const Clause& clause : clauses) {
-    if (clause.size() != 1 || clause[0].name() != labels::kMetricName ||
-        !CanBeBranch(clause[0])) {
-      united.push_back(clause);
-    } else if (std::find(names.begin(), names.end(), clause[0]) ==
-               names.end()) {
-      names.push_back(clause[0]);
-    }
+    for (const labels::Matcher& matcher : clause) names.insert(matcher.name());
   }
-  Unite(names, &united);
-  return united;
+  for (const std::string& name : names) clauses = UniteOn(name, clauses);
+  return clauses;
 }
 
 bool Conjoin(const Clause& more, Clause* clause) {

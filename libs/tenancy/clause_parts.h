@@ -14,8 +14,10 @@ namespace insula::tenancy {
 std::vector<Clause> OneOf(absl::string_view label,
                           std::vector<std::string> values);
 
-// Clauses with the same union, those on nothing but the name united.
-std::vector<Clause> UniteNames(const std::vector<Clause>& clauses);
+// Fewer clauses with the same union: those which differ in one matcher, `=` or
+// `=~` on one label, become one. Expressions that match the empty string, or
+// could reach out of a group, stay as they are. For clauses in their order.
+std::vector<Clause> UniteClauses(std::vector<Clause> clauses);
 
 // Both together. False if no series can pass both.
 bool Conjoin(const Clause& more, Clause* clause);

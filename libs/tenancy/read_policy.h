@@ -44,9 +44,9 @@ class ReadPolicy {
   // The union of these is what the tenant reads. None: nothing. Each holds a
   // matcher that the empty string does not match, so that it can stand as a
   // selector; but a clause without matchers, which comes alone, stands for all
-  // series of a store that isolates by header. As few as can be without trying
-  // long: names and expressions on names of one Access are one matcher, and so
-  // are the values of sources that are told apart by one label.
+  // series of a store that isolates by header. Few: clauses that differ in one
+  // label are united, so that names and expressions on names are one matcher,
+  // and the values of sources that are told apart by one label another.
   const std::vector<Clause>& clauses() const { return clauses_; }
   bool reads_nothing() const { return clauses_.empty(); }
   bool reads_whole_store() const {

@@ -204,7 +204,7 @@ void ReadPolicyCompiler::AddAccess(
       regex_cost_ += matcher.regex_cost();
     }
   }
-  const std::vector<Clause> selectors = UniteNames(access->clauses());
+  const std::vector<Clause> selectors = UniteClauses(access->clauses());
   if (policy_->clauses_.size() + sources.size() * selectors.size() >
       kMaxReadClauses) {
     Note(absl::StrCat(
@@ -244,6 +244,7 @@ std::shared_ptr<const ReadPolicy> ReadPolicyCompiler::Compile(
     std::sort(accesses.begin(), accesses.end(),
               [](const auto& a, const auto& b) { return a->id < b->id; });
     for (const auto& access : accesses) AddAccess(access);
+    policy_->clauses_ = UniteClauses(std::move(policy_->clauses_));
     if (policy_->reads_nothing() && policy_->notes_.empty()) {
       Note(
           "reads by READ_SCOPE_ACCESS, and no Access grants it anything; "

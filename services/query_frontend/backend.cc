@@ -116,7 +116,7 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
   absl::StatusOr<Answer> answer = absl::InternalError("it is not JSON");
   if (IsJson(response)) {
     answer = ReadAnswer(query.endpoint, query.label_name, response.status,
-                        std::move(response.body), policy.enforced);
+                        std::move(response.body), *policy.reads);
   }
   if (answer.ok()) {
     if (!answer->withheld.empty() && MayWarn()) {

@@ -9,6 +9,7 @@
 #include "libs/labels/matcher.h"
 #include "libs/promql/printer.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/read_policy.h"
 #include "libs/tenancy/tenant_id.h"
 #include "services/query_frontend/policy.h"
 
@@ -44,9 +45,18 @@ absl::StatusOr<v1::ExplainResponse> ExplainQuery(
   v1::ExplainResponse response;
   ASSIGN_OR_RETURN(*response.mutable_query(),
                    ConfineQuery(request.query(), *policy));
-  for (const labels::Matcher& matcher : policy->enforced) {
-    response.add_enforced_matchers(MatcherText(matcher));
+  const tenancy::ReadPolicy& reads = *policy->reads;
+  for (const tenancy::Clause& clause : reads.clauses()) {
+    response.add_clauses(promql::PrintSelector(clause));
   }
+  if (reads.clauses().size() == 1) {
+    for (const labels::Matcher& matcher : reads.clauses().front()) {
+      response.add_enforced_matchers(MatcherText(matcher));
+    }
+  }
+  response.mutable_access_ids()->Assign(reads.access_ids().begin(),
+                                        reads.access_ids().end());
+  response.mutable_notes()->Assign(reads.notes().begin(), reads.notes().end());
   response.set_upstream_id(policy->upstream_id);
   response.set_query_url(policy->query_url.ToString());
   response.set_tenant_header(policy->tenant_header);

@@ -59,29 +59,25 @@ bool IsArrayOfStrings(element data) {
                      [](element item) { return item.is_string(); });
 }
 
-// Whether `labels` holds every enforced label.
-bool Holds(simdjson::dom::object labels,
-           const std::vector<labels::Matcher>& enforced) {
-  for (const labels::Matcher& matcher : enforced) {
-    std::string_view value;
-    const absl::string_view name = matcher.name();
+// Whether the tenant may see a series of these labels.
+bool IsVisible(simdjson::dom::object labels, const tenancy::ReadPolicy& reads) {
+  bool clear = true;
+  const bool visible = reads.Allows([&](absl::string_view name) {
     // Each key is looked at: a repeated one must not hide another value.
+    std::string_view value;
     size_t found = 0;
     for (const auto field : labels) {
       if (View(field.key) != name) continue;
       ++found;
-      if (field.value.get(value) != simdjson::SUCCESS ||
-          !matcher.Matches(View(value))) {
-        return false;
-      }
+      if (field.value.get(value) != simdjson::SUCCESS) clear = false;
     }
-    if (found != 1) return false;
-  }
-  return true;
+    if (found > 1) clear = false;
+    return View(value);
+  });
+  return visible && clear;
 }
 
-absl::Status CheckSeries(element data,
-                         const std::vector<labels::Matcher>& enforced) {
+absl::Status CheckSeries(element data, const tenancy::ReadPolicy& reads) {
   simdjson::dom::array array;
   if (data.get(array) != simdjson::SUCCESS) {
     return NotAnAnswer("data is not a list of series");
@@ -90,25 +86,23 @@ absl::Status CheckSeries(element data,
     if (!series.is_object()) {
       return NotAnAnswer("data is not a list of series");
     }
-    if (!Holds(ObjectOf(series), enforced)) {
-      return absl::DataLossError("a series without the enforced labels");
+    if (!IsVisible(ObjectOf(series), reads)) {
+      return absl::DataLossError("a series that the tenant may not read");
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckLabelValues(element data, absl::string_view label_name,
-                              const std::vector<labels::Matcher>& enforced) {
+                              const tenancy::ReadPolicy& reads) {
   if (!IsArrayOfStrings(data)) {
     return NotAnAnswer("data is not a list of strings");
   }
   const simdjson::dom::array values = data.get_array().value_unsafe();
-  for (const labels::Matcher& matcher : enforced) {
-    if (matcher.name() != label_name) continue;
-    for (const element item : values) {
-      if (!matcher.Matches(View(item.get_string().value_unsafe()))) {
-        return absl::DataLossError("a value of an enforced label");
-      }
+  for (const element item : values) {
+    if (!reads.AllowsValue(label_name,
+                           View(item.get_string().value_unsafe()))) {
+      return absl::DataLossError("a value that no series it reads can have");
     }
   }
   return absl::OkStatus();
@@ -129,16 +123,15 @@ absl::Status CheckResult(element data, Endpoint endpoint) {
 }
 
 absl::Status CheckData(Endpoint endpoint, absl::string_view label_name,
-                       element data,
-                       const std::vector<labels::Matcher>& enforced) {
+                       element data, const tenancy::ReadPolicy& reads) {
   switch (endpoint) {
     case Endpoint::kQuery:
     case Endpoint::kQueryRange:
       return CheckResult(data, endpoint);
     case Endpoint::kSeries:
-      return CheckSeries(data, enforced);
+      return CheckSeries(data, reads);
     case Endpoint::kLabelValues:
-      return CheckLabelValues(data, label_name, enforced);
+      return CheckLabelValues(data, label_name, reads);
     default:
       return IsArrayOfStrings(data)
                  ? absl::OkStatus()
@@ -203,9 +196,10 @@ absl::string_view FindData(absl::string_view body) {
   return "";
 }
 
-absl::StatusOr<Answer> ReadSuccess(
-    Endpoint endpoint, absl::string_view label_name, element document,
-    std::string body, const std::vector<labels::Matcher>& enforced) {
+absl::StatusOr<Answer> ReadSuccess(Endpoint endpoint,
+                                   absl::string_view label_name,
+                                   element document, std::string body,
+                                   const tenancy::ReadPolicy& reads) {
   size_t data_members = 0;
   size_t members = 0;
   const simdjson::dom::object object = ObjectOf(document);
@@ -218,7 +212,7 @@ absl::StatusOr<Answer> ReadSuccess(
   if (data_members != 1 || document["data"].get(data) != simdjson::SUCCESS) {
     return NotAnAnswer("it holds no data");
   }
-  RETURN_IF_ERROR(CheckData(endpoint, label_name, data, enforced));
+  RETURN_IF_ERROR(CheckData(endpoint, label_name, data, reads));
 
   Answer answer;
   if (members == 2) {  // "status" and "data": nothing to leave out.
@@ -312,9 +306,10 @@ std::string BuildInfoJson(absl::string_view prometheus_version) {
   return Dump(json);
 }
 
-absl::StatusOr<Answer> ReadAnswer(
-    Endpoint endpoint, absl::string_view label_name, int http_status,
-    std::string body, const std::vector<labels::Matcher>& enforced) {
+absl::StatusOr<Answer> ReadAnswer(Endpoint endpoint,
+                                  absl::string_view label_name, int http_status,
+                                  std::string body,
+                                  const tenancy::ReadPolicy& reads) {
   const size_t size = body.size();
   // The parser reads over the end by a vector register.
   body.reserve(size + simdjson::SIMDJSON_PADDING);
@@ -327,8 +322,7 @@ absl::StatusOr<Answer> ReadAnswer(
   }
   const absl::string_view status = StringAt(document, "status");
   if (status == "success" && http_status / 100 == 2) {
-    return ReadSuccess(endpoint, label_name, document, std::move(body),
-                       enforced);
+    return ReadSuccess(endpoint, label_name, document, std::move(body), reads);
   }
   if (status == "error" && http_status >= 400) return ReadError(document);
   return NotAnAnswer("its status is not that of its JSON");

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "libs/labels/matcher.h"
+#include "libs/tenancy/read_policy.h"
 #include "services/query_frontend/route.h"
 
 namespace insula::query_frontend {
@@ -33,7 +32,7 @@ struct Answer {
 // Checks an answer of an upstream to `endpoint` and builds ours from it.
 //
 // INTERNAL: not such an answer; the message says what it is instead, without a
-// byte of it. DATA_LOSS: it holds a series or a value that `enforced` does not
+// byte of it. DATA_LOSS: it holds a series or a value that `reads` does not
 // allow, and must not be sent.
 //
 // Errors keep their type; their text is kept where it speaks of the query
@@ -42,6 +41,6 @@ struct Answer {
 absl::StatusOr<Answer> ReadAnswer(Endpoint endpoint,
                                   absl::string_view label_name, int http_status,
                                   std::string body,
-                                  const std::vector<labels::Matcher>& enforced);
+                                  const tenancy::ReadPolicy& reads);
 
 }  // namespace insula::query_frontend

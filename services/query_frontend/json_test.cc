@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "libs/status/status_matchers.h"
 
@@ -12,9 +14,27 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::vector<labels::Matcher> Red() {
-  return {
-      *labels::Matcher::Create(labels::MatchType::kEqual, "namespace", "red")};
+// Of a tenant with the enforced label namespace="red".
+const tenancy::ReadPolicy& Red() {
+  static const std::shared_ptr<const tenancy::ReadPolicy> reads = [] {
+    tenancy::v1::Object upstream;
+    upstream.mutable_meta()->set_kind(tenancy::v1::KIND_UPSTREAM);
+    upstream.mutable_meta()->set_id("store");
+    upstream.mutable_upstream()->set_query_url("http://h");
+    upstream.mutable_upstream()->set_isolation(
+        tenancy::v1::Upstream::ISOLATION_LABEL);
+    tenancy::v1::Object red;
+    red.mutable_meta()->set_kind(tenancy::v1::KIND_TENANT);
+    red.mutable_meta()->set_id("red");
+    red.mutable_tenant()->set_upstream_id("store");
+    (*red.mutable_tenant()->mutable_enforced_labels())["namespace"] = "red";
+    tenancy::SnapshotBuilder builder{tenancy::Snapshot()};
+    EXPECT_THAT(builder.Put(upstream), IsOk());
+    EXPECT_THAT(builder.Put(red), IsOk());
+    const auto snapshot = std::move(builder).Build(1, "e");
+    return tenancy::ReadPolicyOf(*snapshot, *snapshot->FindTenant("red"));
+  }();
+  return *reads;
 }
 
 absl::StatusOr<Answer> Read(Endpoint endpoint, std::string body,

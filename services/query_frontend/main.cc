@@ -25,7 +25,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                    registry_client::RegistryClient::Start(
                        config.registry,
                        {v1::KIND_TENANT, v1::KIND_BINDING, v1::KIND_UPSTREAM,
-                        v1::KIND_LIMITS},
+                        v1::KIND_LIMITS, v1::KIND_ACCESS},
                        process.executor(), &process.metrics()));
   process.AddReadyCheck("registry", [&] { return registry->Ready(); });
   Metrics metrics(&process.metrics());

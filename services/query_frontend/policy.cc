@@ -1,12 +1,15 @@
 #include "services/query_frontend/policy.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "libs/labels/matcher.h"
+#include "libs/promql/clause_union.h"
 #include "libs/promql/confine.h"
+#include "libs/promql/confine_union.h"
 #include "libs/promql/parser.h"
 #include "libs/promql/printer.h"
 #include "libs/status/annotate.h"
@@ -18,6 +21,9 @@ namespace {
 namespace v1 = ::insula::registry::v1;
 
 constexpr size_t kMaxMatches = 100;
+constexpr size_t kMaxSelectors = 1000;  // match[] that are sent.
+constexpr absl::string_view kNothing =
+    R"({__name__="__denied__",__name__!="__denied__"})";
 constexpr absl::Duration kDefaultTimeout = absl::Minutes(2);
 constexpr absl::string_view kDefaultTenantHeader = "X-Scope-OrgID";
 
@@ -26,29 +32,11 @@ absl::Status Denied(const tenancy::Tenant& tenant, absl::string_view what) {
       absl::StrCat("insula: tenant ", tenant.id.value(), " ", what));
 }
 
-// In the order of the names, so that equal policies print equal queries. The
-// registry's check of tenants saw to it that no value is empty, which would
-// select every series that has no such label.
-absl::StatusOr<std::vector<labels::Matcher>> EnforcedMatchers(
-    const tenancy::Tenant& tenant) {
-  const std::map<std::string, std::string> sorted(
-      tenant.spec.enforced_labels().begin(),
-      tenant.spec.enforced_labels().end());
-  std::vector<labels::Matcher> matchers;
-  for (const auto& [name, value] : sorted) {
-    ASSIGN_OR_RETURN(
-        labels::Matcher matcher,
-        labels::Matcher::Create(labels::MatchType::kEqual, name, value));
-    matchers.push_back(std::move(matcher));
-  }
-  return matchers;
-}
-
 absl::Status SetIsolation(const tenancy::Tenant& tenant,
                           const v1::Upstream& spec, Policy* policy) {
   switch (spec.isolation()) {
     case v1::Upstream::ISOLATION_LABEL:
-      if (policy->enforced.empty()) {
+      if (tenant.spec.enforced_labels().empty()) {
         return Denied(
             tenant,
             absl::StrCat("has no enforced label, but its upstream ",
@@ -85,12 +73,12 @@ absl::Status CheckSize(const std::vector<std::string>& matches,
   return absl::OkStatus();
 }
 
-// One match[]: what the user wrote, and the enforced matchers.
-absl::StatusOr<std::string> ConfineMatch(const std::string& text,
-                                         const Policy& policy) {
+// One match[]: what the tenant sees of what the user wrote. None: nothing.
+absl::StatusOr<promql::Clauses> ConfineMatch(const std::string& text,
+                                             const Policy& policy) {
   promql::ParseOptions options;
   options.max_bytes = policy.max_query_bytes;
-  ASSIGN_OR_RETURN(std::vector<labels::Matcher> selector,
+  ASSIGN_OR_RETURN(promql::Clause selector,
                    promql::ParseMetricSelector(text, options));
   if (std::all_of(selector.begin(), selector.end(),
                   [](const labels::Matcher& matcher) {
@@ -99,13 +87,10 @@ absl::StatusOr<std::string> ConfineMatch(const std::string& text,
     return absl::InvalidArgumentError(
         "match[] must contain at least one non-empty matcher");
   }
-  for (const labels::Matcher& matcher : policy.enforced) {
-    if (std::find(selector.begin(), selector.end(), matcher) ==
-        selector.end()) {
-      selector.push_back(matcher);
-    }
+  if (policy.reads->reads_whole_store()) {
+    return promql::Clauses{std::move(selector)};
   }
-  return promql::PrintSelector(selector);
+  return promql::UniteSelector(selector, policy.reads->clauses());
 }
 
 // The query of a tenant whose store keeps it apart: nothing is added, but what
@@ -125,12 +110,6 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
   if (!tenant.may_read()) {
     return Denied(tenant, "is suspended, its operator can lift that");
   }
-  if (tenant.spec.read_scope() == v1::Tenant::READ_SCOPE_ACCESS) {
-    return Denied(tenant,
-                  "has READ_SCOPE_ACCESS, which is not applied to queries yet; "
-                  "set Tenant.read_scope to READ_SCOPE_OWN");
-  }
-  ASSIGN_OR_RETURN(policy.enforced, EnforcedMatchers(tenant));
   policy.max_query_bytes = snapshot.LimitsOf(tenant).max_query_bytes();
   policy.upstream_id = tenant.spec.upstream_id();
   if (policy.upstream_id.empty()) {
@@ -160,6 +139,12 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
   if (policy.timeout <= absl::ZeroDuration()) policy.timeout = kDefaultTimeout;
 
   RETURN_IF_ERROR(SetIsolation(tenant, upstream->spec, &policy));
+  policy.reads = tenancy::ReadPolicyOf(snapshot, tenant);
+  if (policy.reads->reads_nothing()) {
+    return Denied(tenant,
+                  absl::StrCat("can't read anything: ",
+                               absl::StrJoin(policy.reads->notes(), "; ")));
+  }
   return policy;
 }
 
@@ -167,15 +152,39 @@ absl::StatusOr<std::vector<std::string>> ConfineMatches(
     const std::vector<std::string>& matches, const Policy& policy) {
   RETURN_IF_ERROR(CheckSize(matches, policy));
   std::vector<std::string> confined;
-  if (matches.empty() && !policy.enforced.empty()) {
-    confined.push_back(promql::PrintSelector(policy.enforced));
+  size_t bytes = 0;
+  const auto add = [&](const promql::Clauses& selectors) {
+    for (const promql::Clause& selector : selectors) {
+      std::string text = promql::PrintSelector(selector);
+      if (std::find(confined.begin(), confined.end(), text) != confined.end()) {
+        continue;
+      }
+      bytes += text.size();
+      confined.push_back(std::move(text));
+    }
+    return confined.size() <= kMaxSelectors &&
+           bytes <= promql::kMaxConfinedBytes;
+  };
+  if (matches.empty() && !policy.reads->reads_whole_store()) {
+    add(policy.reads->clauses());
   }
   for (const std::string& text : matches) {
-    absl::StatusOr<std::string> selector = ConfineMatch(text, policy);
-    if (!selector.ok()) {
-      return Annotate(selector.status(), "invalid parameter \"match[]\"");
+    const absl::StatusOr<promql::Clauses> selectors =
+        ConfineMatch(text, policy);
+    if (!selectors.ok()) {
+      return Annotate(selectors.status(), "invalid parameter \"match[]\"");
     }
-    confined.push_back(*std::move(selector));
+    if (!add(*selectors)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "insula: tenant ", policy.tenant_id,
+          ": match[], confined to what the tenant reads, are more than ",
+          kMaxSelectors, " selectors or ", promql::kMaxConfinedBytes,
+          " bytes; ask for less at once, or with the name of a metric"));
+    }
+  }
+  // No match[] at all would select everything.
+  if (confined.empty() && !policy.reads->reads_whole_store()) {
+    confined.emplace_back(kNothing);
   }
   return confined;
 }
@@ -191,9 +200,10 @@ absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
   promql::ParseOptions options;
   options.max_bytes = policy.max_query_bytes;
   absl::StatusOr<std::string> confined =
-      policy.enforced.empty()
+      policy.reads->reads_whole_store()
           ? Normalize(query, options)
-          : promql::ConfineQuery(query, policy.enforced, options);
+          : promql::ConfineQueryToUnion(query, policy.reads->clauses(),
+                                        options);
   if (confined.ok()) return confined;
   return Annotate(confined.status(), absl::IsInvalidArgument(confined.status())
                                          ? "invalid parameter \"query\""

@@ -1,6 +1,7 @@
 // What a tenant may see, and where it is kept.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/http/url.h"
-#include "libs/labels/matcher.h"
+#include "libs/tenancy/read_policy.h"
 #include "libs/tenancy/snapshot.h"
 
 namespace insula::query_frontend {
@@ -16,9 +17,8 @@ namespace insula::query_frontend {
 // Everything that decides about a tenant's queries, at one revision.
 struct Policy {
   std::string tenant_id;
-  // Every series that the tenant sees matches all of them; equality matchers,
-  // in the order of their names. Empty only if the store isolates by header.
-  std::vector<labels::Matcher> enforced;
+  // The series that the tenant sees; not null, and not nothing.
+  std::shared_ptr<const tenancy::ReadPolicy> reads;
   size_t max_query_bytes = 0;
 
   std::string upstream_id;
@@ -31,19 +31,22 @@ struct Policy {
 
 // The policy of `tenant`, which is one of `snapshot`. What is not clear is
 // denied, and the message names the object and the cure: PERMISSION_DENIED for
-// a tenant without a store or without the labels that its store needs,
-// UNAVAILABLE while an object it refers to is missing.
+// a tenant without a store, without the labels that its store needs, or without
+// anything to read, UNAVAILABLE while an object it refers to is missing.
 absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
                                 const tenancy::Snapshot& snapshot);
 
-// match[] for the upstream. Each of `matches` must be a selector with a matcher
-// that does not match "" (before ours are added: Prometheus' rule), and gets
-// the enforced matchers added. Without any, the enforced ones themselves; none
-// at all if nothing is enforced. INVALID_ARGUMENT in Prometheus' words.
+// match[] for the upstream: selectors which together select what the tenant
+// sees of `matches`, each of which must be a selector with a matcher that does
+// not match "" (before ours are added: Prometheus' rule). Without any, what it
+// sees at all; none if that is the whole store. INVALID_ARGUMENT in Prometheus'
+// words, and when they become too many.
 absl::StatusOr<std::vector<std::string>> ConfineMatches(
     const std::vector<std::string>& matches, const Policy& policy);
 
-// The query, confined and printed anew. INVALID_ARGUMENT in Prometheus' words.
+// The query, confined and printed anew. INVALID_ARGUMENT in Prometheus' words,
+// and for a query that can't be confined to several clauses; see
+// promql/confine_union.h.
 absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
                                          const Policy& policy);
 

@@ -125,6 +125,7 @@ class ApiTest : public testing::Test {
     Rebuild();
   }
 
+  static constexpr size_t kMaxResponse = size_t{1} << 20;
   static constexpr char kForm[] = "application/x-www-form-urlencoded";
   static constexpr char kVector[] =
       R"({"status":"success","data":{"resultType":"vector","result":[]}})";
@@ -244,7 +245,7 @@ class ApiTest : public testing::Test {
   RealClock clock_;
   Metrics metrics_{&registry_};
   http::Client client_{{}, pool_.get_executor(), &registry_};
-  Backend backend_{&client_, &clock_, &metrics_};
+  Backend backend_{&client_, &clock_, &metrics_, kMaxResponse};
   std::shared_ptr<const tenancy::Snapshot> snapshot_;
   auth::ListenerAuth auth_;
   ApiHandler handler_{[this] { return snapshot_; }, &clock_, &backend_,

@@ -26,7 +26,8 @@ int HttpStatusOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kUnknown:  // Garbage of an upstream.
       return 502;
-    case absl::StatusCode::kResourceExhausted:  // More than may be sent.
+    case absl::StatusCode::kFailedPrecondition:  // Good, but not confinable.
+    case absl::StatusCode::kResourceExhausted:   // More than may be sent.
       return 422;
     case absl::StatusCode::kDataLoss:  // A leak, prevented.
       return 500;
@@ -167,8 +168,9 @@ absl::StatusOr<UpstreamQuery> ApiHandler::Confine(const Route& route,
   query.params = std::move(params.rest);
   if (route.endpoint == Endpoint::kQuery ||
       route.endpoint == Endpoint::kQueryRange) {
-    ASSIGN_OR_RETURN(std::string confined, ConfineQuery(params.query, policy));
-    query.params.emplace_back("query", std::move(confined));
+    ASSIGN_OR_RETURN(query.texts, ConfineQuery(params.query, policy));
+    // A range query of a range selector is refused by the store, in its words.
+    if (route.endpoint == Endpoint::kQueryRange) query.texts.resize(1);
     return query;
   }
   if (route.endpoint == Endpoint::kSeries && params.matches.empty()) {

@@ -9,8 +9,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "libs/logging/logging.h"
+#include "services/query_frontend/answer_union.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -64,15 +66,49 @@ http::ClientRequest BuildRequest(const UpstreamQuery& query,
 asio::awaitable<absl::StatusOr<Answer>> Backend::Ask(UpstreamQuery query,
                                                      Policy policy,
                                                      absl::Time deadline) {
+  deadline = std::min(deadline, clock_.Now() + policy.timeout);
+  if (query.texts.size() > 1) {
+    co_return co_await AskAll(std::move(query), std::move(policy), deadline);
+  }
+  if (!query.texts.empty()) {
+    query.params.emplace_back("query", std::move(query.texts.front()));
+  }
+  co_return co_await AskOne(&query, &policy, deadline);
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Backend::AskAll(UpstreamQuery query,
+                                                        Policy policy,
+                                                        absl::Time deadline) {
+  // Without a time each request would be answered for its own.
+  if (std::none_of(query.params.begin(), query.params.end(),
+                   [](const auto& param) { return param.first == "time"; })) {
+    query.params.emplace_back(
+        "time", absl::StrFormat("%.3f", absl::ToDoubleSeconds(
+                                            clock_.Now() - absl::UnixEpoch())));
+  }
+  AnswerUnion whole(max_response_);
+  query.params.emplace_back("query", "");
+  for (std::string& text : query.texts) {
+    query.params.back().second = std::move(text);
+    absl::StatusOr<Answer> answer = co_await AskOne(&query, &policy, deadline);
+    if (!answer.ok() || answer->http_status != 200) co_return answer;
+    const absl::Status added = whole.Add(*answer);
+    if (absl::IsResourceExhausted(added)) co_return TooLarge(policy);
+    if (!added.ok()) co_return NoAnswer(query, policy, 200, added);
+  }
+  co_return std::move(whole).Finish();
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Backend::AskOne(
+    const UpstreamQuery* query, const Policy* policy, absl::Time deadline) {
   const absl::Time sent_at = clock_.Now();
-  deadline = std::min(deadline, sent_at + policy.timeout);
-  http::ClientRequest request = BuildRequest(query, policy);
+  http::ClientRequest request = BuildRequest(*query, *policy);
   absl::StatusOr<http::Response> response =
       co_await client_.Send(std::move(request), deadline);
   metrics_.upstream_seconds.Observe(
       absl::ToDoubleSeconds(clock_.Now() - sent_at));
-  if (!response.ok()) co_return ExplainFailure(response.status(), policy);
-  co_return Check(query, policy, *std::move(response));
+  if (!response.ok()) co_return ExplainFailure(response.status(), *policy);
+  co_return Check(*query, *policy, *std::move(response));
 }
 
 // A store that is down must not fill the log: one warning a second. The metrics
@@ -100,14 +136,19 @@ absl::Status Backend::ExplainFailure(const absl::Status& failure,
         absl::StrCat(upstream, " did not answer in time, ask for less"));
   }
   if (absl::IsResourceExhausted(failure)) {
-    metrics_.upstream_too_large.Increment();
-    return absl::ResourceExhaustedError(
-        absl::StrCat(upstream, " answered with more than the limit ",
-                     "upstream.max_response, ask for fewer series or points"));
+    return TooLarge(policy);
   }
   metrics_.upstream_unreachable.Increment();
   return absl::UnavailableError(
       absl::StrCat(upstream, " can't be reached, try again later"));
+}
+
+absl::Status Backend::TooLarge(const Policy& policy) {
+  metrics_.upstream_too_large.Increment();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("insula: upstream ", policy.upstream_id,
+                   " answered with more than the limit upstream.max_response, "
+                   "ask for fewer series or points"));
 }
 
 absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
@@ -141,18 +182,23 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
         policy.upstream_id,
         " held what is not yours and was withheld, tell its operator"));
   }
+  return NoAnswer(query, policy, response.status, answer.status());
+}
+
+absl::Status Backend::NoAnswer(const UpstreamQuery& query, const Policy& policy,
+                               int http_status, const absl::Status& why) {
   metrics_.upstream_garbage.Increment();
   if (MayWarn()) {
     logging::Warn("upstream's answer refused",
                   {{"tenant", policy.tenant_id},
                    {"upstream", policy.upstream_id},
                    {"request_id", query.request_id},
-                   {"code", response.status},
-                   {"err", answer.status()}});
+                   {"code", http_status},
+                   {"err", why}});
   }
   return absl::UnknownError(absl::StrCat(
-      "insula: upstream ", policy.upstream_id, " answered ", response.status,
-      " with what is no answer of a Prometheus: ", answer.status().message()));
+      "insula: upstream ", policy.upstream_id, " answered ", http_status,
+      " with what is no answer of a Prometheus: ", why.message()));
 }
 
 }  // namespace insula::query_frontend

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -23,7 +24,10 @@ namespace insula::query_frontend {
 struct UpstreamQuery {
   Endpoint endpoint = Endpoint::kOther;
   std::string label_name;  // Of kLabelValues.
-  http::Params params;     // All that is sent.
+  http::Params params;     // All that is sent, but for:
+  // What is sent as `query`, in a request each. Several: their answers are
+  // united, see answer_union.h. None: there is no such parameter.
+  std::vector<std::string> texts;
   std::string request_id;
 };
 
@@ -35,29 +39,44 @@ http::ClientRequest BuildRequest(const UpstreamQuery& query,
 // Thread-safe. `client`, `clock` and `metrics` outlive it.
 class Backend {
  public:
-  Backend(http::Client* client, const Clock* clock, Metrics* metrics)
-      : client_(*client), clock_(*clock), metrics_(*metrics) {}
+  // `max_response` bounds answers that are put together, in bytes.
+  Backend(http::Client* client, const Clock* clock, Metrics* metrics,
+          size_t max_response)
+      : client_(*client),
+        clock_(*clock),
+        metrics_(*metrics),
+        max_response_(max_response) {}
 
-  // Sends the query and checks the answer; gives up at `deadline` or after the
-  // upstream's own timeout. Messages begin with "insula:" and tell nothing of
-  // the upstream but its id. UNAVAILABLE: no answer. DEADLINE_EXCEEDED: none in
-  // time. RESOURCE_EXHAUSTED: too large. UNKNOWN: not an answer of a
-  // Prometheus. DATA_LOSS: withheld, because it showed what `policy` does not
-  // allow. CANCELLED: the calling coroutine was cancelled.
+  // Sends the query and checks the answer; several texts one after the other,
+  // all for the same time, until one is refused. Gives up at `deadline` or
+  // after the upstream's own timeout. Messages begin with "insula:" and tell
+  // nothing of the upstream but its id. UNAVAILABLE: no answer.
+  // DEADLINE_EXCEEDED: none in time. RESOURCE_EXHAUSTED: too large. UNKNOWN:
+  // not an answer of a Prometheus. DATA_LOSS: withheld, because it showed what
+  // `policy` does not allow. CANCELLED: the calling coroutine was cancelled.
   boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery query,
                                                      Policy policy,
                                                      absl::Time deadline);
 
  private:
+  boost::asio::awaitable<absl::StatusOr<Answer>> AskAll(UpstreamQuery query,
+                                                        Policy policy,
+                                                        absl::Time deadline);
+  boost::asio::awaitable<absl::StatusOr<Answer>> AskOne(
+      const UpstreamQuery* query, const Policy* policy, absl::Time deadline);
   absl::Status ExplainFailure(const absl::Status& failure,
                               const Policy& policy);
+  absl::Status TooLarge(const Policy& policy);
   absl::StatusOr<Answer> Check(const UpstreamQuery& query, const Policy& policy,
                                http::Response response);
+  absl::Status NoAnswer(const UpstreamQuery& query, const Policy& policy,
+                        int http_status, const absl::Status& why);
   bool MayWarn();
 
   http::Client& client_;
   const Clock& clock_;
   Metrics& metrics_;
+  const size_t max_response_;
   // Until then the log has heard enough of broken stores; Unix seconds.
   std::atomic<int64_t> quiet_until_{0};
 };

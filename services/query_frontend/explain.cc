@@ -1,6 +1,7 @@
 #include "services/query_frontend/explain.h"
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
@@ -43,8 +44,10 @@ absl::StatusOr<v1::ExplainResponse> ExplainQuery(
     return absl::FailedPreconditionError(policy.status().message());
   }
   v1::ExplainResponse response;
-  ASSIGN_OR_RETURN(*response.mutable_query(),
+  ASSIGN_OR_RETURN(const std::vector<std::string> texts,
                    ConfineQuery(request.query(), *policy));
+  response.set_query(texts.front());
+  response.mutable_queries()->Assign(texts.begin(), texts.end());
   const tenancy::ReadPolicy& reads = *policy->reads;
   for (const tenancy::Clause& clause : reads.clauses()) {
     response.add_clauses(promql::PrintSelector(clause));

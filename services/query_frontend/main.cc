@@ -31,7 +31,8 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   Metrics metrics(&process.metrics());
   http::Client client(config.upstream.ClientOptions(), process.executor(),
                       &process.metrics());
-  Backend backend(&client, &process.clock(), &metrics);
+  Backend backend(&client, &process.clock(), &metrics,
+                  config.upstream.max_response.value);
   const auto snapshots = [&registry] { return registry->snapshot(); };
   ApiHandler handler(snapshots, &process.clock(), &backend, &metrics);
   QueryFrontendService service(snapshots, process.executor());

@@ -95,10 +95,10 @@ absl::StatusOr<promql::Clauses> ConfineMatch(const std::string& text,
 
 // The query of a tenant whose store keeps it apart: nothing is added, but what
 // is sent is our text of what was understood.
-absl::StatusOr<std::string> Normalize(absl::string_view query,
-                                      const promql::ParseOptions& options) {
+absl::StatusOr<std::vector<std::string>> Normalize(
+    absl::string_view query, const promql::ParseOptions& options) {
   ASSIGN_OR_RETURN(const promql::ExprPtr parsed, promql::Parse(query, options));
-  return promql::Print(*parsed);
+  return std::vector<std::string>{promql::Print(*parsed)};
 }
 
 }  // namespace
@@ -175,7 +175,7 @@ absl::StatusOr<std::vector<std::string>> ConfineMatches(
       return Annotate(selectors.status(), "invalid parameter \"match[]\"");
     }
     if (!add(*selectors)) {
-      return absl::InvalidArgumentError(absl::StrCat(
+      return absl::FailedPreconditionError(absl::StrCat(
           "insula: tenant ", policy.tenant_id,
           ": match[], confined to what the tenant reads, are more than ",
           kMaxSelectors, " selectors or ", promql::kMaxConfinedBytes,
@@ -189,8 +189,8 @@ absl::StatusOr<std::vector<std::string>> ConfineMatches(
   return confined;
 }
 
-absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
-                                         const Policy& policy) {
+absl::StatusOr<std::vector<std::string>> ConfineQuery(absl::string_view query,
+                                                      const Policy& policy) {
   if (query.size() > policy.max_query_bytes) {
     return absl::InvalidArgumentError(absl::StrCat(
         "insula: tenant ", policy.tenant_id, ": the query has ", query.size(),
@@ -199,15 +199,23 @@ absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
   }
   promql::ParseOptions options;
   options.max_bytes = policy.max_query_bytes;
-  absl::StatusOr<std::string> confined =
+  absl::StatusOr<std::vector<std::string>> texts =
       policy.reads->reads_whole_store()
           ? Normalize(query, options)
-          : promql::ConfineQueryToUnion(query, policy.reads->clauses(),
+          : promql::ConfineQueryToTexts(query, policy.reads->clauses(),
                                         options);
-  if (confined.ok()) return confined;
-  return Annotate(confined.status(), absl::IsInvalidArgument(confined.status())
-                                         ? "invalid parameter \"query\""
-                                         : "insula: query");
+  if (texts.ok()) return texts;
+  if (!absl::IsInvalidArgument(texts.status())) {
+    return Annotate(texts.status(), "insula: query");
+  }
+  // A Prometheus would take it, so that it is not the text that is at fault.
+  if (promql::Parse(query, options).ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("insula: tenant ", policy.tenant_id,
+                     ": the query can't be confined to what the tenant reads: ",
+                     texts.status().message()));
+  }
+  return Annotate(texts.status(), "invalid parameter \"query\"");
 }
 
 }  // namespace insula::query_frontend

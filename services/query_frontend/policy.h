@@ -40,14 +40,16 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
 // sees of `matches`, each of which must be a selector with a matcher that does
 // not match "" (before ours are added: Prometheus' rule). Without any, what it
 // sees at all; none if that is the whole store. INVALID_ARGUMENT in Prometheus'
-// words, and when they become too many.
+// words. FAILED_PRECONDITION when they become too many.
 absl::StatusOr<std::vector<std::string>> ConfineMatches(
     const std::vector<std::string>& matches, const Policy& policy);
 
-// The query, confined and printed anew. INVALID_ARGUMENT in Prometheus' words,
-// and for a query that can't be confined to several clauses; see
-// promql/confine_union.h.
-absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
-                                         const Policy& policy);
+// The query, confined and printed anew; at least one text. Several only for a
+// range selector by itself; their answers, united, are the answer.
+// INVALID_ARGUMENT in Prometheus' words for what is no query.
+// FAILED_PRECONDITION for one that can't be confined to what the tenant reads;
+// see promql/confine_union.h.
+absl::StatusOr<std::vector<std::string>> ConfineQuery(absl::string_view query,
+                                                      const Policy& policy);
 
 }  // namespace insula::query_frontend

@@ -40,6 +40,26 @@ void SourcesConfig::Describe(config::Fields& fields) {
              "How often to look for changes that inotify missed.");
 }
 
+void KubernetesConfig::Describe(config::Fields& fields) {
+  fields.Add("enabled", enabled,
+             "Take tenants and grants from Kubernetes objects.");
+  fields.Add("kubeconfig", kubeconfig,
+             "File that says where the cluster is. Empty: that of the pod.");
+  fields.Add("context", context,
+             "Context of the kubeconfig. Empty: its current one.");
+  fields.Add("namespaces", namespaces, "Namespaces to follow; none: all.");
+  fields.Add("kinds", kinds,
+             "Kinds to follow: metricaccesses, openmetricsrules, "
+             "metricsingestiontenants; none: all.");
+  fields.Add("max_deletion_percent", max_deletion_percent,
+             "If more objects vanish within a minute, and more than 10, they "
+             "are kept. 100: never.");
+  fields.Add("write_status", write_status,
+             "Say in the status of the objects what became of them.");
+  fields.Add("status_writes_per_second", status_writes_per_second,
+             "Most statuses written a second.");
+}
+
 void WatchConfig::Describe(config::Fields& fields) {
   fields.Add("queue", queue,
              "Changes that may wait for a follower before it is cut off.");
@@ -66,6 +86,7 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("storage", storage);
   fields.AddGroup("sources", sources);
+  fields.AddGroup("kubernetes", kubernetes);
   fields.AddGroup("watch", watch);
   fields.AddGroup("tenants", tenants);
   fields.AddGroup("leases", leases);
@@ -104,6 +125,7 @@ absl::Status Config::Validate() const {
   if (sources.poll_interval < absl::Milliseconds(100)) {
     return wrong("sources.poll_interval", "must be at least 100ms");
   }
+  RETURN_IF_ERROR(CheckKubeSource(kubernetes));
   if (watch.queue < 1) return wrong("watch.queue", "must be at least 1");
   if (watch.max_watchers < 1) {
     return wrong("watch.max_watchers", "must be at least 1");

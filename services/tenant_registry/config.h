@@ -9,6 +9,7 @@
 #include "libs/rpc/server.h"
 #include "libs/runtime/process.h"
 #include "services/tenant_registry/file_source.h"
+#include "services/tenant_registry/kube_source.h"
 #include "services/tenant_registry/registry.h"
 #include "services/tenant_registry/tenant_registry_service.h"
 
@@ -36,6 +37,10 @@ struct SourcesConfig : FileSourceOptions {
   void Describe(config::Fields& fields);
 };
 
+struct KubernetesConfig : KubeSourceOptions {
+  void Describe(config::Fields& fields);
+};
+
 struct WatchConfig : WatchOptions {
   int queue = RegistryOptions().watch_queue;
   int max_watchers = RegistryOptions().max_watchers;
@@ -57,6 +62,7 @@ struct Config {
   GrpcConfig grpc;
   StorageConfig storage;
   SourcesConfig sources;
+  KubernetesConfig kubernetes;
   WatchConfig watch;
   TenantsConfig tenants;
   LeasesConfig leases;

@@ -10,6 +10,7 @@
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/config.h"
 #include "services/tenant_registry/file_source.h"
+#include "services/tenant_registry/kube_source.h"
 #include "services/tenant_registry/registry.h"
 #include "services/tenant_registry/sqlite_store.h"
 #include "services/tenant_registry/tenant_registry_service.h"
@@ -29,11 +30,12 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   TenantRegistryService service(registry, config.watch, process.executor());
   FileSource files(registry, config.sources, process.executor(),
                    &process.blocking());
+  ASSIGN_OR_RETURN(const std::unique_ptr<KubeSource> kubernetes,
+                   KubeSource::Start(registry, config.kubernetes, process));
   const Upkeep upkeep(registry, process.executor());
 
   // Serve. A follower that came before the first import would be ready too
-  // early and refuse callers. A file that is written on and on is not waited
-  // for.
+  // early and refuse callers.
   files.WaitUntilReady(absl::Seconds(10)).IgnoreError();  // /readyz tells.
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
                    rpc::Server::Start(config.server_options(), {&service}));

@@ -14,6 +14,7 @@ namespace insula::tenant_registry {
 
 // In whose name something is changed, beside "file:PATH".
 inline constexpr char kApiSource[] = "api";
+inline constexpr char kKubernetesSource[] = "kubernetes";
 inline constexpr char kLeaseSource[] = "lease";  // Alone has Instances.
 // What follows by itself: may change the objects of every source, which stay
 // those of that source.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/page_token.h"
@@ -173,9 +174,29 @@ std::shared_ptr<const Registry::View> Registry::ViewLocked() const {
   return view;
 }
 
+std::vector<ObjectPtr> Registry::ObjectsOf(v1::Kind kind) const {
+  std::vector<ObjectPtr> found;
+  sync::MutexLock lock(&mutex_);
+  const State::Objects& objects = state_.OfKind(kind);
+  found.reserve(objects.size());
+  for (const auto& [id, object] : objects) found.push_back(object);
+  return found;
+}
+
 void Registry::SetFiles(std::set<std::string> sources) {
   sync::MutexLock lock(&mutex_);
   state_.SetFiles(std::move(sources));
+}
+
+bool Registry::Keeps(const std::string& source) const {
+  if (!absl::StartsWith(source, "file:")) return true;
+  sync::MutexLock lock(&mutex_);
+  return state_.IsFileRead(source);
+}
+
+void Registry::AddListener(Listener listener) {
+  sync::MutexLock lock(&mutex_);
+  listeners_.push_back(std::move(listener));
 }
 
 absl::StatusOr<Registry::Subscription> Registry::Subscribe(

@@ -86,8 +86,24 @@ class Registry : public std::enable_shared_from_this<Registry> {
   };
   std::shared_ptr<const View> CurrentView() const;
 
+  // The objects of a kind, in the order of their ids.
+  std::vector<ObjectPtr> ObjectsOf(v1::Kind kind) const;
+
   // The sources of files that are read; see State::SetFiles.
   void SetFiles(std::set<std::string> sources);
+
+  // Whether `source` alone may change what it keeps: files do so only as long
+  // as they are read.
+  bool Keeps(const std::string& source) const;
+
+  // Calls `listener` after each change, in their order, until it returns false.
+  // It must be quick, and must not call the registry.
+  using Listener = std::function<bool(const Change& change)>;
+  void AddListener(Listener listener);
+
+  // Deletes a tenant that is DELETING without waiting for its time, and before
+  // it what refers to it, as at the end of that time. OK if it is not DELETING.
+  boost::asio::awaitable<absl::Status> RemoveTenant(std::string id);
 
   // How a watch begins.
   struct Subscription {
@@ -172,7 +188,6 @@ class Registry : public std::enable_shared_from_this<Registry> {
   ObjectPtr Find(const ObjectKey& key) const;
   boost::asio::awaitable<void> ExpireLeases();
   boost::asio::awaitable<void> RemoveTenants();
-  boost::asio::awaitable<absl::Status> RemoveTenant(std::string id);
   std::vector<std::string> TenantsDue() const;
 
   void CompactIfDue();
@@ -195,6 +210,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   State state_ ABSL_GUARDED_BY(mutex_);
   int64_t compacted_revision_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable std::weak_ptr<const View> view_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Listener> listeners_ ABSL_GUARDED_BY(mutex_);
 
   sync::Mutex leases_mutex_;
   Leases leases_ ABSL_GUARDED_BY(leases_mutex_);

@@ -218,6 +218,9 @@ void Registry::Publish(const std::vector<Store::Entry>& entries,
     hub_.Publish({entry.change,
                   std::make_shared<const tenancy::SetDigest>(state_.digest()),
                   now});
+    std::erase_if(listeners_, [&entry](const Listener& listener) {
+      return !listener(*entry.change);
+    });
   }
   metrics().revision.Set(static_cast<double>(state_.revision()));
   for (const auto& [kind, gauge] : metrics().objects) {

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "services/tenant_registry/watch_session.h"
+#include "services/tenant_registry/watch_encoder.h"
 
 namespace insula::tenant_registry {
 namespace {

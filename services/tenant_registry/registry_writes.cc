@@ -1,7 +1,10 @@
 // The writer: Applies wait in a queue, and all that wait are stored together.
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -208,24 +211,36 @@ absl::StatusOr<std::optional<int64_t>> Registry::FindAnswer(
 
 void Registry::Publish(const std::vector<Store::Entry>& entries,
                        absl::Time now) {
-  sync::MutexLock lock(&mutex_);
-  view_.reset();
-  for (const Store::Entry& entry : entries) {
-    if (entry.change->items.empty()) continue;
-    state_.Commit(*entry.change);
+  std::optional<absl::Duration> release;
+  {
+    sync::MutexLock lock(&mutex_);
+    view_.reset();
+    std::vector<Published> changes;
+    for (const Store::Entry& entry : entries) {
+      if (entry.change->items.empty()) continue;
+      state_.Commit(*entry.change);
+      changes.push_back(
+          {entry.change,
+           std::make_shared<const tenancy::SetDigest>(state_.digest()), now});
+      std::erase_if(listeners_, [&entry](const Listener& listener) {
+        return !listener(*entry.change);
+      });
+    }
     // Under the mutex, so that who subscribes sees a change either in the state
     // or in its queue.
-    hub_.Publish({entry.change,
-                  std::make_shared<const tenancy::SetDigest>(state_.digest()),
-                  now});
-    std::erase_if(listeners_, [&entry](const Listener& listener) {
-      return !listener(*entry.change);
-    });
+    release = hub_.Publish(std::move(changes), environment_.steady->Now());
+    metrics().revision.Set(static_cast<double>(state_.revision()));
+    for (const auto& [kind, gauge] : metrics().objects) {
+      gauge->Set(static_cast<double>(state_.OfKind(kind).size()));
+    }
   }
-  metrics().revision.Set(static_cast<double>(state_.revision()));
-  for (const auto& [kind, gauge] : metrics().objects) {
-    gauge->Set(static_cast<double>(state_.OfKind(kind).size()));
-  }
+  if (!release.has_value()) return;
+  auto timer = std::make_shared<asio::steady_timer>(
+      environment_.executor, absl::ToChronoNanoseconds(*release));
+  timer->async_wait(
+      [self = shared_from_this(), timer](const boost::system::error_code&) {
+        self->hub_.Release(self->environment_.steady->Now());
+      });
 }
 
 // Rarely, since dropping costs as much as it drops: a tenth more is kept.

@@ -131,11 +131,11 @@ grpc::ServerWriteReactor<v1::BackupResponse>* TenantRegistryService::Backup(
       });
 }
 
-grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>*
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>*
 TenantRegistryService::Watch(grpc::CallbackServerContext* context) {
-  return rpc::ServeBidi<v1::WatchRequest, v1::WatchResponse>(
+  return rpc::ServeBidi<grpc::ByteBuffer, grpc::ByteBuffer>(
       context, executor_, [this](WatchStream* stream) {
-        return ServeWatch(stream, registry_, watch_options_);
+        return ServeWatch(stream, registry_, watch_options_, &encoder_);
       });
 }
 

@@ -11,6 +11,7 @@
 #include "insula/registry/v1/registry.grpc.pb.h"
 #include "libs/rpc/serve.h"
 #include "services/tenant_registry/registry.h"
+#include "services/tenant_registry/watch_encoder.h"
 
 namespace insula::tenant_registry {
 
@@ -24,15 +25,32 @@ struct WatchOptions {
   size_t max_message_bytes = 1 << 20;  // A revision may make it larger.
 };
 
+// All methods; but those of Watch are bytes, which are made once for all who
+// watch.
+using TenantRegistryMethods = v1::TenantRegistry::WithRawCallbackMethod_Watch<
+    v1::TenantRegistry::WithCallbackMethod_Get<
+        v1::TenantRegistry::WithCallbackMethod_List<
+            v1::TenantRegistry::WithCallbackMethod_Apply<
+                v1::TenantRegistry::WithCallbackMethod_Status<
+                    v1::TenantRegistry::WithCallbackMethod_ListAudit<
+                        v1::TenantRegistry::WithCallbackMethod_Resolve<
+                            v1::TenantRegistry::WithCallbackMethod_RenewLease<
+                                v1::TenantRegistry::WithCallbackMethod_EndLease<
+                                    v1::TenantRegistry::
+                                        WithCallbackMethod_Backup<
+                                            v1::TenantRegistry::
+                                                Service>>>>>>>>>>;
+
 // Thread-safe.
-class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
+class TenantRegistryService final : public TenantRegistryMethods {
  public:
   TenantRegistryService(std::shared_ptr<Registry> registry,
                         WatchOptions watch_options,
                         boost::asio::any_io_executor executor)
       : registry_(std::move(registry)),
         watch_options_(watch_options),
-        executor_(std::move(executor)) {}
+        executor_(std::move(executor)),
+        encoder_(watch_options.max_message_bytes) {}
 
   grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context,
                                 const v1::GetRequest* request,
@@ -59,7 +77,7 @@ class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
   grpc::ServerWriteReactor<v1::BackupResponse>* Backup(
       grpc::CallbackServerContext* context,
       const v1::BackupRequest* request) override;
-  grpc::ServerBidiReactor<v1::WatchRequest, v1::WatchResponse>* Watch(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Watch(
       grpc::CallbackServerContext* context) override;
 
  private:
@@ -81,6 +99,7 @@ class TenantRegistryService final : public v1::TenantRegistry::CallbackService {
   const std::shared_ptr<Registry> registry_;
   const WatchOptions watch_options_;
   const boost::asio::any_io_executor executor_;
+  WatchEncoder encoder_;
 };
 
 }  // namespace insula::tenant_registry

@@ -20,6 +20,13 @@ constexpr size_t kMaxReasonBytes = 256;
 // Changes of which the time is known, to say how far a follower is behind.
 constexpr size_t kRecent = 10'000;
 
+// Changes are handed on so far apart: the time that a message to all takes on
+// one core, and no longer than is hardly noticed.
+constexpr absl::Duration kIntervalOfAWatcher = absl::Microseconds(50);
+constexpr absl::Duration kLongestInterval = absl::Milliseconds(100);
+// So many are handed on before that.
+constexpr size_t kMaxHeldBack = 256;
+
 constexpr char kClosed[] = "the registry is shutting down";
 
 }  // namespace
@@ -33,18 +40,33 @@ Watcher::Watcher(asio::any_io_executor executor, Options options)
       wanted_revision_(options_.revision),
       acked_revision_(options_.held_revision) {}
 
-void Watcher::Push(const Published& published) {
+bool Watcher::WantsOneOf(const Change& change) const {
+  return std::any_of(change.items.begin(), change.items.end(),
+                     [this](const auto& item) { return Wants(item.key.kind); });
+}
+
+void Watcher::Announce(const Published& published) {
   const Change& change = *published.change;
-  const bool wanted =
-      std::any_of(change.items.begin(), change.items.end(),
-                  [this](const auto& item) { return Wants(item.key.kind); });
+  if (!WantsOneOf(change)) return;
   sync::MutexLock lock(&mutex_);
-  if (!end_.ok()) return;
-  revision_ = change.revision;
-  digest_ = published.digest;
-  if (!wanted) return;
   wanted_revision_ = change.revision;
   for (const Change::Item& item : change.items) rejections_.erase(item.key);
+}
+
+void Watcher::Push(const std::vector<Published>& changes) {
+  sync::MutexLock lock(&mutex_);
+  for (const Published& published : changes) {
+    if (end_.ok()) PushLocked(published);
+  }
+  if (!queue_.empty() && !notified_) Notify();
+}
+
+void Watcher::PushLocked(const Published& published) {
+  const Change& change = *published.change;
+  if (change.revision <= revision_) return;
+  revision_ = change.revision;
+  digest_ = published.digest;
+  if (!WantsOneOf(change)) return;
   if (queue_.size() >= options_.queue_limit) {
     EndLocked(absl::ResourceExhaustedError(
         "the client takes changes more slowly than they come; subscribe again "
@@ -52,7 +74,6 @@ void Watcher::Push(const Published& published) {
     return;
   }
   queue_.push_back(published.change);
-  if (!notified_) Notify();
 }
 
 void Watcher::End(absl::Status status) {
@@ -166,13 +187,41 @@ void WatchHub::Remove(const std::shared_ptr<Watcher>& watcher) {
   watchers_.erase(watcher);
 }
 
-void WatchHub::Publish(const Published& published) {
+std::optional<absl::Duration> WatchHub::Publish(std::vector<Published> changes,
+                                                absl::Time now) {
   sync::MutexLock lock(&mutex_);
-  recent_.push_back({published.change->revision, published.at});
-  if (recent_.size() > kRecent) recent_.pop_front();
-  for (const std::shared_ptr<Watcher>& watcher : watchers_) {
-    watcher->Push(published);
+  for (Published& published : changes) {
+    recent_.push_back({published.change->revision, published.at});
+    if (recent_.size() > kRecent) recent_.pop_front();
+    for (const std::shared_ptr<Watcher>& watcher : watchers_) {
+      watcher->Announce(published);
+    }
+    held_back_.push_back(std::move(published));
   }
+  const absl::Duration interval =
+      std::min(kIntervalOfAWatcher * static_cast<int64_t>(watchers_.size()),
+               kLongestInterval);
+  const absl::Duration left = released_at_ + interval - now;
+  if (left <= absl::ZeroDuration() || held_back_.size() >= kMaxHeldBack) {
+    ReleaseLocked(now);
+    return std::nullopt;
+  }
+  if (std::exchange(release_expected_, true)) return std::nullopt;
+  return left;
+}
+
+void WatchHub::Release(absl::Time now) {
+  sync::MutexLock lock(&mutex_);
+  release_expected_ = false;
+  if (!held_back_.empty()) ReleaseLocked(now);
+}
+
+void WatchHub::ReleaseLocked(absl::Time now) {
+  released_at_ = now;
+  for (const std::shared_ptr<Watcher>& watcher : watchers_) {
+    watcher->Push(held_back_);
+  }
+  held_back_.clear();
 }
 
 absl::Duration WatchHub::BehindOf(const Watcher::Description& description,

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -52,6 +53,7 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   bool Wants(v1::Kind kind) const {
     return options_.kinds.empty() || options_.kinds.contains(kind);
   }
+  const std::set<v1::Kind>& kinds() const { return options_.kinds; }
   const std::string& client_id() const { return options_.client_id; }
 
   struct Taken {
@@ -82,13 +84,19 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   };
   Description Describe() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // A change has happened.
-  void Push(const Published& published) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A change has happened, and will be pushed before long.
+  void Announce(const Published& published) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Changes that have happened. Those that the watch began with are skipped.
+  void Push(const std::vector<Published>& changes) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The watch must end.
   void End(absl::Status status) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  bool WantsOneOf(const Change& change) const;
+  void PushLocked(const Published& published)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EndLocked(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Notify() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -112,6 +120,10 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
 };
 
 // All open watches. Thread-safe.
+//
+// A message to everyone costs time for each of them. So where many watch,
+// changes that come fast are handed on together: all get the same messages
+// then, and no more of them than they can take.
 class WatchHub {
  public:
   // RESOURCE_EXHAUSTED: `limit` watches are open. UNAVAILABLE: closed.
@@ -119,7 +131,14 @@ class WatchHub {
       ABSL_LOCKS_EXCLUDED(mutex_);
   void Remove(const std::shared_ptr<Watcher>& watcher)
       ABSL_LOCKS_EXCLUDED(mutex_);
-  void Publish(const Published& published) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Takes changes in, and hands them on at once; or, if it returns a time, it
+  // expects Release() after that. Nullopt: it does not. `now` is of a clock
+  // that never jumps.
+  std::optional<absl::Duration> Publish(std::vector<Published> changes,
+                                        absl::Time now)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  // Hands on what was held back.
+  void Release(absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<v1::Follower> Followers(absl::Time now) const
       ABSL_LOCKS_EXCLUDED(mutex_);
   // The largest `behind` of a follower.
@@ -138,7 +157,13 @@ class WatchHub {
                           absl::Time now) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  void ReleaseLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable sync::Mutex mutex_;
+  // Not handed on yet: not many, since they go into the watchers' queues.
+  std::vector<Published> held_back_ ABSL_GUARDED_BY(mutex_);
+  bool release_expected_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Time released_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::deque<Moment> recent_ ABSL_GUARDED_BY(mutex_);  // Ascending.
   std::set<std::shared_ptr<Watcher>> watchers_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,11 +1,12 @@
 #include "services/tenant_registry/watch_session.h"
 
+#include <grpcpp/impl/codegen/proto_utils.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,8 +39,11 @@ class Unsubscriber {
 class WatchSession {
  public:
   WatchSession(WatchStream* stream, std::shared_ptr<Registry> registry,
-               WatchOptions options)
-      : stream_(stream), registry_(std::move(registry)), options_(options) {}
+               WatchOptions options, WatchEncoder* encoder)
+      : stream_(stream),
+        registry_(std::move(registry)),
+        options_(options),
+        encoder_(*encoder) {}
 
   asio::awaitable<absl::Status> Run() {
     CO_ASSIGN_OR_RETURN(const v1::Subscribe request, co_await ReadSubscribe());
@@ -65,24 +69,38 @@ class WatchSession {
           absl::StrCat("no Subscribe within ",
                        absl::FormatDuration(options_.subscribe_timeout)));
     }
-    std::optional<v1::WatchRequest> request = std::get<0>(std::move(first));
-    if (!request.has_value() || !request->has_subscribe()) {
+    std::optional<grpc::ByteBuffer> message = std::get<0>(std::move(first));
+    absl::StatusOr<v1::WatchRequest> request = Parse(&message);
+    if (!request.ok() || !request->has_subscribe()) {
       co_return absl::InvalidArgumentError(
           "the first message of a Watch must be Subscribe");
     }
     co_return std::move(*request->mutable_subscribe());
   }
 
+  static absl::StatusOr<v1::WatchRequest> Parse(
+      std::optional<grpc::ByteBuffer>* message) {
+    v1::WatchRequest request;
+    if (!message->has_value() ||
+        !grpc::SerializationTraits<v1::WatchRequest>::Deserialize(
+             &message->value(), &request)
+             .ok()) {
+      return absl::InvalidArgumentError("a message is no WatchRequest");
+    }
+    return request;
+  }
+
   // Until the client has nothing more to say.
   asio::awaitable<absl::Status> ReadAcks() {
     while (true) {
-      std::optional<v1::WatchRequest> request = co_await stream_->Read();
-      if (!request.has_value()) co_return absl::OkStatus();
-      if (!request->has_ack()) {
+      std::optional<grpc::ByteBuffer> message = co_await stream_->Read();
+      if (!message.has_value()) co_return absl::OkStatus();
+      CO_ASSIGN_OR_RETURN(const v1::WatchRequest request, Parse(&message));
+      if (!request.has_ack()) {
         co_return absl::InvalidArgumentError(
             "only Ack may follow Subscribe; open another Watch instead");
       }
-      watcher_->Acknowledge(request->ack(), registry_->clock().Now());
+      watcher_->Acknowledge(request.ack(), registry_->clock().Now());
     }
   }
 
@@ -108,28 +126,21 @@ class WatchSession {
 
   asio::awaitable<absl::Status> SendSnapshot() {
     v1::WatchResponse response = New(v1::WatchResponse::PHASE_RESET);
-    CO_RETURN_IF_ERROR(co_await Write(std::move(response)));
+    CO_RETURN_IF_ERROR(co_await Write(Encode(response)));
+    const std::shared_ptr<EncodedSnapshot> snapshot = encoder_.Snapshot(
+        subscription_.snapshot, watcher_->kinds(), subscription_.epoch);
     int64_t count = 0;
-    size_t bytes = 0;
-    response = New(v1::WatchResponse::PHASE_SNAPSHOT);
-    for (const ObjectPtr& object : subscription_.snapshot->objects) {
-      if (!watcher_->Wants(object->meta().kind())) continue;
-      const size_t size = object->ByteSizeLong() + 8;
-      if (bytes > 0 && bytes + size > options_.max_message_bytes) {
-        CO_RETURN_IF_ERROR(co_await Write(std::move(response)));
-        response = New(v1::WatchResponse::PHASE_SNAPSHOT);
-        bytes = 0;
-      }
-      *response.add_puts() = *object;
-      bytes += size;
-      ++count;
+    for (size_t i = 0;; ++i) {
+      EncodedSnapshot::Message message = snapshot->Get(i);
+      if (message.objects == 0) break;
+      count += message.objects;
+      CO_RETURN_IF_ERROR(co_await Write(std::move(message.bytes)));
     }
-    if (bytes > 0) CO_RETURN_IF_ERROR(co_await Write(std::move(response)));
     response = New(v1::WatchResponse::PHASE_SNAPSHOT_END);
     response.set_object_count(count);
-    SetSet(*subscription_.snapshot->digest, &response);
+    SetSet(*subscription_.snapshot->digest, watcher_->kinds(), &response);
     subscription_.snapshot = nullptr;  // As much memory as all ids.
-    co_return co_await Write(std::move(response));
+    co_return co_await Write(Encode(response));
   }
 
   // What the client missed, out of the log.
@@ -157,14 +168,10 @@ class WatchSession {
   // `digest`, if there is one, is of the objects after the last change.
   asio::awaitable<absl::Status> SendChanges(std::vector<ChangePtr> changes,
                                             const tenancy::SetDigest* digest) {
-    auto wants = [this](v1::Kind kind) { return watcher_->Wants(kind); };
-    std::vector<v1::WatchResponse> deltas =
-        MergeChanges(changes, wants, options_.max_message_bytes);
-    for (size_t i = 0; i < deltas.size(); ++i) {
-      v1::WatchResponse& delta = deltas[i];
-      delta.set_epoch(subscription_.epoch);
-      if (digest != nullptr && i + 1 == deltas.size()) SetSet(*digest, &delta);
-      CO_RETURN_IF_ERROR(co_await Write(std::move(delta)));
+    const WatchEncoder::Messages deltas = encoder_.Deltas(
+        changes, watcher_->kinds(), digest, subscription_.epoch);
+    for (const grpc::ByteBuffer& delta : *deltas) {
+      CO_RETURN_IF_ERROR(co_await Write(delta));
     }
     co_return absl::OkStatus();
   }
@@ -172,27 +179,14 @@ class WatchSession {
   asio::awaitable<absl::Status> SendProgress(const Watcher::Taken* taken) {
     v1::WatchResponse progress = New(v1::WatchResponse::PHASE_PROGRESS);
     progress.set_revision(taken->revision);
-    SetSet(*taken->digest, &progress);
-    co_return co_await Write(std::move(progress));
-  }
-
-  // Says what the client must hold, of the kinds that it follows.
-  void SetSet(const tenancy::SetDigest& digest,
-              v1::WatchResponse* response) const {
-    v1::SetDigest* const set = response->mutable_set();
-    for (const auto& [kind, sum] : digest.kinds()) {
-      if (!watcher_->Wants(kind)) continue;
-      v1::KindDigest* const of_kind = set->add_kinds();
-      of_kind->set_kind(kind);
-      of_kind->set_count(sum.count);
-      of_kind->set_sum(sum.sum);
-    }
+    SetSet(*taken->digest, watcher_->kinds(), &progress);
+    co_return co_await Write(Encode(progress));
   }
 
   // Ends early when the client is too slow, be it for this message or for the
   // changes that come meanwhile.
-  asio::awaitable<absl::Status> Write(v1::WatchResponse response) {
-    auto written = co_await (stream_->Write(std::move(response)) ||
+  asio::awaitable<absl::Status> Write(grpc::ByteBuffer message) {
+    auto written = co_await (stream_->Write(std::move(message)) ||
                              watcher_->Delay(options_.write_timeout));
     if (written.index() == 1) {
       const absl::Status end = watcher_->Take().end;
@@ -226,6 +220,7 @@ class WatchSession {
   WatchStream* const stream_;
   const std::shared_ptr<Registry> registry_;
   const WatchOptions options_;
+  WatchEncoder& encoder_;
   Registry::Subscription subscription_;
   Watcher* watcher_ = nullptr;  // Of the subscription.
 };
@@ -234,49 +229,10 @@ class WatchSession {
 
 asio::awaitable<absl::Status> ServeWatch(WatchStream* stream,
                                          std::shared_ptr<Registry> registry,
-                                         WatchOptions options) {
-  WatchSession session(stream, std::move(registry), options);
+                                         WatchOptions options,
+                                         WatchEncoder* encoder) {
+  WatchSession session(stream, std::move(registry), options, encoder);
   co_return co_await session.Run();
-}
-
-std::vector<v1::WatchResponse> MergeChanges(
-    const std::vector<ChangePtr>& changes,
-    const std::function<bool(v1::Kind)>& wants, size_t max_bytes) {
-  std::vector<v1::WatchResponse> deltas;
-  std::map<ObjectKey, ObjectPtr> last;
-  int64_t revision = 0;
-  size_t bytes = 0;
-  auto flush = [&] {
-    if (!last.empty()) {
-      v1::WatchResponse& delta = deltas.emplace_back();
-      delta.set_phase(v1::WatchResponse::PHASE_DELTA);
-      delta.set_revision(revision);
-      for (const auto& [key, object] : last) {
-        if (object == nullptr) {
-          *delta.add_deletes() = RefOf(key);
-        } else {
-          *delta.add_puts() = *object;
-        }
-      }
-    }
-    last.clear();
-    bytes = 0;
-  };
-  for (const ChangePtr& change : changes) {
-    size_t size = 0;
-    for (const Change::Item& item : change->items) {
-      size += item.key.id.size() + 16;
-      if (item.object != nullptr) size += item.object->ByteSizeLong();
-    }
-    if (bytes + size > max_bytes) flush();
-    for (const Change::Item& item : change->items) {
-      if (wants(item.key.kind)) last[item.key] = item.object;
-    }
-    bytes += size;
-    revision = change->revision;
-  }
-  flush();
-  return deltas;
 }
 
 }  // namespace insula::tenant_registry

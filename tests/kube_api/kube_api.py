@@ -126,6 +126,11 @@ class KubeApi:
             body = json.dumps(body)
         return _get(self.url + path, method, body, headers)
 
+    def create(self, path, o):
+        status, answer = self.request("POST", path, o)
+        assert status == 201, answer
+        return answer
+
     def watch(self, path):
         """Opens a watch; iterating over what it returns gives the events."""
         return _Events(urllib.request.urlopen(self.url + path, timeout=30))

@@ -2,6 +2,7 @@
 as the Kubernetes API would take it: names that lead nowhere, privileges, probes,
 settings that do not fit the pod around them."""
 
+import itertools
 import re
 import subprocess
 import urllib.parse
@@ -9,7 +10,18 @@ import urllib.parse
 import yaml
 
 WORKLOADS = ("Deployment", "StatefulSet")
-CLUSTER_SCOPED = ("Namespace",)
+CLUSTER_SCOPED = ("Namespace", "ClusterRole", "ClusterRoleBinding")
+# What a service with the setting `kubernetes.enabled` needs: group, resource, name
+# ("": any) and verb. Nobody gets more, and nobody else gets anything.
+KINDS = {"observability.ethos.io": ["metricaccesses"],
+         "open-metrics.vgs.io": ["openmetricsrules", "metricsingestiontenants"]}
+RIGHTS = {
+    *((group, kind, "", verb) for group, kinds in KINDS.items() for kind in kinds
+      for verb in ("get", "list", "watch")),
+    *((group, f"{kind}/status", "", "patch") for group, kinds in KINDS.items() for kind in kinds),
+    *(("apiextensions.k8s.io", "customresourcedefinitions", f"{kind}.{group}", "get")
+      for group, kinds in KINDS.items() for kind in kinds),
+}
 # Volumes that the pod security standard `restricted` allows, and hostPath is not.
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral",
            "persistentVolumeClaim", "projected", "secret"}
@@ -64,7 +76,8 @@ class Manifests:
                           workload.identity, workload.selectors, workload.volumes,
                           workload.resources, workload.spread, workload.settings):
                 yield from (f"{workload.title}: {what}" for what in check())
-        for check in (self.scope, self.services, self.budgets, self.network_policies):
+        for check in (self.scope, self.rights, self.services, self.budgets,
+                      self.network_policies):
             yield from check()
 
     def scope(self):
@@ -77,11 +90,45 @@ class Manifests:
             title = f"{o['kind']}/{o['metadata']['name']}"
             if o["kind"] not in CLUSTER_SCOPED and o["metadata"].get("namespace") not in names:
                 yield f"{title}: is in no namespace of ours"
-            # No service talks to Kubernetes, so none may.
-            if o["apiVersion"].startswith("rbac.authorization.k8s.io/"):
-                yield f"{title}: grants what nobody needs"
             if o["kind"] == "ServiceAccount" and o.get("automountServiceAccountToken") is not False:
                 yield f"{title}: hands out its token"
+
+    def rights(self):
+        """Whether those that talk to Kubernetes may do what they need, and no more."""
+        granted = {}  # By service account: NAMESPACE/NAME.
+        bound = set()
+        for o in self.objects:
+            title = f"{o['kind']}/{o['metadata']['name']}"
+            if not o["apiVersion"].startswith("rbac.authorization.k8s.io/"):
+                continue
+            if o["kind"] == "ClusterRole":
+                continue  # Seen through its binding.
+            if o["kind"] != "ClusterRoleBinding":
+                yield f"{title}: is of a kind that is not looked at"
+                continue
+            role = self.named(o["roleRef"]["kind"], o["roleRef"]["name"])
+            if role is None:
+                yield f"{title}: there is no {o['roleRef']['kind']} {o['roleRef']['name']}"
+                continue
+            bound.add(role["metadata"]["name"])
+            for subject in o["subjects"]:
+                who = f"{subject.get('namespace')}/{subject['name']}"
+                granted.setdefault(who, set()).update(_rights(role))
+                account = self.named("ServiceAccount", subject["name"])
+                if (subject["kind"] != "ServiceAccount" or account is None or
+                        account["metadata"]["namespace"] != subject["namespace"]):
+                    yield f"{title}: grants to {who}, who is not of ours"
+        for o in self.of("ClusterRole"):
+            if o["metadata"]["name"] not in bound:
+                yield f"ClusterRole/{o['metadata']['name']}: nobody has it"
+        for workload in self.workloads():
+            who = f"{workload.namespace}/{workload.pod.get('serviceAccountName')}"
+            needed = RIGHTS if workload.follows_kubernetes() else set()
+            has = granted.get(who, set())
+            for right in sorted(has - needed):
+                yield f"{workload.title}: is granted what it does not need, {' '.join(right)}"
+            for right in sorted(needed - has):
+                yield f"{workload.title}: lacks the right {' '.join(right)}"
 
     def services(self):
         for o in self.of("Service"):
@@ -132,6 +179,7 @@ class Workload:
         self.manifests = manifests
         self.title = f"{o['kind']}/{o['metadata']['name']}"
         self.name = o["metadata"]["name"]
+        self.namespace = o["metadata"].get("namespace")
         self.spec = o["spec"]
         self.labels = o["spec"]["template"]["metadata"]["labels"]
         self.pod = o["spec"]["template"]["spec"]
@@ -179,7 +227,10 @@ class Workload:
         account = self.pod.get("serviceAccountName")
         if account is None or self.manifests.named("ServiceAccount", account) is None:
             yield "has no ServiceAccount of its own"
-        if self.pod.get("automountServiceAccountToken") is not False:
+        token = self.pod.get("automountServiceAccountToken")
+        if self.follows_kubernetes() and token is not True:
+            yield "gets no token of the Kubernetes API"
+        if not self.follows_kubernetes() and token is not False:
             yield "gets a token of the Kubernetes API"
         if self.pod.get("enableServiceLinks") is not False:
             yield "gets variables of other Services"
@@ -233,6 +284,10 @@ class Workload:
 
     def config_text(self):
         return self.file(self.config_path())
+
+    def follows_kubernetes(self):
+        settings = yaml.safe_load(self.config_text() or "{}")
+        return settings.get("kubernetes", {}).get("enabled") is True
 
     def files(self):
         """Files that the settings name and a ConfigMap must provide."""
@@ -288,6 +343,16 @@ def matches(selector, labels):
         if labels.get(expression["key"]) not in expression["values"]:
             return False
     return all(labels.get(k) == v for k, v in selector.get("matchLabels", {}).items())
+
+
+def _rights(role):
+    """What the rules of a role come to. What can't be said so is a right of its own."""
+    for rule in role["rules"]:
+        if rule.get("nonResourceURLs"):
+            yield ("", "nonResourceURLs", "", *rule["nonResourceURLs"])
+            continue
+        yield from itertools.product(rule["apiGroups"], rule["resources"],
+                                     rule.get("resourceNames") or [""], rule["verbs"])
 
 
 def _values(selector):

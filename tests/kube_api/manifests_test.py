@@ -16,6 +16,8 @@ import tempfile
 import unittest
 import urllib.request
 
+import yaml
+
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from kube_api import TOP, KubeApi, wait_until  # noqa: E402
@@ -23,6 +25,10 @@ from manifests import CLUSTER_SCOPED, Manifests, render  # noqa: E402
 
 BIN_DIR, VERSION, *SERVICES = sys.argv[1:]
 BASE = os.path.join(TOP, "deploy", "kubernetes", "base")
+CRDS = os.path.join(TOP, "deploy", "kubernetes", "crds")
+TENANTS = "/apis/open-metrics.vgs.io/v1/metricsingestiontenants"
+RULES = "/apis/open-metrics.vgs.io/v1/openmetricsrules"
+ACCESSES = "/apis/observability.ethos.io/v1alpha1/metricaccesses"
 # Maps whose keys are not fields.
 FREE_KEYS = {"labels", "matchLabels", "annotations", "data", "requests", "limits"}
 
@@ -42,6 +48,12 @@ def fields(value, path=()):
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from fields(inner, (*path, index))
+
+
+def namespaced(path):
+    """The objects of the namespace `shop`."""
+    root, _, plural = path.rpartition("/")
+    return f"{root}/namespaces/shop/{plural}"
 
 
 def misspelled(value, path):
@@ -91,6 +103,10 @@ class ApiTest(unittest.TestCase):
                     self.assertIn("unknown field", answer["message"], where)
                 count += 1
         self.assertGreater(count, 500)
+
+
+def role(named):
+    return named("ClusterRole", "insula-tenant-registry")
 
 
 # What a mistake in the manifests is, and what must be said of it. `w` finds an
@@ -152,8 +168,28 @@ MISTAKES = [
      "in no namespace of ours"),
     (lambda w, p, c: w("ServiceAccount", "rule-sync").pop("automountServiceAccountToken"),
      "hands out its token"),
-    (lambda w, p, c: w("ServiceAccount", "rule-sync").update(
-        apiVersion="rbac.authorization.k8s.io/v1"), "grants what nobody needs"),
+    (lambda w, p, c: role(w)["rules"][0].update(resources=["*"]),
+     "does not need, observability.ethos.io * "),
+    (lambda w, p, c: role(w)["rules"][0]["resources"].append("others"), "does not need"),
+    (lambda w, p, c: role(w)["rules"][0]["verbs"].append("delete"), "does not need"),
+    (lambda w, p, c: role(w)["rules"][4].pop("resourceNames"), "does not need, apiextensions"),
+    (lambda w, p, c: role(w)["rules"][3]["resources"].pop(), "lacks the right open-metrics.vgs.io"),
+    (lambda w, p, c: role(w)["rules"].append(
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}), "does not need,  secrets"),
+    (lambda w, p, c: role(w)["rules"].append(
+        {"nonResourceURLs": ["/metrics"], "verbs": ["get"]}), "does not need,  nonResourceURLs"),
+    (lambda w, p, c: role(w)["metadata"].update(name="other"), "nobody has it"),
+    (lambda w, p, c: w("ClusterRoleBinding", "insula-tenant-registry")["subjects"].append(
+        {"kind": "ServiceAccount", "name": "rule-sync", "namespace": "insula"}),
+     "StatefulSet/rule-sync: is granted"),
+    (lambda w, p, c: w("ClusterRoleBinding", "insula-tenant-registry")["subjects"][0].update(
+        namespace="default"), "who is not of ours"),
+    (lambda w, p, c: w("ClusterRoleBinding", "insula-tenant-registry")["subjects"][0].update(
+        kind="User"), "who is not of ours"),
+    (lambda w, p, c: w("ClusterRoleBinding", "insula-tenant-registry").update(kind="RoleBinding"),
+     "not looked at"),
+    (lambda w, p, c: w("StatefulSet", "tenant-registry")["spec"]["template"]["spec"].update(
+        automountServiceAccountToken=False), "gets no token"),
 ]
 
 
@@ -173,7 +209,22 @@ class ManifestsTest(unittest.TestCase):
 
 
 class SettingsTest(unittest.TestCase):
-    """The services with the settings of the ConfigMaps."""
+    """The services with the settings of the ConfigMaps, and a cluster where their
+    ServiceAccounts have the rights of the manifests."""
+
+    @classmethod
+    def setUpClass(cls):
+        accounts = [o["metadata"]["name"] for o in OBJECTS if o["kind"] == "ServiceAccount"]
+        tokens = ['root,root,0,"system:masters"', *(
+            f"{name},system:serviceaccount:insula:{name},{name}" for name in accounts)]
+        cls.kube = cls.enterClassContext(KubeApi("--authz", "rbac", token="root",
+                                                 tokens="\n".join(tokens) + "\n"))
+        for o in render(CRDS):
+            cls.kube.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", o)
+        for o in OBJECTS:
+            if o["apiVersion"].startswith("rbac.authorization.k8s.io/"):
+                cls.kube.create(f"/apis/{o['apiVersion']}/{o['kind'].lower()}s", o)
+        wait_until(lambda: cls.kube.request("GET", f"{TENANTS}?limit=1")[0] == 200, "the CRDs")
 
     def setUp(self):
         self.directory = self.enterContext(tempfile.TemporaryDirectory(prefix="manifests-"))
@@ -186,6 +237,8 @@ class SettingsTest(unittest.TestCase):
         for process in self.processes.values():
             process.kill()
             process.wait()
+        for service in self.processes:
+            sys.stderr.write(self.log(service))
 
     def write(self, name, text):
         path = os.path.join(self.directory, name)
@@ -217,9 +270,12 @@ class SettingsTest(unittest.TestCase):
             subprocess.run([word.replace("/var/lib/insula", f"{self.directory}/{service}")
                             for word in container["command"]], check=True, timeout=60)
         ports = os.path.join(self.directory, f"{service}.ports")
-        process = self.processes[service] = subprocess.Popen(
-            [os.path.join(BIN_DIR, service), f"--ports-file={ports}",
-             f"--config={self.write(service + '.yaml', text)}"])
+        command = [os.path.join(BIN_DIR, service), f"--ports-file={ports}",
+                   f"--config={self.write(service + '.yaml', text)}"]
+        if workload.follows_kubernetes():
+            command.append(f"--kubernetes.kubeconfig={self.kubeconfig(service)}")
+        with open(os.path.join(self.directory, f"{service}.log"), "wb") as log:
+            process = self.processes[service] = subprocess.Popen(command, stderr=log)
         wait_until(lambda: os.path.exists(ports) or process.poll() is not None,
                    f"the listeners of {service}")
         with open(ports, encoding="utf-8") as file:
@@ -227,6 +283,51 @@ class SettingsTest(unittest.TestCase):
         for name, port in workload.ports().items():
             self.addresses[f"{service}:{port}"] = bound[name]
         return bound["admin"]
+
+    def log(self, service):
+        with open(os.path.join(self.directory, f"{service}.log"), encoding="utf-8") as log:
+            return log.read()
+
+    def kubeconfig(self, account):
+        """How the pod of a ServiceAccount reaches the cluster."""
+        with open(self.kube.kubeconfig, encoding="utf-8") as file:
+            config = yaml.safe_load(file)
+        for cluster in config["clusters"]:
+            cluster["cluster"]["certificate-authority"] = os.path.join(
+                os.path.dirname(self.kube.kubeconfig), cluster["cluster"]["certificate-authority"])
+        for user in config["users"]:
+            user["user"] = {"token": account}
+        return self.write("kubeconfig", yaml.safe_dump(config))
+
+    def test_let_the_registry_follow_the_cluster_and_nobody_else(self):
+        admin = self.start("tenant-registry")
+        made = {ACCESSES: {"source": "shop", "metrics": ["up"]}, RULES: {"tenants": ["shop"]},
+                TENANTS: {"tenants": ["shop"]}}
+        kinds = {ACCESSES: "MetricAccess", RULES: "OpenMetricsRule",
+                 TENANTS: "MetricsIngestionTenant"}
+        for path, spec in made.items():
+            self.kube.create(namespaced(path), {
+                "apiVersion": path.removeprefix("/apis/").rpartition("/")[0],
+                "kind": kinds[path], "metadata": {"name": "one"}, "spec": spec})
+        for path in made:
+            wait_until(lambda p=path: self.accepted(f"{namespaced(p)}/one"), f"the status of {path}")
+        self.assertIn("tenant_registry_kube_synced 1", self.page(admin, "metrics"))
+        # It lacks no right.
+        self.assertNotIn('"level":"warn"', self.log("tenant-registry"))
+        for service in SERVICES:
+            status, answer = self.kube.request("GET", TENANTS, token=service)
+            self.assertEqual(status, 200 if service == "tenant-registry" else 403, answer)
+        status, _ = self.kube.request("DELETE", f"{namespaced(TENANTS)}/one", token="tenant-registry")
+        self.assertEqual(status, 403)
+
+    def accepted(self, path):
+        _, answer = self.kube.request("GET", path)
+        return any(c["type"] == "Accepted" and c["status"] == "True"
+                   for c in answer.get("status", {}).get("conditions", []))
+
+    @staticmethod
+    def page(address, path):
+        return urllib.request.urlopen(f"http://{address}/{path}", timeout=10).read().decode()
 
     def test_make_services_that_become_ready_and_drain(self):
         for service in SERVICES:

@@ -13,6 +13,7 @@ find_package(Snappy CONFIG REQUIRED)
 find_package(yaml-cpp CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED) # Writes answers.
 find_package(simdjson CONFIG REQUIRED)      # Reads those of stores.
+find_package(CLI11 CONFIG REQUIRED)         # The command line of insulactl.
 find_package(spdlog CONFIG REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 find_package(SQLite3 REQUIRED)

@@ -1,4 +1,4 @@
-# cc_library, cc_test, cc_service, cc_proto: what a directory here may declare.
+# cc_library, cc_test, cc_service, cc_tool, cc_proto: what a directory here may declare.
 
 # GCC 12 takes the operator new of Asio's coroutine frames, once inlined, for a
 # mismatch of their operator delete.
@@ -93,6 +93,22 @@ function(cc_service name)
   add_executable(${binary} main.cc)
   target_compile_options(${binary} PRIVATE ${INSULA_WARNINGS})
   target_link_libraries(${binary} PRIVATE ${name}_service)
+endfunction()
+
+# cc_tool(NAME SRCS... DEPS...)
+#
+# A program for people. Its sources without main.cc become the library NAME_tool,
+# which its tests link; main.cc becomes the binary NAME.
+function(cc_tool name)
+  cmake_parse_arguments(ARG "" "" "SRCS;DEPS" ${ARGN})
+  _require_targets(${name} ${ARG_DEPS})
+  add_library(${name}_tool STATIC ${ARG_SRCS})
+  target_compile_options(${name}_tool PRIVATE ${INSULA_WARNINGS})
+  target_include_directories(${name}_tool PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name}_tool PUBLIC ${ARG_DEPS})
+  add_executable(${name} main.cc)
+  target_compile_options(${name} PRIVATE ${INSULA_WARNINGS})
+  target_link_libraries(${name} PRIVATE ${name}_tool)
 endfunction()
 
 # cc_proto(NAME FILES... [GRPC] [DEPS...])

@@ -21,6 +21,7 @@ class Together {
  public:
   explicit Together(FindObject elsewhere) : elsewhere_(elsewhere) {}
 
+  // Refuses what is there already. To be called for all before Check().
   absl::Status Add(const Resource& resource) {
     const ObjectKey key = KeyOf(resource.object);
     const auto [it, fresh] = resources_.emplace(key, &resource);
@@ -28,17 +29,18 @@ class Together {
       return Refused(key, "is given at ", it->second->where,
                      " already; keep one");
     }
-    if (!resource.object.has_binding()) return absl::OkStatus();
-    const auto [holder, free] = token_holders_.emplace(
-        resource.object.binding().token_sha256(), &resource);
-    return free ? absl::OkStatus()
-                : SameToken(key, KeyOf(holder->second->object));
+    if (resource.object.has_binding()) {
+      token_holders_.emplace(resource.object.binding().token_sha256(),
+                             &resource);
+    }
+    return absl::OkStatus();
   }
 
   absl::Status Check(const v1::Object& object) const {
     auto find = [this](const ObjectKey& key) { return Find(key); };
     RETURN_IF_ERROR(CheckReferences(object, find));
     if (object.has_instance()) return InstanceFrom(KeyOf(object), "api");
+    if (object.has_binding()) return CheckToken(object);
     if (!object.has_tenant()) return absl::OkStatus();
     if (object.tenant().state() == v1::Tenant::STATE_DELETING &&
         elsewhere_(KeyOf(object)) == nullptr) {
@@ -48,6 +50,14 @@ class Together {
   }
 
  private:
+  absl::Status CheckToken(const v1::Object& binding) const {
+    const auto holder = token_holders_.find(binding.binding().token_sha256());
+    const bool own =
+        holder == token_holders_.end() || &holder->second->object == &binding;
+    return own ? absl::OkStatus()
+               : SameToken(KeyOf(binding), KeyOf(holder->second->object));
+  }
+
   const v1::Object* Find(const ObjectKey& key) const {
     const auto it = resources_.find(key);
     return it != resources_.end() ? &it->second->object : elsewhere_(key);

@@ -137,11 +137,12 @@ Value EnumValue(const FieldDescriptor& field, int number) {
   return Text(std::string(name));
 }
 
-Value MessageValue(const Message& message);
+// With `zeros`, numbers and bools that are 0 and false are in it too.
+Value MessageValue(const Message& message, bool zeros);
 
 // Of a repeated field, its element `index`.
 Value FieldValue(const Message& message, const FieldDescriptor& field,
-                 int index) {
+                 int index, bool zeros) {
   const Reflection& reflection = *message.GetReflection();
   const bool repeated = field.is_repeated();
 // Reads a single value, or one of many.
@@ -166,32 +167,52 @@ Value FieldValue(const Message& message, const FieldDescriptor& field,
     case FieldDescriptor::CPPTYPE_ENUM:
       return EnumValue(field, VALUE_OF(EnumValue));
     case FieldDescriptor::CPPTYPE_MESSAGE:
-      return MessageValue(VALUE_OF(Message));
+      return MessageValue(VALUE_OF(Message), zeros);
     case FieldDescriptor::CPPTYPE_STRING:
       break;
   }
   const std::string text = VALUE_OF(String);
 #undef VALUE_OF
   if (field.type() != FieldDescriptor::TYPE_BYTES) return Text(text);
-  return Text(text.size() == 32 ? absl::BytesToHexString(text)
-                                : absl::Base64Escape(text));
+  const bool hex = text.size() == 16 || text.size() == 32;
+  return Text(hex ? absl::BytesToHexString(text) : absl::Base64Escape(text));
 }
 
-Value MapValue(const Message& message, const FieldDescriptor& field) {
+Value MapValue(const Message& message, const FieldDescriptor& field,
+               bool zeros) {
   Value map{Value::Kind::kMap, "", {}};
   const Reflection& reflection = *message.GetReflection();
   const auto& entry = *field.message_type();
   for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
     const Message& pair = reflection.GetRepeatedMessage(message, &field, i);
-    map.children.emplace_back(FieldValue(pair, *entry.map_key(), 0).text,
-                              FieldValue(pair, *entry.map_value(), 0));
+    map.children.emplace_back(FieldValue(pair, *entry.map_key(), 0, zeros).text,
+                              FieldValue(pair, *entry.map_value(), 0, zeros));
   }
   std::sort(map.children.begin(), map.children.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   return map;
 }
 
-Value MessageValue(const Message& message) {
+// Those that are set, and with `zeros` also numbers and bools that can't be
+// unset, in the order of the proto.
+std::vector<const FieldDescriptor*> FieldsOf(const Message& message,
+                                             bool zeros) {
+  const Reflection& reflection = *message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(message, &fields);
+  if (!zeros) return fields;
+  const std::set<const FieldDescriptor*> set(fields.begin(), fields.end());
+  fields.clear();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = message.GetDescriptor()->field(i);
+    const bool number = !field->is_repeated() && !field->has_presence() &&
+                        field->cpp_type() <= FieldDescriptor::CPPTYPE_BOOL;
+    if (number || set.contains(field)) fields.push_back(field);
+  }
+  return fields;
+}
+
+Value MessageValue(const Message& message, bool zeros) {
   const std::string& type = message.GetDescriptor()->full_name();
   if (type == "google.protobuf.Duration") {
     google::protobuf::Duration duration;
@@ -209,19 +230,19 @@ Value MessageValue(const Message& message) {
   }
   Value map{Value::Kind::kMap, "", {}};
   const Reflection& reflection = *message.GetReflection();
-  std::vector<const FieldDescriptor*> fields;
-  reflection.ListFields(message, &fields);
-  for (const FieldDescriptor* field : fields) {
+  for (const FieldDescriptor* field : FieldsOf(message, zeros)) {
     if (field->is_map()) {
-      map.children.emplace_back(field->name(), MapValue(message, *field));
+      map.children.emplace_back(field->name(),
+                                MapValue(message, *field, zeros));
     } else if (field->is_repeated()) {
       Value list{Value::Kind::kList, "", {}};
       for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
-        list.children.emplace_back("", FieldValue(message, *field, i));
+        list.children.emplace_back("", FieldValue(message, *field, i, zeros));
       }
       map.children.emplace_back(field->name(), std::move(list));
     } else {
-      map.children.emplace_back(field->name(), FieldValue(message, *field, 0));
+      map.children.emplace_back(field->name(),
+                                FieldValue(message, *field, 0, zeros));
     }
   }
   return map;
@@ -297,18 +318,34 @@ Value Document(const v1::Object& object) {
   document.children.emplace_back(
       "spec", spec == nullptr ? Value{Value::Kind::kMap, "", {}}
                               : MessageValue(object.GetReflection()->GetMessage(
-                                    object, spec)));
+                                                 object, spec),
+                                             false));
   return document;
+}
+
+std::string YamlOf(const Value& map) {
+  if (map.children.empty()) return "{}\n";
+  std::string out;
+  for (const auto& [key, value] : map.children) {
+    absl::StrAppend(&out, key, ":");
+    AppendYaml(value, "  ", &out);
+  }
+  return out;
 }
 
 }  // namespace
 
 std::string ToYaml(const v1::Object& object) {
+  return YamlOf(Document(object));
+}
+
+std::string MessageToYaml(const Message& message) {
+  return YamlOf(MessageValue(message, true));
+}
+
+std::string MessageToJson(const Message& message) {
   std::string out;
-  for (const auto& [key, value] : Document(object).children) {
-    absl::StrAppend(&out, key, ":");
-    AppendYaml(value, "  ", &out);
-  }
+  AppendJson(MessageValue(message, true), &out);
   return out;
 }
 

@@ -271,9 +271,15 @@ class DockerfileTest(unittest.TestCase):
         built = re.search(r"--target((?:\s|\\|[a-z-])+)\n", self.text).group(1)
         declared = re.findall(r"^add_subdirectory\((\w+)\)",
                               tree.read("services/CMakeLists.txt"), re.MULTILINE)
-        self.assertEqual(sorted(built.replace("\\", " ").split()), sorted(tree.SERVICES))
+        self.assertEqual(sorted(built.replace("\\", " ").split()),
+                         sorted([*tree.SERVICES, "insulactl"]))
         self.assertEqual(sorted(name.replace("_", "-") for name in declared),
                          sorted(tree.SERVICES))
+
+    def test_every_image_has_insulactl(self):
+        last = self.text[self.text.rindex("\nFROM "):]
+        self.assertIn("COPY --from=build /out/bin/insulactl /usr/local/bin/insulactl\n",
+                      last[:last.index("ARG SERVICE")])
 
     def test_commands_have_no_shell(self):
         for word in ("ENTRYPOINT", "CMD"):

@@ -15,7 +15,7 @@ _PLAIN = {"add_library", "add_executable"}
 
 
 class Target:
-    """One library, test, service, executable or set of protos."""
+    """One library, test, service, tool, executable or set of protos."""
 
     def __init__(self, function, directory, words):
         self.function = function
@@ -41,11 +41,13 @@ class Target:
             return f"protos::{self.name}"
         if self.function == "cc_service":
             return f"{self.name}_service"
+        if self.function == "cc_tool":
+            return f"{self.name}_tool"
         return self.name
 
     def files(self):
         files = self.lists["HDRS"] + self.lists["SRCS"]
-        if self.function == "cc_service":
+        if self.function in ("cc_service", "cc_tool"):
             files = [*files, "main.cc"]
         return [os.path.normpath(f"{self.directory}/{file}") for file in files]
 
@@ -78,10 +80,10 @@ def _commands(text):
 
 
 def targets(tree):
-    """Every target below protos/, libs/, services/ and tests/."""
+    """Every target below protos/, libs/, services/, tools/ and tests/."""
     found = {}
     for path in tree.named("CMakeLists.txt"):
-        if not path.startswith(("protos/", "libs/", "services/", "tests/")):
+        if not path.startswith(("protos/", "libs/", "services/", "tools/", "tests/")):
             continue
         for command, words in _commands(tree.text(path)):
             if command in _PLAIN or (command.startswith("cc_") and len(words) > 1):

@@ -24,7 +24,7 @@ MAY_SLEEP = {
 _LONGEST_LOOK_MS = 20
 
 _INCLUDE = re.compile(
-    r'^[ \t]*#[ \t]*include[ \t]+"((?:libs|services|tests|insula|prometheus)/[^"]+)"',
+    r'^[ \t]*#[ \t]*include[ \t]+"((?:libs|services|tools|tests|insula|prometheus)/[^"]+)"',
     re.MULTILINE)
 _SLEEP = re.compile(
     r"\b(?:SleepFor|sleep_for|sleep_until|usleep|nanosleep|sleep)\s*\("
@@ -43,7 +43,7 @@ def includes_agree_with_deps(tree):
             file_owners.setdefault(file, []).append(target)
 
     for path in tree.cpp():
-        if not path.startswith(("libs/", "services/", "tests/")):
+        if not path.startswith(("libs/", "services/", "tools/", "tests/")):
             continue
         owners = file_owners.get(path)
         if owners is None:
@@ -77,7 +77,7 @@ def _header_owners(tree, targets):
         headers = []
         if target.function == "cc_library":
             headers = [f"{target.directory}/{name}" for name in target.lists["HDRS"]]
-        elif target.function == "cc_service":
+        elif target.function in ("cc_service", "cc_tool"):
             headers = [path for path in tree.named(".h")
                        if os.path.dirname(path) == target.directory]
         elif target.function == "cc_proto":
@@ -91,11 +91,11 @@ def _header_owners(tree, targets):
 
 def _names(owners, wanted, targets):
     """Whether one of `owners` is, or depends on, one of the targets `wanted`. A
-    test of a service may use what the service names."""
+    test of a service or tool may use what that names."""
     for owner in owners:
         named = {owner.alias} | owner.deps
         for target in targets:
-            if target.function == "cc_service" and target.alias in named:
+            if target.function in ("cc_service", "cc_tool") and target.alias in named:
                 named |= target.deps
         if not named.isdisjoint(wanted):
             return True
@@ -109,11 +109,11 @@ def _compiles(owners, header):
 
 
 def includes_point_down(tree):
-    """services → libs → protos, and below libs/ only to lower layers."""
+    """services, tools → libs → protos, and below libs/ only to lower layers."""
     order = {name: place for place, name in enumerate(cmake.layers(tree))}
     for path in tree.cpp():
         parts = path.split("/")
-        if parts[0] not in ("libs", "services"):
+        if parts[0] not in ("libs", "services", "tools"):
             continue
         text = tree.text(path)
         for match in _INCLUDE.finditer(text):
@@ -121,7 +121,7 @@ def includes_point_down(tree):
             where = f"{path}:{line_of(text, match.start())}"
             if target[0] == "tests":
                 yield f"{where}: nothing outside tests/ includes {match.group(1)}"
-            elif target[0] == "services" and target[:2] != parts[:2]:
+            elif target[0] in ("services", "tools") and target[:2] != parts[:2]:
                 yield f"{where}: only {'/'.join(target[:2])} includes its headers"
             elif target[0] == parts[0] == "libs" and target[1] != parts[1]:
                 if target[1] not in order:

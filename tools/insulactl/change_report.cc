@@ -1,0 +1,71 @@
+#include "tools/insulactl/change_report.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libs/resources/resource_printer.h"
+#include "tools/insulactl/text.h"
+
+namespace insula::insulactl {
+namespace {
+
+void TellResult(const Session& session, const SendResult& result, size_t of,
+                bool check, absl::string_view done) {
+  if (session.globals.output == "table") {
+    std::string line =
+        absl::StrCat(done, " ", Count(result.operations, "object"));
+    if (!check && result.requests > 0) {
+      absl::StrAppend(&line, ", revision ", result.revision);
+    }
+    session.console.OutLine(line);
+    return;
+  }
+  const absl::string_view start =
+      session.globals.output == "yaml" ? "---\n" : "";
+  session.console.OutLine(absl::StrCat(
+      start, "{\"done\": ", resources::Quote(done),
+      ", \"objects\": ", result.operations, ", \"requests\": ", result.requests,
+      ", \"of_requests\": ", of, ", \"revision\": ", result.revision, "}"));
+}
+
+}  // namespace
+
+ExitCode SendAndTell(const Session& session, Client* client,
+                     std::vector<v1::ApplyRequest> requests,
+                     absl::string_view done) {
+  const size_t count = requests.size();
+  const bool check = !requests.empty() && requests.front().validate_only();
+  SendOptions options;
+  options.id = RandomId();
+  options.timeout = session.globals.timeout;
+  options.send = [client](const v1::ApplyRequest& request,
+                          absl::Time deadline) {
+    return client->Apply(request, deadline);
+  };
+  options.wait = [&session](absl::Duration pause) {
+    return session.interrupt.WaitFor(pause);
+  };
+  options.progress = [&session, count](size_t answered) {
+    if (count > 1) session.console.Progress("requests", answered, count);
+  };
+  options.retrying = [&session](const absl::Status& status) {
+    session.console.Note(absl::StrCat(
+        "insulactl: trying again for up to ",
+        absl::FormatDuration(session.globals.timeout), ": ", status.message()));
+  };
+  const SendResult result = Send(std::move(requests), options);
+  for (const absl::Status& refused : result.refused) {
+    session.console.Error(refused.message());
+  }
+  ExitCode code = result.refused.empty() ? ExitCode::kOk : ExitCode::kRefused;
+  if (!result.failure.ok()) code = session.Refused(result.failure);
+  TellResult(session, result, count, check, done);
+  if (code != ExitCode::kOk && count > 1 && !check) {
+    session.console.Note(absl::StrCat(
+        "insulactl: ", result.requests, " of ", count,
+        " requests took effect; the same command again does the rest"));
+  }
+  return code;
+}
+
+}  // namespace insula::insulactl

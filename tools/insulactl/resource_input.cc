@@ -1,0 +1,119 @@
+#include "tools/insulactl/resource_input.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "libs/resources/object_rules.h"
+#include "libs/resources/resource_tree.h"
+#include "libs/status/status_macros.h"
+
+namespace insula::insulactl {
+namespace {
+
+// One byte more than is allowed, if there is more.
+absl::StatusOr<std::string> ReadStream(std::istream* in,
+                                       const std::string& name) {
+  std::string text(resources::kMaxResourceFileBytes + 1, '\0');
+  in->read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in->bad()) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": can't be read"));
+  }
+  text.resize(static_cast<size_t>(in->gcount()));
+  return text;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": can't be opened: ", strerror(errno)));
+  }
+  return ReadStream(&in, path);
+}
+
+bool IsResourceFile(const std::filesystem::directory_entry& entry) {
+  const std::filesystem::path extension = entry.path().extension();
+  std::error_code ignored;
+  return (extension == ".yaml" || extension == ".yml" ||
+          extension == ".json") &&
+         !entry.is_directory(ignored);
+}
+
+absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& directory) {
+  std::vector<std::string> files;
+  std::error_code error;
+  std::filesystem::directory_iterator it(directory, error);
+  for (; !error && it != std::filesystem::directory_iterator();
+       it.increment(error)) {
+    if (IsResourceFile(*it)) files.push_back(it->path().string());
+  }
+  if (error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(directory, ": can't be read: ", error.message()));
+  }
+  if (files.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        directory, ": has no file *.yaml, *.yml or *.json; name another"));
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void Add(const std::string& text, const std::string& name,
+         ResourceInput* input) {
+  ++input->files;
+  absl::StatusOr<resources::ResourceFile> file =
+      resources::ParseResourceFile(text, name);
+  if (!file.ok()) {
+    input->errors.emplace_back(file.status().message());
+    return;
+  }
+  std::move(file->resources.begin(), file->resources.end(),
+            std::back_inserter(input->resources));
+  std::move(file->errors.begin(), file->errors.end(),
+            std::back_inserter(input->errors));
+}
+
+}  // namespace
+
+absl::StatusOr<ResourceInput> ReadResources(
+    const std::vector<std::string>& paths, std::istream* in) {
+  ResourceInput input;
+  for (const std::string& path : paths) {
+    if (path == "-") {
+      ASSIGN_OR_RETURN(const std::string text, ReadStream(in, "stdin"));
+      Add(text, "stdin", &input);
+      continue;
+    }
+    std::vector<std::string> files = {path};
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) {
+      ASSIGN_OR_RETURN(files, FilesOf(path));
+    }
+    for (const std::string& file : files) {
+      ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
+      Add(text, file, &input);
+    }
+  }
+  return input;
+}
+
+absl::StatusOr<ResourceInput> ReadResourcesToApply(
+    const std::vector<std::string>& paths, std::istream* in) {
+  ASSIGN_OR_RETURN(ResourceInput input, ReadResources(paths, in));
+  const resources::v1::Object elsewhere;
+  const std::vector<std::string> errors = resources::CheckTogether(
+      input.resources,
+      [&](const resources::ObjectKey& /*key*/) { return &elsewhere; });
+  input.errors.insert(input.errors.end(), errors.begin(), errors.end());
+  return input;
+}
+
+}  // namespace insula::insulactl

@@ -190,12 +190,13 @@ absl::Status UseBinding(Caller* caller, const Binding& binding,
         absl::StrCat("binding '", binding.id, "' lacks ", v1::Role_Name(role),
                      ": add it in the registry"));
   }
-  if (role == v1::ROLE_WRITE && !binding.claim_rule_id.empty()) {
-    caller->claim_rule = caller->snapshot->FindClaimRule(binding.claim_rule_id);
+  if (role == v1::ROLE_WRITE && binding.claim_rule != nullptr) {
+    caller->claim_rule =
+        caller->snapshot->FindClaimRule(binding.claim_rule_id());
     if (caller->claim_rule != nullptr) return absl::OkStatus();
     // Retried by the sender until an operator has mended it: nothing is lost.
     return absl::UnavailableError(
-        absl::StrCat("claim rule '", binding.claim_rule_id, "' of binding '",
+        absl::StrCat("claim rule '", binding.claim_rule_id(), "' of binding '",
                      binding.id, "' does not exist: create it"));
   }
   ASSIGN_OR_RETURN(const std::string id,

@@ -2,25 +2,25 @@
 
 #include <xxhash.h>
 
-#include <string>
+#include "absl/container/inlined_vector.h"
 
 namespace insula::tenancy {
 namespace {
 
 namespace v1 = ::insula::registry::v1;
 
-void AppendLittleEndian(uint64_t value, int bytes, std::string* to) {
+template <typename Bytes>
+void AppendLittleEndian(uint64_t value, int bytes, Bytes* to) {
   for (int i = 0; i < bytes; ++i) {
     to->push_back(static_cast<char>(value >> (8 * i) & 0xff));
   }
 }
 
 uint64_t NumberOf(v1::Kind kind, absl::string_view id, int64_t mod_revision) {
-  std::string bytes;
-  bytes.reserve(12 + id.size());
+  absl::InlinedVector<char, 12 + 256> bytes;  // Room for an id that is valid.
   AppendLittleEndian(static_cast<uint32_t>(kind), 4, &bytes);
   AppendLittleEndian(static_cast<uint64_t>(mod_revision), 8, &bytes);
-  bytes.append(id.data(), id.size());
+  bytes.insert(bytes.end(), id.begin(), id.end());
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 

@@ -43,24 +43,28 @@ void SetMeta(v1::Object* object, v1::Kind kind, absl::string_view id,
   meta->set_mod_revision(mod_revision);
 }
 
-v1::Object ToObject(const Binding& binding) {
-  v1::Object object;
+// Every field is set, so that one object serves for many bindings.
+void ToObject(const Binding& binding, v1::Object* object) {
   std::string uid(binding.uid.begin(), binding.uid.end());
   if (binding.uid == std::array<char, 16>{}) uid.clear();
-  SetMeta(&object, v1::KIND_BINDING, binding.id, uid, binding.mod_revision);
-  v1::Binding* spec = object.mutable_binding();
+  SetMeta(object, v1::KIND_BINDING, binding.id, uid, binding.mod_revision);
+  v1::Binding* spec = object->mutable_binding();
   spec->set_token_sha256(binding.token_sha256.data(),
                          binding.token_sha256.size());
+  spec->clear_tenant_ids();
   for (const TenantId& id : binding.tenant_ids) {
     spec->add_tenant_ids(id.value());
   }
   spec->set_every_tenant(binding.every_tenant);
+  spec->clear_roles();
   for (int role = v1::Role_MIN; role <= v1::Role_MAX; ++role) {
     if (binding.Has(static_cast<v1::Role>(role))) {
       spec->add_roles(static_cast<v1::Role>(role));
     }
   }
-  spec->set_claim_rule_id(binding.claim_rule_id);
+  spec->set_claim_rule_id(binding.claim_rule_id().data(),
+                          binding.claim_rule_id().size());
+  spec->clear_not_after();
   if (binding.not_after != absl::InfiniteFuture()) {
     const int64_t seconds = absl::ToUnixSeconds(binding.not_after);
     spec->mutable_not_after()->set_seconds(seconds);
@@ -68,7 +72,6 @@ v1::Object ToObject(const Binding& binding) {
         static_cast<int32_t>(absl::ToInt64Nanoseconds(
             binding.not_after - absl::FromUnixSeconds(seconds))));
   }
-  return object;
 }
 
 // A value of the kinds that are kept as id, uid and spec.
@@ -174,8 +177,11 @@ void Snapshot::ForEachObject(
     *object.mutable_tenant() = tenant.spec;
     visit(object);
   });
-  bindings_.ForEach(
-      [&visit](const Binding& binding) { visit(ToObject(binding)); });
+  v1::Object of_binding;
+  bindings_.ForEach([&visit, &of_binding](const Binding& binding) {
+    ToObject(binding, &of_binding);
+    visit(of_binding);
+  });
   accesses_.ForEach([&visit](const Access& access) {
     v1::Object object;
     SetMeta(&object, v1::KIND_ACCESS, access.id, access.uid,
@@ -363,8 +369,14 @@ void SnapshotBuilder::PutBinding(const v1::Object& object) {
   }
   std::sort(binding->tenant_ids.begin(), binding->tenant_ids.end());
   binding->every_tenant = spec.every_tenant();
-  for (const int role : spec.roles()) binding->role_bits |= 1U << role;
-  binding->claim_rule_id = spec.claim_rule_id();
+  static_assert(v1::Role_MAX < 16, "role_bits has no room for all roles");
+  uint32_t role_bits = 0;
+  for (const int role : spec.roles()) role_bits |= 1U << role;
+  binding->role_bits = static_cast<uint16_t>(role_bits);
+  if (!spec.claim_rule_id().empty()) {
+    binding->claim_rule =
+        std::make_unique<const std::string>(spec.claim_rule_id());
+  }
   if (spec.has_not_after()) binding->not_after = ToTime(spec.not_after());
 
   ReplaceBinding(std::move(binding));

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -48,18 +49,23 @@ struct Tenant {
   }
 };
 
-// A binding, ready to use. There may be a million of them, so it is compact.
+// A binding, ready to use. There may be a million of them, so it is compact,
+// and made for those that are most: of one tenant, without a claim rule.
 struct Binding {
   std::string id;
-  std::vector<TenantId> tenant_ids;  // Sorted, no id twice.
-  std::string claim_rule_id;
+  absl::InlinedVector<TenantId, 1> tenant_ids;    // Sorted, no id twice.
+  std::unique_ptr<const std::string> claim_rule;  // Its id; null: none.
   absl::Time not_after = absl::InfiniteFuture();  // Void from then on.
+  uint16_t role_bits = 0;                         // 1 << v1::Role.
+  bool every_tenant = false;
   std::array<char, 32> token_sha256;
   std::array<char, 16> uid = {};  // All zero: not set.
   int64_t mod_revision = 0;
-  uint32_t role_bits = 0;  // 1 << v1::Role.
-  bool every_tenant = false;
 
+  // Empty: none.
+  absl::string_view claim_rule_id() const {
+    return claim_rule == nullptr ? absl::string_view() : *claim_rule;
+  }
   bool Has(v1::Role role) const { return (role_bits >> role & 1) != 0; }
   bool MayActFor(absl::string_view tenant_id) const;
 };

@@ -6,7 +6,6 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 
 namespace insula::tenancy {
 namespace {
@@ -14,8 +13,19 @@ namespace {
 constexpr size_t kMaxObjectIdLength = 253;
 
 bool IsTenantIdCharacter(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-         absl::string_view("!_.*'()-").find(c) != absl::string_view::npos;
+  switch (c) {
+    case '!':
+    case '_':
+    case '.':
+    case '*':
+    case '\'':
+    case '(':
+    case ')':
+    case '-':
+      return true;
+    default:
+      return absl::ascii_isalnum(static_cast<unsigned char>(c));
+  }
 }
 
 bool IsObjectIdCharacter(char c) {
@@ -63,14 +73,16 @@ absl::Status CheckObjectId(absl::string_view text) {
     return absl::InvalidArgumentError(absl::StrCat(
         "id '", absl::CHexEscape(text), "' must be of [A-Za-z0-9._/-] only"));
   }
-  for (const absl::string_view segment : absl::StrSplit(text, '/')) {
+  for (absl::string_view rest = text;;) {
+    const absl::string_view segment = rest.substr(0, rest.find('/'));
     if (segment.empty() || segment == "." || segment == "..") {
       return absl::InvalidArgumentError(absl::StrCat(
           "id '", absl::CHexEscape(text),
           "' must not have an empty, '.' or '..' segment between slashes"));
     }
+    if (segment.size() == rest.size()) return absl::OkStatus();
+    rest.remove_prefix(segment.size() + 1);
   }
-  return absl::OkStatus();
 }
 
 }  // namespace insula::tenancy

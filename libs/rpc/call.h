@@ -109,7 +109,8 @@ class ClientStream {
     return Core::Write(core_, std::move(message));
   }
 
-  // The next message; nullopt: the stream has ended, Finish says why.
+  // The next message; nullopt: the stream has ended, Finish says why. The one
+  // after it is read while the caller works on this one, but no further ones.
   boost::asio::awaitable<std::optional<Response>> Read() {
     return Core::Read(core_);
   }
@@ -162,14 +163,12 @@ class ClientStream {
 
     static boost::asio::awaitable<std::optional<Response>> Read(
         std::shared_ptr<Core> core) {
-      if (core->reading_.Begin() && !core->StartUnlessReleased([&core] {
-            core->StartRead(&core->response_);
-          })) {
-        core->reading_.Complete(false);
-      }
+      core->BeginRead();
       const bool ok = co_await core->reading_.Wait(CancelFunction(core));
       if (!ok) co_return std::nullopt;
-      co_return std::move(core->response_);
+      Response message = std::move(core->response_);
+      core->BeginRead();
+      co_return message;
     }
 
     static boost::asio::awaitable<absl::Status> Finish(
@@ -194,6 +193,14 @@ class ClientStream {
    private:
     static std::function<void()> CancelFunction(std::shared_ptr<Core> core) {
       return [core = std::move(core)] { core->Cancel(); };
+    }
+
+    // Unless a read is on its way.
+    void BeginRead() {
+      if (reading_.Begin() &&
+          !StartUnlessReleased([this] { this->StartRead(&response_); })) {
+        reading_.Complete(false);
+      }
     }
 
     // False, and nothing started, if the hold is gone.

@@ -1,5 +1,7 @@
 #include "libs/registry_client/saver.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <mutex>
 #include <utility>
@@ -60,6 +62,7 @@ std::shared_ptr<const tenancy::Snapshot> Saver::Next()
 }
 
 void Saver::Run() {
+  pthread_setname_np(pthread_self(), kThreadName);
   while (const auto snapshot = Next()) {
     const absl::Time begin = absl::Now();
     const absl::Status status = file_.Save(*snapshot, kinds_);

@@ -25,6 +25,9 @@ namespace insula::registry_client {
 // 1 min at most.
 class Saver {
  public:
+  // The name of the thread, as the kernel shows it.
+  static constexpr char kThreadName[] = "registry-saver";
+
   // `on_saved` is called from the thread with the outcome of each save. A save
   // that failed is tried again with what is newest then.
   Saver(LastGoodFile file, std::vector<registry::v1::Kind> kinds,

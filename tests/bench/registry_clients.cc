@@ -23,6 +23,7 @@
 #include "insula/registry/v1/registry.grpc.pb.h"
 #include "libs/metrics/metrics.h"
 #include "libs/registry_client/registry_client.h"
+#include "libs/registry_client/saver.h"
 
 namespace insula::bench {
 namespace {
@@ -213,6 +214,8 @@ class LightWatch final
 };
 
 }  // namespace
+
+const char* const kSaverThread = registry_client::Saver::kThreadName;
 
 int64_t NowNanos() {
   timespec now;

@@ -73,6 +73,9 @@ int PaceChanges(int port, int tenants, int rate, const ChangeTimes& times);
 int WatchChanges(int port, int count, int first, const RegistryHead& head,
                  const ChangeTimes& times, SharedNumbers::Number* open);
 
+// The thread of a real follower that saves its copy.
+extern const char* const kSaverThread;
+
 // What a real follower tells.
 enum FollowerNumber { kObjects, kRevision, kTakenAt, kFollowerNumbers };
 

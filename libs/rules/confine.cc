@@ -10,8 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "libs/labels/matcher.h"
 #include "libs/labels/validity.h"
-#include "libs/promql/confine.h"
+#include "libs/promql/confine_union.h"
+#include "libs/promql/parser.h"
 #include "libs/promql/quote.h"
+#include "libs/promql/union_check.h"
 #include "libs/rules/reporter.h"
 #include "libs/rules/template.h"
 #include "libs/status/status_macros.h"
@@ -22,20 +24,18 @@ namespace {
 using internal::Reporter;
 using internal::Show;
 
-using Matchers = std::vector<labels::Matcher>;
-
 constexpr absl::string_view kQuery = "query";
 
-absl::StatusOr<Matchers> MatchersOf(const Labels& enforced) {
-  RETURN_IF_ERROR(CheckEnforced(enforced));
-  Matchers matchers;
-  for (const auto& [name, value] : enforced) {
-    ASSIGN_OR_RETURN(
-        labels::Matcher matcher,
-        labels::Matcher::Create(labels::MatchType::kEqual, name, value));
-    matchers.push_back(std::move(matcher));
+absl::Status CheckConfinement(const Confinement& confinement) {
+  if (!confinement.labels.empty()) {
+    RETURN_IF_ERROR(CheckEnforced(confinement.labels));
   }
-  return matchers;
+  if (confinement.reads.empty()) {
+    return absl::InvalidArgumentError(
+        "the tenant may read nothing, so that its rules can't be evaluated; "
+        "grant it something by an Access");
+  }
+  return promql::CheckClauses(confinement.reads);
 }
 
 // Reports labels that claim to be another tenant's.
@@ -72,19 +72,25 @@ void CheckTemplates(absl::string_view kind, const Labels& texts,
   }
 }
 
-void ConfineRule(const Labels& enforced, const Matchers& matchers,
-                 const ParseOptions& options, Rule* rule, Reporter* reporter) {
-  CheckOwnLabels(rule->labels, enforced, rule->position, reporter);
+// Reports what of a rule can't be put right.
+void CheckRule(const Labels& enforced, const ParseOptions& options,
+               const Rule& rule, Reporter* reporter) {
+  CheckOwnLabels(rule.labels, enforced, rule.position, reporter);
   // Only alerts expand templates, but a rule without `record` is never taken
   // for anything else.
-  if (rule->record.empty() || !rule->alert.empty()) {
-    CheckTemplates("label", rule->labels, options.dialect, rule->position,
+  if (rule.record.empty() || !rule.alert.empty()) {
+    CheckTemplates("label", rule.labels, options.dialect, rule.position,
                    reporter);
-    CheckTemplates("annotation", rule->annotations, options.dialect,
-                   rule->position, reporter);
+    CheckTemplates("annotation", rule.annotations, options.dialect,
+                   rule.position, reporter);
   }
-  absl::StatusOr<std::string> expr =
-      promql::ConfineQuery(rule->expr, matchers, options.promql);
+}
+
+void ConfineRule(const Confinement& confinement, const ParseOptions& options,
+                 Rule* rule, Reporter* reporter) {
+  CheckRule(confinement.labels, options, *rule, reporter);
+  absl::StatusOr<std::string> expr = promql::ConfineQueryToUnion(
+      rule->expr, confinement.reads, options.promql);
   if (!expr.ok()) {
     reporter->Error(rule->expr_position,
                     absl::StrCat("could not confine expression: ",
@@ -92,7 +98,16 @@ void ConfineRule(const Labels& enforced, const Matchers& matchers,
     return;
   }
   rule->expr = *std::move(expr);
-  for (const auto& [name, value] : enforced) rule->labels[name] = value;
+  for (const auto& [name, value] : confinement.labels) {
+    rule->labels[name] = value;
+  }
+}
+
+bool Holds(const Labels& labels, const Labels& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&labels](const auto& want) {
+    const auto own = labels.find(want.first);
+    return own != labels.end() && own->second == want.second;
+  });
 }
 
 }  // namespace
@@ -125,27 +140,73 @@ absl::Status CheckEnforced(const Labels& enforced) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Confinement> ConfinementTo(const Labels& enforced) {
+  RETURN_IF_ERROR(CheckEnforced(enforced));
+  Confinement confinement;
+  confinement.labels = enforced;
+  promql::Clause& clause = confinement.reads.emplace_back();
+  for (const auto& [name, value] : enforced) {
+    ASSIGN_OR_RETURN(
+        labels::Matcher matcher,
+        labels::Matcher::Create(labels::MatchType::kEqual, name, value));
+    clause.push_back(std::move(matcher));
+  }
+  return confinement;
+}
+
 std::vector<Problem> Confine(const Labels& enforced,
+                             const ParseOptions& options, Group* group) {
+  const absl::StatusOr<Confinement> confinement = ConfinementTo(enforced);
+  if (confinement.ok()) return Confine(*confinement, options, group);
+  Reporter reporter;
+  reporter.EnterGroup(0, group->name);
+  reporter.Error(group->position, confinement.status().message());
+  return reporter.Take();
+}
+
+std::vector<Problem> Confine(const Confinement& confinement,
                              const ParseOptions& options, Group* group) {
   Reporter reporter;
   reporter.EnterGroup(0, group->name);
-  const absl::StatusOr<Matchers> matchers = MatchersOf(enforced);
-  if (!matchers.ok()) {
-    reporter.Error(group->position, matchers.status().message());
+  const absl::Status possible = CheckConfinement(confinement);
+  if (!possible.ok()) {
+    reporter.Error(group->position, possible.message());
     return reporter.Take();
   }
 
   Group confined = *group;
-  CheckOwnLabels(group->labels, enforced, group->position, &reporter);
+  CheckOwnLabels(group->labels, confinement.labels, group->position, &reporter);
   CheckTemplates("label", group->labels, options.dialect, group->position,
                  &reporter);
   for (size_t i = 0; i < confined.rules.size(); ++i) {
     Rule& rule = confined.rules[i];
     reporter.EnterRule(static_cast<int>(i) + 1, rule.name());
-    ConfineRule(enforced, *matchers, options, &rule, &reporter);
+    ConfineRule(confinement, options, &rule, &reporter);
   }
   if (reporter.errors() == 0) *group = std::move(confined);
   return reporter.Take();
+}
+
+bool IsConfined(const Confinement& confinement, const ParseOptions& options,
+                const Group& group) {
+  if (!CheckConfinement(confinement).ok()) return false;
+  Reporter reporter;
+  CheckOwnLabels(group.labels, confinement.labels, group.position, &reporter);
+  CheckTemplates("label", group.labels, options.dialect, group.position,
+                 &reporter);
+  const promql::Clauses simple =
+      confinement.reads.size() == 1
+          ? confinement.reads
+          : promql::SimplifyClauses(confinement.reads);
+  for (const Rule& rule : group.rules) {
+    CheckRule(confinement.labels, options, rule, &reporter);
+    if (!Holds(rule.labels, confinement.labels)) return false;
+    const auto expr = promql::Parse(rule.expr, options.promql);
+    if (!expr.ok() || !promql::CheckConfinedToUnion(**expr, simple).ok()) {
+      return false;
+    }
+  }
+  return reporter.errors() == 0;
 }
 
 }  // namespace insula::rules

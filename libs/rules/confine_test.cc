@@ -66,6 +66,61 @@ std::vector<std::string> Refusals(Group group, const Labels& enforced = Red(),
   return texts;
 }
 
+Confinement ToPodsAndCodes() {
+  const auto by = [](const char* name, const char* value) {
+    return promql::Clause{
+        *labels::Matcher::Create(labels::MatchType::kEqual, name, value)};
+  };
+  return {Red(), {by("pod", "p"), by("code", "5")}};
+}
+
+TEST(ConfineTest, ConfinesToSeveralClauses) {
+  Group group = GroupOf(Record("sum(rate(x[5m])) / count(y{pod=\"p\"})"));
+  EXPECT_THAT(Confine(ToPodsAndCodes(), {}, &group), IsEmpty());
+  EXPECT_EQ(group.rules[0].expr,
+            "sum((rate(x{pod=\"p\"}[5m]) or rate(x{code=\"5\"}[5m])))"
+            " / count(y{pod=\"p\"})");
+  EXPECT_THAT(group.rules[0].labels, ElementsAre(Pair("namespace", "red")));
+  EXPECT_TRUE(IsConfined(ToPodsAndCodes(), {}, group));
+
+  Confinement nothing = ToPodsAndCodes();
+  nothing.reads.clear();
+  const Group before = group;
+  EXPECT_THAT(Confine(nothing, {}, &group), SizeIs(1));
+  EXPECT_EQ(group, before);
+}
+
+TEST(ConfineTest, TellsWhatIsConfined) {
+  const Confinement red = *ConfinementTo(Red());
+  Group group = GroupOf(Record("up"));
+  group.rules.push_back(Alert());
+  EXPECT_FALSE(IsConfined(red, {}, group));
+  ASSERT_THAT(Confine(red, {}, &group), IsEmpty());
+  EXPECT_TRUE(IsConfined(red, {}, group));
+  EXPECT_FALSE(IsConfined(*ConfinementTo({{"namespace", "blue"}}), {}, group));
+  EXPECT_FALSE(IsConfined(ToPodsAndCodes(), {}, group));
+
+  Group other = group;
+  other.rules[0].labels.clear();
+  EXPECT_FALSE(IsConfined(red, {}, other));
+  other = group;
+  other.rules[1].annotations = {{"a", "{{ query \"up\" }}"}};
+  EXPECT_FALSE(IsConfined(red, {}, other));
+  other = group;
+  other.labels = {{"namespace", "blue"}};
+  EXPECT_FALSE(IsConfined(red, {}, other));
+
+  // To less than what it was confined to.
+  group = GroupOf(Record("sum(x)"));
+  ASSERT_THAT(Confine(ToPodsAndCodes(), {}, &group), IsEmpty());
+  Confinement pods = ToPodsAndCodes();
+  pods.reads.pop_back();
+  EXPECT_FALSE(IsConfined(pods, {}, group));
+  ASSERT_THAT(Confine(pods, {}, &group), IsEmpty());
+  EXPECT_TRUE(IsConfined(pods, {}, group));
+  EXPECT_TRUE(IsConfined(ToPodsAndCodes(), {}, group));
+}
+
 TEST(ConfineTest, ConfinesSelectorsAndResultsAndKeepsNames) {
   Rule rule = Record("sum by (job) (rate(x{job=\"a\"}[5m]))");
   rule.labels = {{"team", "t"}};

@@ -264,8 +264,8 @@ TEST(HostileRuleFileTest, ConfiningAndWritingAreBounded) {
   group.rules.resize(1);
   group.rules[0].record = "r";
   group.rules[0].expr = expr;
-  const std::vector<Problem> problems =
-      Confine({{"namespace", std::string(1000, 'x')}}, ParseOptions(), &group);
+  const std::vector<Problem> problems = Confine(
+      Labels{{"namespace", std::string(1000, 'x')}}, ParseOptions(), &group);
   ASSERT_THAT(problems, SizeIs(1));
   EXPECT_THAT(problems[0].message, HasSubstr("use fewer selectors"));
   EXPECT_EQ(group.rules[0].expr, expr);

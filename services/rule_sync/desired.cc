@@ -4,11 +4,14 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "libs/http/url.h"
+#include "libs/promql/clause_union.h"
 #include "libs/rules/confine.h"
 #include "libs/rules/write.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/read_policy.h"
 
 namespace insula::rule_sync {
 namespace {
@@ -76,6 +79,41 @@ absl::StatusOr<const tenancy::RuleTarget*> TargetOf(
   return target;
 }
 
+bool ReadsByAccess(const tenancy::Tenant& tenant) {
+  switch (tenant.spec.read_scope()) {
+    case v1::Tenant::READ_SCOPE_UNSPECIFIED:
+    case v1::Tenant::READ_SCOPE_OWN:
+      return false;
+    default:  // One that is newer than this is not wider.
+      return true;
+  }
+}
+
+// What the tenant was granted, as it is told apart at `target`. The clauses are
+// those for its upstream, and say nothing of labels if that isolates by header.
+absl::StatusOr<promql::Clauses> GrantsOf(const tenancy::Snapshot& snapshot,
+                                         const tenancy::Tenant& tenant,
+                                         const tenancy::RuleTarget& target) {
+  const tenancy::Upstream* const upstream =
+      snapshot.FindUpstream(tenant.spec.upstream_id());
+  if (upstream == nullptr ||
+      upstream->spec.isolation() != target.spec.isolation()) {
+    return Refused(absl::StrCat(
+        "the tenant has READ_SCOPE_ACCESS, and what it was granted at its "
+        "upstream '",
+        tenant.spec.upstream_id(), "' can't be told apart at RuleTarget ",
+        target.id,
+        "; give it an upstream that isolates as the RuleTarget does, or "
+        "READ_SCOPE_OWN"));
+  }
+  const auto policy = tenancy::ReadPolicyOf(snapshot, tenant);
+  if (policy->reads_nothing()) {
+    return Refused(absl::StrCat("the tenant can't read anything: ",
+                                absl::StrJoin(policy->notes(), "; ")));
+  }
+  return policy->clauses();
+}
+
 UnitSpec SpecOf(const tenancy::RuleTarget& target,
                 const tenancy::Tenant& tenant) {
   UnitSpec spec;
@@ -128,29 +166,31 @@ absl::StatusOr<Treatment> TreatmentOf(const tenancy::Snapshot& snapshot,
   treatment.max_bytes = options.max_file_bytes;
   treatment.dialect = options.rule_files_dialect;
   if (tenant == nullptr) return treatment;
-  if (tenant->spec.read_scope() == v1::Tenant::READ_SCOPE_ACCESS) {
-    return Refused(absl::StrCat(
-        "Tenant ", tenant->id.value(),
-        " has READ_SCOPE_ACCESS, which is not applied to rules yet: set "
-        "Tenant.read_scope to READ_SCOPE_OWN"));
-  }
   ASSIGN_OR_RETURN(const tenancy::RuleTarget* const target,
                    TargetOf(snapshot, *tenant, options));
   if (target->spec.type() == v1::RuleTarget::TYPE_CORTEX) {
     treatment.dialect = options.rulers_dialect;
   }
-  if (target->spec.isolation() == v1::Upstream::ISOLATION_HEADER) {
+  const bool by_label =
+      target->spec.isolation() == v1::Upstream::ISOLATION_LABEL;
+  rules::Confinement confinement;
+  if (by_label) {
+    absl::StatusOr<rules::Confinement> own =
+        rules::ConfinementTo(LabelsOf(*tenant));
+    if (!own.ok()) {
+      return Refused(absl::StrCat("RuleTarget ", target->id,
+                                  " isolates by label, set "
+                                  "Tenant.enforced_labels: ",
+                                  own.status().message()));
+    }
+    confinement = *std::move(own);
+  }
+  if (!ReadsByAccess(*tenant)) {
+    if (by_label) treatment.confinement = std::move(confinement);
     return treatment;
   }
-  treatment.confine = true;
-  treatment.enforced = LabelsOf(*tenant);
-  const absl::Status confinable = rules::CheckEnforced(treatment.enforced);
-  if (!confinable.ok()) {
-    return Refused(absl::StrCat("RuleTarget ", target->id,
-                                " isolates by label, set "
-                                "Tenant.enforced_labels: ",
-                                confinable.message()));
-  }
+  ASSIGN_OR_RETURN(confinement.reads, GrantsOf(snapshot, *tenant, *target));
+  treatment.confinement = std::move(confinement);
   return treatment;
 }
 
@@ -224,7 +264,7 @@ void Compiler::Add(const tenancy::Snapshot& snapshot,
     DesiredTenant& wanted = unit->tenants[tenant.uid];
     wanted.id = tenant.id.value();
     wanted.uid = tenant.uid;
-    wanted.enforced = std::move(treatment->enforced);
+    wanted.confinement = std::move(treatment->confinement);
     wanted.complete = source == nullptr || source->complete;
     wanted.files = rules.files;
     if (prometheus || source != nullptr) unit->idle = false;
@@ -243,8 +283,7 @@ std::shared_ptr<const DesiredFile> Compiler::Check(const std::string& tenant_id,
     const Checked& before = it->second;
     if (before.text == source.text && before.error == source.error &&
         before.prometheus == prometheus &&
-        before.confine == treatment.confine &&
-        before.enforced == treatment.enforced) {
+        before.confinement == treatment.confinement) {
       checked = before;
       return checked.file;
     }
@@ -252,8 +291,7 @@ std::shared_ptr<const DesiredFile> Compiler::Check(const std::string& tenant_id,
   checked.text = source.text;
   checked.error = source.error;
   checked.prometheus = prometheus;
-  checked.confine = treatment.confine;
-  checked.enforced = treatment.enforced;
+  checked.confinement = treatment.confinement;
   checked.file = std::make_shared<const DesiredFile>(
       Finish(source,
              source.text == nullptr ? RefusedFile(source.error)

@@ -4,12 +4,14 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "libs/rules/confine.h"
 #include "libs/rules/group.h"
 #include "libs/tenancy/snapshot.h"
 #include "services/rule_sync/rule_check.h"
@@ -49,8 +51,9 @@ struct DesiredFile {
 struct DesiredTenant {
   std::string id;
   std::string uid;
-  rules::Labels enforced;  // Empty: rules are not confined there.
-  bool complete = true;    // Of SourceTenant.
+  // None: rules are not confined there.
+  std::optional<rules::Confinement> confinement;
+  bool complete = true;  // Of SourceTenant.
   std::vector<std::shared_ptr<const DesiredFile>> files;
 };
 
@@ -85,6 +88,11 @@ struct CompilerOptions {
 // How the rules of `tenant` are treated by its evaluator. Null: those of nobody
 // in particular, which are not confined. FAILED_PRECONDITION if the tenant may
 // have no rules, with the reason and the cure.
+//
+// Rules of a tenant read its own series; with READ_SCOPE_ACCESS, those that its
+// queries read (tenancy/read_policy.h), for which its upstream must isolate as
+// the target does. What a tenant with READ_SCOPE_OWN is granted changes nothing
+// about its rules.
 absl::StatusOr<Treatment> TreatmentOf(const tenancy::Snapshot& snapshot,
                                       const tenancy::Tenant* tenant,
                                       const CompilerOptions& options);
@@ -103,8 +111,7 @@ class Compiler {
     std::shared_ptr<const std::string> text;  // What it was made from,
     std::string error;                        // and how.
     bool prometheus = false;
-    bool confine = false;
-    rules::Labels enforced;
+    std::optional<rules::Confinement> confinement;
     std::shared_ptr<const DesiredFile> file;
   };
   using Cache = std::map<std::pair<std::string, std::string>, Checked>;

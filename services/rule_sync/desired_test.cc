@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "libs/rules/group.h"
 #include "libs/status/status_matchers.h"
 
 namespace insula::rule_sync {
@@ -98,7 +99,9 @@ TEST_F(DesiredTest, RulesOfAPrometheusAreConfined) {
   const DesiredUnit& unit = *desired->units.at("prometheus main");
   EXPECT_EQ(unit.spec.url, "http://127.0.0.1:9/main");
   const DesiredTenant& tenant = unit.tenants.at(UidOf("red"));
-  EXPECT_THAT(tenant.enforced, ElementsAre(Pair("namespace", "red")));
+  ASSERT_TRUE(tenant.confinement.has_value());
+  EXPECT_THAT(tenant.confinement->labels,
+              ElementsAre(Pair("namespace", "red")));
   ASSERT_THAT(tenant.files, SizeIs(1));
   EXPECT_THAT(tenant.files[0]->text,
               HasSubstr(R"(sum(up{namespace=\"red\"}))"));
@@ -114,7 +117,7 @@ TEST_F(DesiredTest, RulesOfARulerByHeaderGoToTheOrgAsTheyAre) {
   EXPECT_EQ(red.spec.org_id, "crimson");
   EXPECT_FALSE(red.idle);
   const DesiredTenant& tenant = red.tenants.at(UidOf("red"));
-  EXPECT_THAT(tenant.enforced, IsEmpty());
+  EXPECT_FALSE(tenant.confinement.has_value());
   EXPECT_EQ(tenant.files[0]->checked.groups[0].group.rules[0].expr, "sum(up)");
   // Nobody has put a file there; it need not be asked.
   EXPECT_TRUE(
@@ -155,6 +158,139 @@ TEST_F(DesiredTest, ABadGroupIsKeptOutAndTheOthersGoOn) {
   EXPECT_EQ(tenant.files[1]->checked.refused[0].name, "");
   EXPECT_EQ(tenant.files[1]->text, "");
   EXPECT_THAT(tenant.files[2]->checked.groups, SizeIs(1));
+}
+
+// Tenants that read by Access; `viewer` is evaluated by `main`.
+class AccessTest : public DesiredTest {
+ protected:
+  AccessTest() {
+    PutUpstream("store", v1::Upstream::ISOLATION_LABEL);
+    PutUpstream("apart", v1::Upstream::ISOLATION_HEADER);
+    for (const char* id : {"red", "blue"}) {
+      PutTenant(id, "").set_upstream_id("store");
+    }
+    v1::Tenant& viewer = PutTenant("viewer", "main");
+    viewer.set_upstream_id("store");
+    viewer.set_read_scope(v1::Tenant::READ_SCOPE_ACCESS);
+    PutFile("viewer", "api", kRule);
+  }
+
+  void PutUpstream(const std::string& id, v1::Upstream::Isolation isolation) {
+    v1::Object& object = objects_["upstream " + id];
+    object.mutable_meta()->set_kind(v1::KIND_UPSTREAM);
+    object.mutable_meta()->set_id(id);
+    object.mutable_upstream()->set_query_url("http://127.0.0.1:9/");
+    object.mutable_upstream()->set_isolation(isolation);
+  }
+
+  void PutAccess(const std::string& id, const std::string& source,
+                 const std::vector<std::string>& selectors,
+                 const std::string& tenant = "viewer") {
+    v1::Object object;
+    object.mutable_meta()->set_kind(v1::KIND_ACCESS);
+    object.mutable_meta()->set_id(id);
+    object.mutable_access()->set_tenant_id(tenant);
+    object.mutable_access()->add_source_tenant_ids(source);
+    for (const std::string& selector : selectors) {
+      object.mutable_access()->add_selectors(selector);
+    }
+    objects_["access " + id] = object;
+  }
+
+  // Of the first rule of the tenant's first file, as an evaluator gets it.
+  static const rules::Rule& RuleOf(const Desired& desired,
+                                   const std::string& tenant = "viewer") {
+    return desired.tenants.at(tenant)
+        .files.at(0)
+        ->checked.groups.at(0)
+        .group.rules.at(0);
+  }
+};
+
+TEST_F(AccessTest, RulesReadWhatTheTenantWasGrantedAndMakeItsOwn) {
+  PutAccess("names", "blue", {"up"});
+  const auto desired = Compile();
+  EXPECT_EQ(RuleOf(*desired).expr, R"(sum(up{namespace="blue"}))");
+  EXPECT_THAT(RuleOf(*desired).labels,
+              ElementsAre(Pair("namespace", "viewer")));
+  EXPECT_TRUE(
+      desired->units.at("prometheus main")->tenants.contains(UidOf("viewer")));
+}
+
+TEST_F(AccessTest, SeveralGrantsAreUnited) {
+  PutAccess("pods", "blue", {R"({pod="p"})"});
+  PutAccess("codes", "red", {R"({code=~"5.."})"});
+  EXPECT_EQ(RuleOf(*Compile()).expr,
+            R"(sum((up{code=~"5..",namespace="red"} or )"
+            R"(up{namespace="blue",pod="p"})))");
+}
+
+TEST_F(AccessTest, WithoutAGrantItHasNoRules) {
+  const auto desired = Compile();
+  EXPECT_THAT(RefusalOf(*desired, "viewer"),
+              HasSubstr("the tenant can't read anything: reads by "
+                        "READ_SCOPE_ACCESS, and no Access grants it"));
+  EXPECT_EQ(desired->tenants.at("viewer").unit_id, "");
+  EXPECT_THAT(desired->units, IsEmpty());
+}
+
+TEST_F(AccessTest, NarrowingAndDeletingTakesEffect) {
+  PutAccess("x", "blue", {"up", "down"});
+  EXPECT_EQ(RuleOf(*Compile()).expr,
+            R"(sum({__name__="up",__name__=~"up|down",namespace="blue"}))");
+  PutAccess("x", "blue", {"down"});
+  EXPECT_EQ(RuleOf(*Compile()).expr,
+            R"(sum({__name__="down",__name__="up",namespace="blue"}))");
+  objects_.erase("access x");
+  EXPECT_THAT(Compile()->units, IsEmpty());
+}
+
+TEST_F(AccessTest, ARuleThatCanNotBeConfinedKeepsOutItsGroupOnly) {
+  PutAccess("x", "blue", {"queue_depth", R"({__name__=~"a.*",pod="p"})"});
+  view_.tenants.clear();
+  PutFile(
+      "viewer", "api",
+      "groups:\n- name: good\n  rules: [{record: a, expr: a1}]\n"
+      "- name: bad\n  rules: [{record: b, expr: 'rate({job=\"a\"}[5m])'}]\n");
+  const auto desired = Compile();
+  const CheckedFile& file = desired->tenants.at("viewer").files.at(0)->checked;
+  ASSERT_THAT(file.groups, SizeIs(1));
+  EXPECT_EQ(file.groups[0].group.name, "good");
+  ASSERT_THAT(file.refused, SizeIs(1));
+  EXPECT_EQ(file.refused[0].name, "bad");
+  EXPECT_THAT(file.refused[0].problems.at(0).message,
+              HasSubstr("could not confine expression: 1:6: the selector"));
+}
+
+TEST_F(AccessTest, TheStoreMustIsolateAsTheEvaluatorDoes) {
+  PutAccess("x", "viewer", {"up"});
+  for (const char* upstream : {"apart", "", "missing"}) {
+    PutTenant("viewer", "main").set_upstream_id(upstream);
+    EXPECT_THAT(RefusalOf(*Compile(), "viewer"),
+                HasSubstr("can't be told apart at RuleTarget main"));
+  }
+  PutTenant("viewer", "ruler").set_upstream_id("store");
+  EXPECT_THAT(RefusalOf(*Compile(), "viewer"),
+              HasSubstr("can't be told apart at RuleTarget ruler"));
+}
+
+TEST_F(AccessTest, ARulerByHeaderGetsThemConfinedAsWell) {
+  PutTenant("viewer", "ruler").set_upstream_id("apart");
+  PutTenant("viewer", "ruler").clear_enforced_labels();
+  PutAccess("x", "viewer", {"up", "node_.*"});
+  const auto desired = Compile();
+  EXPECT_EQ(RuleOf(*desired).expr,
+            R"s(sum({__name__="up",__name__=~"up|(?:node_.*)"}))s");
+  EXPECT_THAT(RuleOf(*desired).labels, IsEmpty());
+  objects_.erase("access x");
+  EXPECT_THAT(Compile()->units, IsEmpty());
+}
+
+TEST_F(AccessTest, WithTheScopeOfItsOwnGrantsChangeNoRules) {
+  PutTenant("red", "main");
+  PutFile("red", "api", kRule);
+  PutAccess("x", "blue", {"up"}, "red");
+  EXPECT_EQ(RuleOf(*Compile(), "red").expr, R"(sum(up{namespace="red"}))");
 }
 
 struct Refusal {

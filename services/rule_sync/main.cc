@@ -34,7 +34,8 @@ absl::Status Run(const Config& config, runtime::Process& process) {
       const auto registry,
       registry_client::RegistryClient::Start(
           config.registry,
-          {registry::v1::KIND_TENANT, registry::v1::KIND_RULE_TARGET},
+          {registry::v1::KIND_TENANT, registry::v1::KIND_RULE_TARGET,
+           registry::v1::KIND_UPSTREAM, registry::v1::KIND_ACCESS},
           process.executor(), &process.metrics()));
   FollowRegistry(registry.get(), &reconciler);
   RuleSyncService service(SnapshotOf(registry.get()), CompilerOptionsOf(config),

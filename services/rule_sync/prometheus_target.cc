@@ -117,7 +117,7 @@ class PrometheusTarget::Round {
       const DesiredTenant* const tenant = TenantOf(name);
       const bool wanted = wanted_.contains(name);
       if (!wanted && (tenant == nullptr || MayDeleteOf(*tenant) ||
-                      !AllConfined(state.text, tenant->enforced))) {
+                      !AllConfined(state.text, tenant->confinement))) {
         RETURN_IF_ERROR(target_.directory_.Remove(name));
         target_.culprits_.erase(name);
         ++result_.deleted;
@@ -126,7 +126,7 @@ class PrometheusTarget::Round {
         continue;
       }
       if (state.good.has_value() && !state.good->empty() &&
-          !AllConfined(*state.good, tenant->enforced)) {
+          !AllConfined(*state.good, tenant->confinement)) {
         RETURN_IF_ERROR(target_.directory_.DropGood(name));
         it->second.good = "";
       }
@@ -176,7 +176,7 @@ class PrometheusTarget::Round {
   bool Loses(const RuleFileState& state, const Wanted& wanted) const {
     if (may_delete_) return false;
     // What is confined to former labels must go in any case.
-    if (!AllConfined(state.text, wanted.tenant->enforced)) return false;
+    if (!AllConfined(state.text, wanted.tenant->confinement)) return false;
     const std::set<std::string> before = NamesOf(GroupsOf(state.text));
     const std::set<std::string> after = NamesOf(wanted.file->checked);
     return !std::includes(after.begin(), after.end(), before.begin(),
@@ -303,7 +303,7 @@ class PrometheusTarget::Round {
       }
       const bool keep =
           present != disk_.end() &&
-          AllConfined(present->second.text, wanted->second.tenant->enforced);
+          AllConfined(present->second.text, wanted->second.tenant->confinement);
       RETURN_IF_ERROR(target_.directory_.Stage(name, text, keep));
       RuleFileState& state = disk_[name];
       if (!keep) {

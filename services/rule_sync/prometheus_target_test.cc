@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <optional>
 #include <set>
 
+#include "libs/labels/matcher.h"
+#include "libs/promql/clause_union.h"
+#include "libs/rules/confine.h"
 #include "libs/status/status_matchers.h"
 #include "services/rule_sync/fake_prometheus.h"
 #include "services/rule_sync/rule_file_name.h"
@@ -248,9 +252,31 @@ TEST_F(PrometheusTargetTest, NothingStaysThatIsConfinedToFormerLabels) {
   SetFile("red", "api", FileWith({"a"}));
   SetFile("red", "web", FileWith({"a"}));
   SyncNow();
-  unit_.tenants.at(UidOf("red")).enforced = {{"namespace", "crimson"}};
+  unit_.tenants.at(UidOf("red")).confinement =
+      *rules::ConfinementTo({{"namespace", "crimson"}});
   SetFile("red", "web", "");                       // Held, but for the labels.
   SetFile("red", "api", FileWith({"REFUSE_ME"}));  // Last good: of red.
+  SyncNow(/*may_delete=*/false);
+  EXPECT_THAT(prometheus_->Loaded(), IsEmpty());
+  EXPECT_THAT(Names(), IsEmpty());
+}
+
+TEST_F(PrometheusTargetTest, NothingStaysThatIsConfinedToFormerGrants) {
+  const auto by = [](const char* name, const char* value) {
+    return promql::Clause{
+        *labels::Matcher::Create(labels::MatchType::kEqual, name, value)};
+  };
+  std::optional<rules::Confinement>& wanted =
+      unit_.tenants.at(UidOf("red")).confinement;
+  wanted->reads = {by("pod", "p"), by("code", "5"), by("team", "t")};
+  SetFile("red", "api", FileWith({"a"}));
+  SetFile("red", "web", FileWith({"a"}));
+  SyncNow();
+  SetFile("red", "web", "");
+  SyncNow(/*may_delete=*/false);
+  EXPECT_THAT(Names(), SizeIs(2));  // Held.
+  wanted->reads.pop_back();
+  SetFile("red", "api", FileWith({"REFUSE_ME"}));
   SyncNow(/*may_delete=*/false);
   EXPECT_THAT(prometheus_->Loaded(), IsEmpty());
   EXPECT_THAT(Names(), IsEmpty());

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "libs/rules/confine.h"
+#include "libs/promql/confine.h"
 #include "libs/rules/rule_file.h"
 #include "libs/rules/write.h"
 
@@ -43,6 +43,11 @@ rules::ParseOptions OwnFileOptions() {
   options.max_bytes = kMaxOwnBytes;
   options.max_nodes = size_t{16} << 20;
   options.max_regex_cost = size_t{1} << 40;
+  // Confined expressions may be longer and deeper than those of users.
+  options.promql.max_bytes = promql::kMaxConfinedBytes;
+  options.promql.max_tokens = promql::kMaxConfinedBytes;
+  options.promql.max_depth = 1000;
+  options.promql.max_regex_cost = size_t{1} << 40;
   return options;
 }
 
@@ -50,14 +55,6 @@ rules::ParseOptions OwnFileOptions() {
 
 CheckedFile CheckRuleFile(absl::string_view text, const Treatment& treatment) {
   CheckedFile file;
-  if (treatment.confine) {
-    const absl::Status confinable = rules::CheckEnforced(treatment.enforced);
-    if (!confinable.ok()) {
-      return RefusedFile(absl::StrCat(
-          "the tenant's rules can't be confined, set Tenant.enforced_labels: ",
-          confinable.message()));
-    }
-  }
   rules::ParseOptions options;
   options.dialect = treatment.dialect;
   options.max_bytes = treatment.max_bytes;
@@ -71,9 +68,9 @@ CheckedFile CheckRuleFile(absl::string_view text, const Treatment& treatment) {
              &file);
       continue;
     }
-    if (treatment.confine) {
+    if (treatment.confinement) {
       std::vector<rules::Problem> problems =
-          rules::Confine(treatment.enforced, options, &group);
+          rules::Confine(*treatment.confinement, options, &group);
       if (!problems.empty()) {
         for (rules::Problem& problem : problems) {
           problem.group = group.name;
@@ -96,22 +93,22 @@ CheckedFile RefusedFile(absl::string_view message) {
   return file;
 }
 
-bool IsConfined(const rules::Group& group, const rules::Labels& enforced) {
-  rules::Group confined = group;
-  return rules::Confine(enforced, OwnFileOptions(), &confined).empty() &&
-         rules::Digest(confined) == rules::Digest(group);
+bool IsConfined(const rules::Group& group, const rules::Confinement& wanted) {
+  return rules::IsConfined(wanted, OwnFileOptions(), group);
 }
 
 std::vector<rules::Group> GroupsOf(absl::string_view text) {
   return rules::Parse(text, OwnFileOptions()).groups;
 }
 
-bool AllConfined(absl::string_view text, const rules::Labels& enforced) {
+bool AllConfined(absl::string_view text,
+                 const std::optional<rules::Confinement>& wanted) {
   const std::vector<rules::Group> groups = GroupsOf(text);
-  return !groups.empty() && std::all_of(groups.begin(), groups.end(),
-                                        [&enforced](const rules::Group& group) {
-                                          return IsConfined(group, enforced);
-                                        });
+  return wanted && !groups.empty() &&
+         std::all_of(groups.begin(), groups.end(),
+                     [&wanted](const rules::Group& group) {
+                       return IsConfined(group, *wanted);
+                     });
 }
 
 std::set<std::string> NamesOf(const std::vector<rules::Group>& groups) {

@@ -1,11 +1,13 @@
 // The verdict on one rule file of a tenant.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "libs/rules/confine.h"
 #include "libs/rules/dialect.h"
 #include "libs/rules/group.h"
 #include "libs/rules/problem.h"
@@ -16,10 +18,8 @@ namespace insula::rule_sync {
 struct Treatment {
   rules::Dialect dialect;
   size_t max_bytes = 1 << 20;
-  // Every selector and every result gets `enforced`. Without labels there is
-  // nothing to confine to, so that nothing is good.
-  bool confine = false;
-  rules::Labels enforced;
+  // None: they stay as they are.
+  std::optional<rules::Confinement> confinement;
 };
 
 struct CheckedGroup {
@@ -46,12 +46,13 @@ CheckedFile CheckRuleFile(absl::string_view text, const Treatment& treatment);
 // A file that is refused for what stands in `message`.
 CheckedFile RefusedFile(absl::string_view message);
 
-// Whether `group`, which an evaluator has, is confined to `enforced`.
-bool IsConfined(const rules::Group& group, const rules::Labels& enforced);
+// Whether `group`, which an evaluator has, is confined so.
+bool IsConfined(const rules::Group& group, const rules::Confinement& wanted);
 
 // Whether all groups of a rule file that we wrote ourselves are. False if there
-// are none.
-bool AllConfined(absl::string_view text, const rules::Labels& enforced);
+// are none, or without `wanted`.
+bool AllConfined(absl::string_view text,
+                 const std::optional<rules::Confinement>& wanted);
 
 // Names of groups.
 std::set<std::string> NamesOf(const std::vector<rules::Group>& groups);

@@ -134,7 +134,7 @@ class RulerTarget::Round {
     const DesiredTenant& tenant = it->second;
     if (may_delete_ && tenant.complete) return true;
     // What is confined to former labels must go in any case.
-    return !tenant.enforced.empty() && !IsConfined(group, tenant.enforced);
+    return tenant.confinement && !IsConfined(group, *tenant.confinement);
   }
 
   void Plan() {

@@ -462,7 +462,8 @@ TEST_F(SharedRulerTest, HeldGroupsThatAreConfinedToFormerLabelsGo) {
   SetFile("red", "api", "");
   SyncNow(/*may_delete=*/false);
   EXPECT_THAT(ruler_.Places("fake"), SizeIs(1));
-  unit_.tenants.at(UidOf("red")).enforced = {{"namespace", "crimson"}};
+  unit_.tenants.at(UidOf("red")).confinement =
+      *rules::ConfinementTo({{"namespace", "crimson"}});
   SyncNow(/*may_delete=*/false);
   EXPECT_THAT(ruler_.Places("fake"), IsEmpty());
 }

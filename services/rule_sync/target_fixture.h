@@ -60,7 +60,9 @@ class TargetFixture : public testing::Test {
     DesiredTenant& tenant = unit_.tenants[UidOf(id)];
     tenant.id = id;
     tenant.uid = UidOf(id);
-    if (!name_space.empty()) tenant.enforced = {{"namespace", name_space}};
+    if (!name_space.empty()) {
+      tenant.confinement = *rules::ConfinementTo({{"namespace", name_space}});
+    }
   }
 
   // Sets or replaces a file; one without text is removed.
@@ -72,8 +74,7 @@ class TargetFixture : public testing::Test {
     if (text.empty()) return;
     Treatment treatment;
     treatment.dialect = rules::kPrometheus3;
-    treatment.confine = !tenant.enforced.empty();
-    treatment.enforced = tenant.enforced;
+    treatment.confinement = tenant.confinement;
     auto file = std::make_shared<DesiredFile>();
     file->source = stem + ".yaml";
     file->stem = stem;

@@ -18,8 +18,8 @@ bool IsWanted(const DesiredUnit& desired, const GroupKey& key) {
 }
 
 bool Same(const DesiredTenant& a, const DesiredTenant& b) {
-  return a.id == b.id && a.enforced == b.enforced && a.complete == b.complete &&
-         a.files == b.files;
+  return a.id == b.id && a.confinement == b.confinement &&
+         a.complete == b.complete && a.files == b.files;
 }
 
 }  // namespace

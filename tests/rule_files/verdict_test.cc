@@ -236,7 +236,7 @@ TEST(VerdictTest, PromtoolTakesWhatIsConfined) {
     ParsedFile file = Parse(ReadFile(path));
     std::vector<Group> confined;
     for (Group& group : file.groups) {
-      if (Confine({{"namespace", "it's \"red\""}}, {}, &group).empty()) {
+      if (Confine(Labels{{"namespace", "it's \"red\""}}, {}, &group).empty()) {
         confined.push_back(std::move(group));
       }
     }

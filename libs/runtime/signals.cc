@@ -16,6 +16,8 @@ Signals::Signals(boost::asio::io_context* background,
     : on_end_(std::move(on_end)), set_(*background, SIGTERM, SIGINT, SIGHUP) {
   // A peer that goes away is an error of the write, not the end of us.
   signal(SIGPIPE, SIG_IGN);
+  // Nor is a file that may not grow any more.
+  signal(SIGXFSZ, SIG_IGN);
   Next();
 }
 

@@ -38,12 +38,14 @@ inline v1::ObjectRef RefOf(const ObjectKey& key) {
   return ref;
 }
 
-// "Tenant/acme".
+// "Tenant/acme". Of an id that no object can have, the beginning.
 inline std::string Name(const ObjectKey& key) {
+  constexpr size_t kMaxIdBytes = 253;
   const absl::string_view kind = tenancy::KindName(key.kind);
   return absl::StrCat(
       kind.empty() ? absl::StrCat("kind ", key.kind) : std::string(kind), "/",
-      key.id);
+      absl::string_view(key.id).substr(0, kMaxIdBytes),
+      key.id.size() > kMaxIdBytes ? "..." : "");
 }
 
 }  // namespace insula::resources

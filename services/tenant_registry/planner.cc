@@ -47,7 +47,7 @@ class Planner {
       : draft_(draft), command_(command), options_(options) {}
 
   absl::StatusOr<Plan> Run() {
-    RETURN_IF_ERROR(CheckRequest());
+    RETURN_IF_ERROR(CheckRequest(command_.request));
     for (const v1::Operation& operation : command_.request.operations()) {
       RETURN_IF_ERROR(Add(operation));
     }
@@ -59,7 +59,6 @@ class Planner {
   }
 
  private:
-  absl::Status CheckRequest() const;
   absl::Status Add(const v1::Operation& operation);
   static absl::Status CheckExpected(const v1::Operation& operation,
                                     const ObjectKey& key,
@@ -97,39 +96,14 @@ class Planner {
   std::vector<ObjectKey> order_;          // As the request has them.
 };
 
-absl::Status Planner::CheckRequest() const {
-  const v1::ApplyRequest& request = command_.request;
-  if (request.operations().empty() ||
-      request.operations_size() > kMaxOperations) {
-    return absl::InvalidArgumentError(absl::StrCat("operations: must be 1 to ",
-                                                   kMaxOperations, ", got ",
-                                                   request.operations_size()));
-  }
-  if (request.request_id().size() > kMaxRequestIdBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("request_id: must have at most ", kMaxRequestIdBytes,
-                     " bytes, has ", request.request_id().size()));
-  }
-  if (request.ByteSizeLong() > kMaxApplyBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "operations: are ", request.ByteSizeLong(), " bytes together, at most ",
-        kMaxApplyBytes, " fit one request; split it"));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Planner::Add(const v1::Operation& operation) {
   ObjectKey key;
   ObjectPtr object;
   if (operation.has_put()) {
-    RETURN_IF_ERROR(tenancy::CheckObject(operation.put()));
     key = KeyOf(operation.put());
     object = std::make_shared<v1::Object>(operation.put());
-  } else if (operation.has_delete_()) {
-    key = KeyOf(operation.delete_());
   } else {
-    return absl::InvalidArgumentError(
-        "operations: one has neither put nor delete");
+    key = KeyOf(operation.delete_());
   }
   const ObjectPtr before = draft_.Find(key);
   RETURN_IF_ERROR(CheckExpected(operation, key, before));
@@ -314,6 +288,34 @@ AuditRecord Planner::MakeAudit(const ObjectKey& key, int64_t revision,
 }
 
 }  // namespace
+
+absl::Status CheckRequest(const v1::ApplyRequest& request) {
+  if (request.operations().empty() ||
+      request.operations_size() > kMaxOperations) {
+    return absl::InvalidArgumentError(absl::StrCat("operations: must be 1 to ",
+                                                   kMaxOperations, ", got ",
+                                                   request.operations_size()));
+  }
+  if (request.request_id().size() > kMaxRequestIdBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("request_id: must have at most ", kMaxRequestIdBytes,
+                     " bytes, has ", request.request_id().size()));
+  }
+  if (request.ByteSizeLong() > kMaxApplyBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "operations: are ", request.ByteSizeLong(), " bytes together, at most ",
+        kMaxApplyBytes, " fit one request; split it"));
+  }
+  for (const v1::Operation& operation : request.operations()) {
+    if (operation.has_put()) {
+      RETURN_IF_ERROR(tenancy::CheckObject(operation.put()));
+    } else if (!operation.has_delete_()) {
+      return absl::InvalidArgumentError(
+          "operations: one has neither put nor delete");
+    }
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Plan> PlanApply(const Draft& draft, const ApplyCommand& command,
                                const PlanOptions& options) {

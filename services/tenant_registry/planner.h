@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/registry.pb.h"
@@ -37,8 +38,11 @@ struct Plan {
   std::vector<AuditRecord> audit;  // One for each item.
 };
 
-// Checks a request against the objects of `draft`, and returns what it changes
-// at the next revision. Errors as of TenantRegistry.Apply.
+// Checks a request by itself: its size and its objects. Cheap, whatever it is.
+absl::Status CheckRequest(const v1::ApplyRequest& request);
+
+// Checks a request by itself and against the objects of `draft`, and returns
+// what it changes at the next revision. Errors as of TenantRegistry.Apply.
 absl::StatusOr<Plan> PlanApply(const Draft& draft, const ApplyCommand& command,
                                const PlanOptions& options);
 

@@ -41,7 +41,9 @@ struct RegistryOptions {
   absl::Duration lease_ttl = absl::Seconds(12);
   // Where backups are put together, one at a time.
   std::string backup_path;
-  int apply_queue = 1000;  // Applies that may wait for the writer.
+  // Applies that may wait for the writer: so many, and of so many bytes.
+  int apply_queue = 1000;
+  size_t apply_queue_bytes = 64 << 20;
   int watch_queue = 4096;  // Changes that may wait for a watcher.
   int max_watchers = 10'000;
 };
@@ -64,6 +66,10 @@ class Registry : public std::enable_shared_from_this<Registry> {
   static absl::StatusOr<std::shared_ptr<Registry>> Open(
       std::unique_ptr<Store> store, RegistryOptions options,
       Environment environment);
+
+  // Checks a request by itself, as Apply does at last, and counts one that is
+  // refused: what is not fit to be queued is not even copied.
+  absl::Status CheckFit(const v1::ApplyRequest& request);
 
   // Makes a change, durable when this returns, and returns its revision.
   // Changes are made in the order of the calls, each at a revision of its own;
@@ -217,6 +223,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   sync::Mutex queue_mutex_;
   std::deque<std::shared_ptr<Pending>> queue_ ABSL_GUARDED_BY(queue_mutex_);
+  size_t queue_bytes_ ABSL_GUARDED_BY(queue_mutex_) = 0;
   bool writing_ ABSL_GUARDED_BY(queue_mutex_) = false;
   std::condition_variable_any idle_;  // writing_ has become false.
 

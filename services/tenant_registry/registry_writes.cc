@@ -57,6 +57,12 @@ struct Registry::Group {
   absl::flat_hash_map<std::string, Store::Answer> answers;  // By request id.
 };
 
+absl::Status Registry::CheckFit(const v1::ApplyRequest& request) {
+  const absl::Status status = CheckRequest(request);
+  if (!status.ok()) metrics().Applies(status.code()).Increment();
+  return status;
+}
+
 asio::awaitable<absl::StatusOr<int64_t>> Registry::Apply(ApplyCommand command) {
   const absl::Time begin = environment_.clock->Now();
   auto pending = std::make_shared<Pending>(std::move(command));
@@ -65,8 +71,11 @@ asio::awaitable<absl::StatusOr<int64_t>> Registry::Apply(ApplyCommand command) {
   bool full = false;
   {
     sync::MutexLock lock(&queue_mutex_);
-    full = queue_.size() >= static_cast<size_t>(options_.apply_queue);
+    full = queue_.size() >= static_cast<size_t>(options_.apply_queue) ||
+           (!queue_.empty() &&
+            queue_bytes_ + pending->bytes > options_.apply_queue_bytes);
     if (!full) {
+      queue_bytes_ += pending->bytes;
       queue_.push_back(pending);
       start = !std::exchange(writing_, true);
     }
@@ -99,6 +108,7 @@ std::vector<std::shared_ptr<Registry::Pending>> Registry::NextGroup() {
   while (!queue_.empty() && group.size() < kMaxGroup) {
     bytes += queue_.front()->bytes;
     if (!group.empty() && bytes > kMaxGroupBytes) break;
+    queue_bytes_ -= queue_.front()->bytes;
     group.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }

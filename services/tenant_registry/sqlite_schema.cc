@@ -87,9 +87,8 @@ absl::Status CheckHealth(sqlite3* database) {
       sqlite::Statement::Prepare(database, "PRAGMA quick_check(1)"));
   ASSIGN_OR_RETURN(const bool row, check.Step());
   if (!row || check.Bytes(0) != "ok") {
-    return absl::DataLossError(absl::StrCat("the store is damaged (",
-                                            row ? check.Bytes(0) : "no answer",
-                                            "); put a backup in its place"));
+    return absl::DataLossError(absl::StrCat(
+        "the store is damaged (", row ? check.Bytes(0) : "no answer", ")"));
   }
   return absl::OkStatus();
 }

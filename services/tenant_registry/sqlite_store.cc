@@ -29,6 +29,14 @@ constexpr absl::Duration kRequestMemory = absl::Hours(24);
 constexpr int kBackupStep = 256;
 constexpr std::chrono::milliseconds kBackupPause{1};
 
+// Says which file it is, and what to do about one that is damaged.
+absl::Status InFile(const absl::Status& status, const std::string& path) {
+  const absl::Status named = Annotate(status, path);
+  if (!absl::IsDataLoss(named)) return named;
+  return absl::DataLossError(
+      absl::StrCat(named.message(), "; put a backup in its place"));
+}
+
 class SqliteStore final : public Store {
  public:
   static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& path);
@@ -53,9 +61,11 @@ class SqliteStore final : public Store {
     sqlite::Statement changes, revision_before;
   };
 
-  explicit SqliteStore(sqlite::Database database)
-      : database_(std::move(database)) {}
+  SqliteStore(std::string path, sqlite::Database database)
+      : path_(std::move(path)), database_(std::move(database)) {}
 
+  absl::StatusOr<Head> LoadAll(const std::function<void(v1::Object)>& visit)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status PrepareAll() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status WriteEntry(const Entry& entry, absl::Time now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -64,6 +74,7 @@ class SqliteStore final : public Store {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CopyTo(sqlite3* copy) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const std::string path_;
   sync::Mutex mutex_;
   const sqlite::Database database_;
   std::optional<Statements> statements_ ABSL_GUARDED_BY(mutex_);
@@ -73,7 +84,8 @@ class SqliteStore final : public Store {
 absl::StatusOr<std::unique_ptr<Store>> SqliteStore::Open(
     const std::string& path) {
   ASSIGN_OR_RETURN(sqlite::Database database, OpenStoreFile(path));
-  std::unique_ptr<SqliteStore> store(new SqliteStore(std::move(database)));
+  std::unique_ptr<SqliteStore> store(
+      new SqliteStore(path, std::move(database)));
   sync::MutexLock lock(&store->mutex_);
   RETURN_IF_ERROR(store->PrepareAll());
   return store;
@@ -123,6 +135,13 @@ absl::Status SqliteStore::PrepareAll() {
 absl::StatusOr<Store::Head> SqliteStore::Load(
     const std::function<void(v1::Object)>& visit) {
   sync::MutexLock lock(&mutex_);
+  absl::StatusOr<Head> head = LoadAll(visit);
+  if (!head.ok()) return InFile(head.status(), path_);
+  return head;
+}
+
+absl::StatusOr<Store::Head> SqliteStore::LoadAll(
+    const std::function<void(v1::Object)>& visit) {
   sqlite3* const database = database_.get();
   Head head;
   ASSIGN_OR_RETURN(head.epoch, ReadMeta(database, "epoch"));
@@ -142,9 +161,9 @@ absl::StatusOr<Store::Head> SqliteStore::Load(
     if (!object.ParseFromArray(body.data(), static_cast<int>(body.size())) ||
         object.meta().kind() != rows.Int(0) ||
         object.meta().id() != rows.Bytes(1) || rows.Int(2) > head.revision) {
-      return absl::DataLossError(absl::StrCat(
-          "the store's object of kind ", rows.Int(0), " with id '",
-          rows.Bytes(1), "' is damaged; put a backup in its place"));
+      return absl::DataLossError(absl::StrCat("the store's object of kind ",
+                                              rows.Int(0), " with id '",
+                                              rows.Bytes(1), "' is damaged"));
     }
     visit(std::move(object));
   }
@@ -334,7 +353,7 @@ absl::Status SqliteStore::CopyTo(sqlite3* copy) {
 absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(
     const std::string& path) {
   absl::StatusOr<std::unique_ptr<Store>> store = SqliteStore::Open(path);
-  if (!store.ok()) return Annotate(store.status(), path);
+  if (!store.ok()) return InFile(store.status(), path);
   return store;
 }
 

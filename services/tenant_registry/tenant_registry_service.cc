@@ -67,6 +67,7 @@ grpc::ServerUnaryReactor* TenantRegistryService::Apply(
 asio::awaitable<absl::Status> TenantRegistryService::HandleApply(
     std::string actor, const v1::ApplyRequest* request,
     v1::ApplyResponse* response) {
+  CO_RETURN_IF_ERROR(registry_->CheckFit(*request));
   ApplyCommand command;
   command.request = *request;
   command.actor = std::move(actor);

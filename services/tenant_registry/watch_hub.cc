@@ -17,6 +17,7 @@ namespace asio = boost::asio;
 // What one follower may make the registry remember.
 constexpr size_t kMaxRejections = 100;
 constexpr size_t kMaxReasonBytes = 256;
+constexpr size_t kMaxIdBytes = 253;  // No object has a longer one.
 // Changes of which the time is known, to say how far a follower is behind.
 constexpr size_t kRecent = 10'000;
 
@@ -28,6 +29,15 @@ constexpr absl::Duration kLongestInterval = absl::Milliseconds(100);
 constexpr size_t kMaxHeldBack = 256;
 
 constexpr char kClosed[] = "the registry is shutting down";
+
+// The beginning of a reason, not ending within a character: Status could not be
+// read otherwise.
+absl::string_view Shortened(absl::string_view reason) {
+  if (reason.size() <= kMaxReasonBytes) return reason;
+  size_t end = kMaxReasonBytes;
+  while (end > 0 && (reason[end] & 0xc0) == 0x80) --end;
+  return reason.substr(0, end);
+}
 
 }  // namespace
 
@@ -137,8 +147,9 @@ void Watcher::Acknowledge(const v1::Ack& ack, absl::Time now) {
       std::max(acked_revision_, std::min(ack.revision(), revision_));
   for (const v1::Rejection& rejection : ack.rejections()) {
     if (rejections_.size() >= kMaxRejections) return;
+    if (rejection.ref().id().size() > kMaxIdBytes) continue;
     rejections_[KeyOf(rejection.ref())] =
-        rejection.reason().substr(0, kMaxReasonBytes);
+        std::string(Shortened(rejection.reason()));
   }
 }
 

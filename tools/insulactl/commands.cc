@@ -17,6 +17,9 @@ const std::vector<CommandEntry>& Commands() {
        MakeStatus},
       {"audit", "Shows who changed what and when.", MakeAudit},
       {"backup", "Copies the store of the registry into a file.", MakeBackup},
+      {"convert", "Turns the configuration of another system into resources.",
+       MakeConvert},
+      {"schema", "Prints the JSON schema of resource files.", MakeSchema},
       {"completion", "Prints the completion of a shell.", MakeCompletion},
       {"version", "Prints the version.", MakeVersion},
   };

@@ -12,6 +12,7 @@ enum class ExitCode {
   kRefused = 3,      // The registry has refused the request.
   kUnreachable = 4,  // The registry can't be reached, or was too slow.
   kLocal = 5,        // A file, or the output, can't be written.
+  kIncomplete = 6,   // convert: something has no counterpart.
   kInterrupted = 130,
 };
 

@@ -1,10 +1,7 @@
 #include "tools/insulactl/resource_input.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <system_error>
 #include <utility>
@@ -13,30 +10,10 @@
 #include "libs/resources/object_rules.h"
 #include "libs/resources/resource_tree.h"
 #include "libs/status/status_macros.h"
+#include "tools/insulactl/input_file.h"
 
 namespace insula::insulactl {
 namespace {
-
-// One byte more than is allowed, if there is more.
-absl::StatusOr<std::string> ReadStream(std::istream* in,
-                                       const std::string& name) {
-  std::string text(resources::kMaxResourceFileBytes + 1, '\0');
-  in->read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in->bad()) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": can't be read"));
-  }
-  text.resize(static_cast<size_t>(in->gcount()));
-  return text;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": can't be opened: ", strerror(errno)));
-  }
-  return ReadStream(&in, path);
-}
 
 bool IsResourceFile(const std::filesystem::directory_entry& entry) {
   const std::filesystem::path extension = entry.path().extension();
@@ -87,19 +64,16 @@ absl::StatusOr<ResourceInput> ReadResources(
     const std::vector<std::string>& paths, std::istream* in) {
   ResourceInput input;
   for (const std::string& path : paths) {
-    if (path == "-") {
-      ASSIGN_OR_RETURN(const std::string text, ReadStream(in, "stdin"));
-      Add(text, "stdin", &input);
-      continue;
-    }
     std::vector<std::string> files = {path};
     std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored)) {
+    if (path != "-" && std::filesystem::is_directory(path, ignored)) {
       ASSIGN_OR_RETURN(files, FilesOf(path));
     }
     for (const std::string& file : files) {
-      ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
-      Add(text, file, &input);
+      ASSIGN_OR_RETURN(
+          const std::string text,
+          ReadInputFile(file, in, resources::kMaxResourceFileBytes));
+      Add(text, InputName(file), &input);
     }
   }
   return input;

@@ -27,7 +27,6 @@ constexpr char kCache[] = "The query-frontend does not cache answers yet.";
 constexpr char kQueue[] =
     "What an ingest-gateway can't take now is sent again within the timeout "
     "of the Job.";
-constexpr char kUnknown[] = "The proxy ignores it, though examples show it. ";
 constexpr char kLease[] =
     "Jobs of the federation-pusher run in one process; start one.";
 
@@ -183,8 +182,7 @@ class AdobeProxy {
             draft_.Given(settings_, "proxy.listen_address")) {
       ASSIGN_OR_RETURN(const std::string wanted, AsAddress(*setting));
       draft_.Changed(*setting, "",
-                     absl::StrCat(kUnknown,
-                                  "So it is not used here either: set "
+                     absl::StrCat("Not used: --port says where it listens. Set "
                                   "listeners[0].listen_address to ",
                                   wanted, " if that is meant."));
     }
@@ -209,8 +207,7 @@ class AdobeProxy {
           AsDuration(*setting, absl::Seconds(1), absl::Minutes(59)));
       config.Set("api.timeout", absl::FormatDuration(timeout));
       draft_.Changed(*setting, "query-frontend api.timeout",
-                     "It bounds a request from its arrival to its answer. The "
-                     "proxy itself waits 30s whatever is set.");
+                     "It bounds a request from its arrival to its answer.");
     }
     if (const Setting* setting =
             draft_.Given(settings_, "proxy.enable_metrics")) {
@@ -283,8 +280,7 @@ class AdobeProxy {
           AsDuration(*setting, absl::Milliseconds(1), absl::Minutes(59)));
       draft_.config("federation-pusher")
           .Set("push.timeout", absl::FormatDuration(timeout));
-      draft_.Changed(*setting, "federation-pusher push.timeout",
-                     "The proxy ignores it.");
+      draft_.Used(*setting, "federation-pusher push.timeout");
     }
     return absl::OkStatus();
   }
@@ -329,8 +325,7 @@ class AdobeProxy {
       binding.add_roles(v1::ROLE_READ);
     }
     draft_.Changed(*keys, "Binding/adobe-proxy/key-N in their order, Tenant",
-                   "The proxy never checks keys; here they are demanded. Only "
-                   "their SHA-256 is kept.");
+                   "A reader must show its key. Only the SHA-256 is kept.");
     return absl::OkStatus();
   }
 

@@ -20,7 +20,6 @@ namespace {
 using resources::Printable;
 
 constexpr size_t kMaxTenants = 100'000;
-constexpr size_t kMaxFileBytes = 8 << 20;
 
 constexpr std::array<std::pair<System, absl::string_view>, 6> kSystems = {{
     {System::kCortexTenant, "cortex-tenant"},
@@ -135,10 +134,10 @@ absl::Status CheckInput(System system, const ConvertInput& input) {
   }
   for (const auto* file :
        {&input.file, &input.tokens, &input.whitelist, &input.matches}) {
-    if (file->has_value() && (*file)->text.size() > kMaxFileBytes) {
+    if (file->has_value() && (*file)->text.size() > kMaxInputFileBytes) {
       return absl::InvalidArgumentError(
           absl::StrCat((*file)->name, ": has ", (*file)->text.size(),
-                       " bytes, may have ", kMaxFileBytes));
+                       " bytes, may have ", kMaxInputFileBytes));
     }
   }
   if (input.upstream_url.empty()) return absl::OkStatus();
@@ -234,7 +233,7 @@ std::vector<OutputFile> Render(const Conversion& conversion) {
   std::string text = absl::StrCat(
       "# Resources of the tenant-registry, out of the "
       "configuration of ",
-      system, ".\n# See notes.md before you use them.\n");
+      system, ".\n# Read the notes before you use them.\n");
   bool first = true;
   for (const registry::v1::Object& object : conversion.objects) {
     absl::StrAppend(&text, first ? "" : "---\n", resources::ToYaml(object));

@@ -62,7 +62,10 @@ std::vector<Argument> ReadFlags(const InputFile& file);
 // Those after "--".
 std::vector<Argument> MakeArguments(const std::vector<std::string>& words);
 
-// At most 8 MiB, 100,000 settings and 32 levels; anchors and aliases of YAML
+// The most that a file of the input may have.
+inline constexpr size_t kMaxInputFileBytes = 8 << 20;
+
+// At most 100,000 settings and 32 levels; anchors and aliases of YAML
 // are refused.
 struct ConvertInput {
   std::optional<InputFile> file;

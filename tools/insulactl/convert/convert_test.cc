@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "libs/resources/resource_file.h"
 #include "libs/resources/resource_tree.h"
 #include "libs/status/status_matchers.h"
@@ -151,6 +152,17 @@ TEST_P(ConvertExampleTest, IsAFullExample) {
 
   for (const std::string& known : KnownSettings(example_.system)) {
     EXPECT_THAT(given, Contains(known));
+  }
+}
+
+TEST_P(ConvertExampleTest, EverySettingIsOnThePageOfItsSystem) {
+  const std::string page = ReadFile(
+      absl::StrCat(MIGRATION_PAGES, "/", SystemName(example_.system), ".md"));
+
+  for (const std::string& setting : KnownSettings(example_.system)) {
+    absl::string_view known = setting;
+    absl::ConsumePrefix(&known, "overrides.*.");
+    EXPECT_THAT(page, HasSubstr(absl::StrCat("`", known, "`")));
   }
 }
 

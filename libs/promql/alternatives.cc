@@ -32,16 +32,31 @@ std::string QuoteMeta(absl::string_view text) {
   return quoted;
 }
 
+// Where a class of characters ends, such as `[a-z]`, that starts at `start`.
+// Nullopt for those that hold signs which mean something else outside.
+std::optional<size_t> ClassEnd(absl::string_view pattern, size_t start) {
+  size_t i = start + 1;
+  if (i < pattern.size() && pattern[i] == '^') ++i;
+  const size_t end = pattern.find_first_of("[]()|\\", i);
+  if (end == absl::string_view::npos || end == i || pattern[end] != ']') {
+    return std::nullopt;
+  }
+  return end;
+}
+
 // Where the group that `pattern` starts with, `(?:...)`, ends: behind its
-// parenthesis. Nullopt if there is none.
+// parenthesis. Nullopt if there is none, or none for certain.
 std::optional<size_t> GroupEnd(absl::string_view pattern) {
   if (pattern.substr(0, 3) != "(?:") return std::nullopt;
   int depth = 0;
   for (size_t i = 0; i < pattern.size(); ++i) {
     if (pattern[i] == '\\') {
       ++i;
+      if (i < pattern.size() && pattern[i] == 'Q') return std::nullopt;
     } else if (pattern[i] == '[') {
-      return std::nullopt;  // May hold parentheses that are none.
+      const std::optional<size_t> end = ClassEnd(pattern, i);
+      if (!end.has_value()) return std::nullopt;
+      i = *end;
     } else if (pattern[i] == '(') {
       ++depth;
     } else if (pattern[i] == ')' && --depth == 0) {
@@ -121,8 +136,9 @@ Matcher Negation(const Matcher& matcher) {
 bool IsMergeable(const Matcher& matcher) {
   if (matcher.MatchesEmpty()) return false;
   if (matcher.type() == MatchType::kEqual) return true;
-  return matcher.type() == MatchType::kRegex &&
-         matcher.value().find("\\Q") == std::string::npos;
+  if (matcher.type() != MatchType::kRegex) return false;
+  const std::string group = absl::StrCat("(?:", matcher.value(), ")");
+  return GroupEnd(group) == group.size();
 }
 
 std::vector<std::string> Alternatives(const Matcher& matcher) {

@@ -20,7 +20,8 @@ labels::MatchType Negated(labels::MatchType type);
 labels::Matcher Negation(const labels::Matcher& matcher);
 
 // Whether JoinMatchers() takes it: `=` or `=~`, not matching the empty string,
-// and no `\Q`, which may run past the end of a group.
+// and of an expression whose end as a group is plain. It is not with `\Q`,
+// which may run on behind the group, and classes like `[)]`.
 bool IsMergeable(const labels::Matcher& matcher);
 
 // What the expression of a joined matcher consists of: `a` and `b` for

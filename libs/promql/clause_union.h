@@ -31,8 +31,8 @@ absl::Status CheckClauses(const Clauses& clauses);
 // - absorb: a clause that holds all matchers of another one is dropped;
 // - merge: clauses that differ in one matcher, `=` or `=~` on the same label,
 //   become one with `=~"a|b"`. Each expression goes into a group of its own and
-//   values are quoted. Expressions with `\Q`, which can reach beyond a group,
-//   and those that match the empty string are left alone;
+//   values are quoted. Expressions with `\Q` or `[)]`, which may reach beyond a
+//   group, and those that match the empty string are left alone;
 // - `!=a` in one and `!=b` in the other restrict nothing together.
 // Order is kept. Worth doing once, when the policy is loaded; calls that follow
 // do it again, and find nothing.

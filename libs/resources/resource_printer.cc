@@ -33,7 +33,12 @@ struct Value {
   enum class Kind { kScalar, kText, kList, kMap };
   Kind kind = Kind::kScalar;
   std::string text;  // kScalar: as it is printed. kText: to be quoted.
-  std::vector<std::pair<std::string, Value>> children;  // Keys of a map only.
+  struct Child;
+  std::vector<Child> children;
+};
+struct Value::Child {
+  std::string key;  // Of a map only.
+  Value value;
 };
 
 Value Scalar(std::string text) {
@@ -189,7 +194,7 @@ Value MapValue(const Message& message, const FieldDescriptor& field,
                               FieldValue(pair, *entry.map_value(), 0, zeros));
   }
   std::sort(map.children.begin(), map.children.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
+            [](const auto& a, const auto& b) { return a.key < b.key; });
   return map;
 }
 

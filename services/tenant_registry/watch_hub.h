@@ -65,6 +65,11 @@ class Watcher : public std::enable_shared_from_this<Watcher> {
   };
   // What has come since the last call.
   Taken Take() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Taken::end, and nothing is taken.
+  absl::Status end() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    sync::MutexLock lock(&mutex_);
+    return end_;
+  }
 
   // Waits until there is something to take, at most for so long. True: nothing
   // came. On the strand.

@@ -2,6 +2,7 @@
 
 #include <grpcpp/impl/codegen/proto_utils.h>
 
+#include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -13,6 +14,7 @@
 #include "libs/logging/logging.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/time/clock.h"
 
 namespace insula::tenant_registry {
 namespace {
@@ -52,9 +54,12 @@ class WatchSession {
                                            co_await asio::this_coro::executor));
     watcher_ = subscription_.watcher.get();
     const Unsubscriber at_exit(registry_.get(), subscription_.watcher);
-    auto ended = co_await (ReadAcks() || Send());
-    co_return std::visit([](const absl::Status& status) { return status; },
-                         ended);
+    auto ended = co_await (ReadAcks() || Send() || AwaitCut());
+    const absl::Status status =
+        std::visit([](const absl::Status& end) { return end; }, ended);
+    const bool is_cut = ended.index() == 2 || !watcher_->end().ok();
+    if (is_cut && absl::IsResourceExhausted(status)) TellOfCut(status);
+    co_return status;
   }
 
  private:
@@ -113,7 +118,7 @@ class WatchSession {
     bool quiet = true;  // The first one is told that it has everything.
     while (true) {
       const Watcher::Taken taken = watcher_->Take();
-      if (!taken.end.ok()) co_return Ended(taken.end);
+      if (!taken.end.ok()) co_return taken.end;
       if (!taken.changes.empty()) {
         CO_RETURN_IF_ERROR(
             co_await SendChanges(taken.changes, taken.digest.get()));
@@ -183,21 +188,30 @@ class WatchSession {
     co_return co_await Write(Encode(progress));
   }
 
-  // Ends early when the client is too slow, be it for this message or for the
-  // changes that come meanwhile.
   asio::awaitable<absl::Status> Write(grpc::ByteBuffer message) {
-    auto written = co_await (stream_->Write(std::move(message)) ||
-                             watcher_->Delay(options_.write_timeout));
-    if (written.index() == 1) {
-      const absl::Status end = watcher_->Take().end;
-      co_return Ended(!end.ok()
-                          ? end
-                          : absl::ResourceExhaustedError(absl::StrCat(
-                                "the client took no message for ",
-                                absl::FormatDuration(options_.write_timeout))));
-    }
-    if (!std::get<0>(written)) co_return absl::CancelledError("client gone");
+    writing_since_ = SteadyClock::Get()->Now();
+    const bool written = co_await stream_->Write(std::move(message));
+    writing_since_ = absl::InfiniteFuture();
+    if (!written) co_return absl::CancelledError("client gone");
     co_return absl::OkStatus();
+  }
+
+  // Ends when the client is too slow, be it for a message or for the changes
+  // that come meanwhile. One for all messages: they are many.
+  asio::awaitable<absl::Status> AwaitCut() {
+    while (true) {
+      const absl::Time now = SteadyClock::Get()->Now();
+      const absl::Duration left =
+          std::min(writing_since_ - now, absl::ZeroDuration()) +
+          options_.write_timeout;
+      if (left <= absl::ZeroDuration()) {
+        co_return absl::ResourceExhaustedError(
+            absl::StrCat("the client took no message for ",
+                         absl::FormatDuration(options_.write_timeout)));
+      }
+      co_await watcher_->Delay(left);
+      CO_RETURN_IF_ERROR(watcher_->end());
+    }
   }
 
   v1::WatchResponse New(v1::WatchResponse::Phase phase) const {
@@ -208,13 +222,10 @@ class WatchSession {
     return response;
   }
 
-  absl::Status Ended(absl::Status status) {
-    if (absl::IsResourceExhausted(status)) {
-      registry_->metrics().slow_watchers_cut.Increment();
-      logging::Warn("slow watcher cut off",
-                    {{"client", watcher_->client_id()}, {"err", status}});
-    }
-    return status;
+  void TellOfCut(const absl::Status& status) {
+    registry_->metrics().slow_watchers_cut.Increment();
+    logging::Warn("slow watcher cut off",
+                  {{"client", watcher_->client_id()}, {"err", status}});
   }
 
   WatchStream* const stream_;
@@ -222,7 +233,8 @@ class WatchSession {
   const WatchOptions options_;
   WatchEncoder& encoder_;
   Registry::Subscription subscription_;
-  Watcher* watcher_ = nullptr;  // Of the subscription.
+  Watcher* watcher_ = nullptr;                         // Of the subscription.
+  absl::Time writing_since_ = absl::InfiniteFuture();  // InfiniteFuture: not.
 };
 
 }  // namespace

@@ -309,15 +309,21 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
     return absl::OkStatus();
   }
   RETURN_IF_ERROR(CheckObject(object));
+  PutChecked(object);
+  return absl::OkStatus();
+}
+
+void SnapshotBuilder::PutChecked(const v1::Object& object) {
+  const v1::Meta& meta = object.meta();
   Forget(meta.kind(), meta.id());
   next_->digest_.Add(meta.kind(), meta.id(), meta.mod_revision());
   switch (meta.kind()) {
-    case v1::KIND_TENANT: {
-      ASSIGN_OR_RETURN(TenantId id, TenantId::Parse(meta.id()));
-      editors_->tenants.Put(std::make_shared<const Tenant>(Tenant{
-          std::move(id), meta.uid(), object.tenant(), meta.mod_revision()}));
+    case v1::KIND_TENANT:
+      if (auto id = TenantId::Parse(meta.id()); id.ok()) {
+        editors_->tenants.Put(std::make_shared<const Tenant>(Tenant{
+            *std::move(id), meta.uid(), object.tenant(), meta.mod_revision()}));
+      }
       break;
-    }
     case v1::KIND_BINDING:
       PutBinding(object);
       break;
@@ -350,7 +356,6 @@ absl::Status SnapshotBuilder::Put(const v1::Object& object) {
     default:
       break;
   }
-  return absl::OkStatus();
 }
 
 void SnapshotBuilder::PutBinding(const v1::Object& object) {

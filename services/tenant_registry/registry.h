@@ -83,6 +83,10 @@ class Registry : public std::enable_shared_from_this<Registry> {
   boost::asio::awaitable<absl::StatusOr<v1::ListAuditResponse>> ListAudit(
       v1::ListAuditRequest request);
   v1::StatusResponse Status() const;
+  // Errors as of TenantRegistry.Resolve, and RESOURCE_EXHAUSTED if too much
+  // waits for the blocking pool.
+  boost::asio::awaitable<absl::StatusOr<v1::ResolveResponse>> Resolve(
+      v1::ResolveRequest request);
 
   // All objects at one revision, in the order of kind and id.
   struct View {

@@ -27,6 +27,11 @@ std::vector<ObjectPtr> State::ReferrersOf(const ObjectKey& target,
   return found;
 }
 
+const State::Objects* State::AccessesOf(absl::string_view tenant_id) const {
+  const auto it = accesses_.find(tenant_id);
+  return it == accesses_.end() ? nullptr : &it->second;
+}
+
 int64_t State::LastChange(v1::Kind kind) const {
   const auto it = last_change_.find(kind);
   return it == last_change_.end() ? loaded_revision_ : it->second;
@@ -39,6 +44,9 @@ void State::Put(const ObjectKey& key, ObjectPtr object) {
   if (object->tenant().state() == v1::Tenant::STATE_DELETING) {
     deleting_.insert(key.id);
   }
+  if (key.kind == v1::KIND_ACCESS) {
+    accesses_[object->access().tenant_id()][key.id] = object;
+  }
   kinds_[key.kind][key.id] = std::move(object);
 }
 
@@ -50,6 +58,11 @@ void State::Remove(const ObjectKey& key) {
   index_.Remove(*it->second);
   digest_.Remove(key.kind, key.id, it->second->meta().mod_revision());
   if (key.kind == v1::KIND_TENANT) deleting_.erase(key.id);
+  if (key.kind == v1::KIND_ACCESS) {
+    const auto group = accesses_.find(it->second->access().tenant_id());
+    group->second.erase(key.id);
+    if (group->second.empty()) accesses_.erase(group);
+  }
   kind->second.erase(it);
 }
 

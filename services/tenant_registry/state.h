@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "libs/resources/references.h"
 #include "libs/tenancy/set_digest.h"
 #include "services/tenant_registry/object.h"
@@ -29,6 +30,8 @@ class State {
   // Some of the objects that refer to one.
   std::vector<ObjectPtr> ReferrersOf(const ObjectKey& target,
                                      size_t limit) const;
+  // The Access objects of a tenant, by their ids; null if there are none.
+  const Objects* AccessesOf(absl::string_view tenant_id) const;
   // The tenants that are DELETING.
   const std::set<std::string>& deleting() const { return deleting_; }
   const tenancy::SetDigest& digest() const { return digest_; }
@@ -64,6 +67,7 @@ class State {
   resources::ObjectIndex index_;
   tenancy::SetDigest digest_;
   std::set<std::string> deleting_;
+  std::map<std::string, Objects, std::less<>> accesses_;  // By tenant.
 };
 
 }  // namespace insula::tenant_registry

@@ -101,6 +101,18 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleListAudit(
   co_return absl::OkStatus();
 }
 
+grpc::ServerUnaryReactor* TenantRegistryService::Resolve(
+    grpc::CallbackServerContext* context, const v1::ResolveRequest* request,
+    v1::ResolveResponse* response) {
+  return rpc::Serve(context, executor_, HandleResolve(request, response));
+}
+
+asio::awaitable<absl::Status> TenantRegistryService::HandleResolve(
+    const v1::ResolveRequest* request, v1::ResolveResponse* response) {
+  CO_ASSIGN_OR_RETURN(*response, co_await registry_->Resolve(*request));
+  co_return absl::OkStatus();
+}
+
 grpc::ServerUnaryReactor* TenantRegistryService::RenewLease(
     grpc::CallbackServerContext* context, const v1::RenewLeaseRequest* request,
     v1::RenewLeaseResponse* response) {

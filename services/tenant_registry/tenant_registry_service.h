@@ -67,6 +67,9 @@ class TenantRegistryService final : public TenantRegistryMethods {
   grpc::ServerUnaryReactor* ListAudit(grpc::CallbackServerContext* context,
                                       const v1::ListAuditRequest* request,
                                       v1::ListAuditResponse* response) override;
+  grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
+                                    const v1::ResolveRequest* request,
+                                    v1::ResolveResponse* response) override;
   grpc::ServerUnaryReactor* RenewLease(
       grpc::CallbackServerContext* context,
       const v1::RenewLeaseRequest* request,
@@ -92,6 +95,8 @@ class TenantRegistryService final : public TenantRegistryMethods {
       v1::StatusResponse* response);
   boost::asio::awaitable<absl::Status> HandleListAudit(
       const v1::ListAuditRequest* request, v1::ListAuditResponse* response);
+  boost::asio::awaitable<absl::Status> HandleResolve(
+      const v1::ResolveRequest* request, v1::ResolveResponse* response);
   boost::asio::awaitable<absl::Status> HandleRenewLease(
       std::string actor, const v1::RenewLeaseRequest* request,
       v1::RenewLeaseResponse* response);

@@ -140,7 +140,7 @@ v1::Subscribe FollowedCopy::BeginStream() {
 void FollowedCopy::Take(const v1::WatchResponse& message) {
   using Response = v1::WatchResponse;
   if (message.phase() == Response::PHASE_RESET) {
-    incoming_.emplace();
+    incoming_ = Step();
     incoming_->snapshot = true;
     return;
   }

@@ -159,13 +159,14 @@ class InsulactlTest(unittest.TestCase):
                     "spec: {isolation: HEADER, write_url: \"http://a/w\"}\n")
         out, _ = self.run_ctl("apply", "--dry-run", "-f", "-",
                               stdin=upstream + _tenants(120, "store"))
-        self.assertEqual(out, "checked 123 objects\n")
+        self.assertEqual(out, "checked 121 objects\n")
         self.run_ctl("apply", "--dry-run", "-f", "-", stdin=_tenants(120, "store"), code=3)
 
     def test_exit_codes(self):
         for arguments in ([], ["get"], ["list", "cats"], ["apply", "-f", "/no/such"],
                           ["resolve"], ["status", "-o", "xml"], ["delete", "tenant"],
-                          ["status", "--ca", "/no/such"]):
+                          ["status", "--ca", "/no/such"], ["status", "--server=a"],
+                          ["status", "--server=a:0"], ["status", "--server=:1"]):
             _, err = self.run_ctl(*arguments, code=2)
             self.assertTrue(err.startswith("insulactl: "), err)
         for command in ("validate", "apply", "diff"):
@@ -192,6 +193,34 @@ class InsulactlTest(unittest.TestCase):
         _, err = self.run_ctl("apply", "-f", "-", "--timeout=500ms", code=4,
                               stdin="kind: Tenant\nid: red\nspec: {}\n")
         self.assertIn("trying again", err)
+
+    def test_a_registry_that_does_not_answer(self):
+        os.kill(self.registry.process.pid, signal.SIGSTOP)
+        self.addCleanup(lambda: os.kill(self.registry.process.pid, signal.SIGCONT))
+        _, err = self.run_ctl("list", "tenants", "--timeout=300ms", code=4)
+        self.assertIn("did not answer in time", err)
+        out, err = self.run_ctl("apply", "-f", "-", "--timeout=300ms", code=4,
+                                stdin="kind: Tenant\nid: red\nspec: {}\n")
+        self.assertEqual(out, "applied 0 objects\n")
+        self.assertIn("0 of 1 request took effect, and maybe the next", err)
+
+    def test_only_a_terminal_gets_colors(self):
+        def diff(**environment):
+            master, slave = pty.openpty()
+            run = subprocess.run(self.command("diff", "-f", "-"), stdout=slave, check=False,
+                                 input=b"kind: Tenant\nid: red\nspec: {}\n",
+                                 env={**os.environ, "NO_COLOR": "", **environment})
+            os.close(slave)
+            shown = os.read(master, 10_000)
+            os.close(master)
+            self.assertEqual(run.returncode, 1)
+            return shown
+
+        self.assertIn(b"\x1b[32m+kind: Tenant", diff())
+        self.assertNotIn(b"\x1b", diff(NO_COLOR="1"))
+        out, _ = self.run_ctl("diff", "-f", "-", code=1,
+                              stdin="kind: Tenant\nid: red\nspec: {}\n")
+        self.assertNotIn("\x1b", out)
 
     def test_a_change_goes_on_when_the_registry_comes_back(self):
         self.registry.stop(signal.SIGKILL)

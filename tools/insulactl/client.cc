@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "insula/registry/v1/registry.grpc.pb.h"
 #include "libs/rpc/grpc_status.h"
@@ -26,6 +28,19 @@ constexpr int kKeepaliveMs = 10'000;
 // 5 s would be the time that a restart of the registry takes to be noticed.
 constexpr char kPollVariable[] = "GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS";
 constexpr char kPollMs[] = "100";
+
+// gRPC would take port 0 or 443 for a missing one.
+absl::Status CheckServer(const std::string& server) {
+  const size_t colon = server.rfind(':');
+  int port = 0;
+  const bool address =
+      colon != std::string::npos && colon > 0 &&
+      absl::SimpleAtoi(absl::string_view(server).substr(colon + 1), &port) &&
+      port > 0 && port < 65536;
+  if (address) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--server: '", server, "' is not HOST:PORT, such as 127.0.0.1:9701"));
+}
 
 absl::StatusOr<std::optional<rpc::Tls>> TlsOf(const Globals& globals) {
   const bool ca = !globals.ca_file.empty();
@@ -83,6 +98,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Make(const Globals& globals,
   if (globals.timeout <= absl::ZeroDuration()) {
     return absl::InvalidArgumentError("--timeout must be more than 0");
   }
+  RETURN_IF_ERROR(CheckServer(globals.server));
   setenv(kPollVariable, kPollMs, /*overwrite=*/0);  // Before gRPC reads it.
   ASSIGN_OR_RETURN(const std::optional<rpc::Tls> tls, TlsOf(globals));
   ASSIGN_OR_RETURN(const auto credentials, rpc::ChannelCredentials(tls));

@@ -20,8 +20,8 @@ namespace v1 = ::insula::registry::v1;
 // those of the connection: UNAVAILABLE, DEADLINE_EXCEEDED. Not thread-safe.
 class Client {
  public:
-  // `interrupt` outlives the client. INVALID_ARGUMENT: a file of TLS can't be
-  // used.
+  // `interrupt` outlives the client. INVALID_ARGUMENT: the server is no
+  // HOST:PORT, or a file of TLS can't be used.
   static absl::StatusOr<std::unique_ptr<Client>> Make(const Globals& globals,
                                                       Interrupt* interrupt);
   ~Client();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_matchers.h"
 #include "tools/insulactl/columns.h"
+#include "tools/insulactl/command.h"
 #include "tools/insulactl/console.h"
 #include "tools/insulactl/kinds.h"
 #include "tools/insulactl/line_diff.h"
@@ -82,6 +83,21 @@ TEST(ObjectOutputTest, TheMetaIsThereOnlyIfAskedFor) {
               Eq("{\"kind\": \"Tenant\", \"id\": \"red\", \"spec\": {}, "
                  "\"meta\": {\"uid\": \"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f\", "
                  "\"create_revision\": 0, \"mod_revision\": 7}}\n"));
+}
+
+TEST(SessionTest, ARegistryThatLacksARequestIsToldPlainly) {
+  std::ostringstream out;
+  std::ostringstream err;
+  Console console(&out, &err, {});
+  Interrupt interrupt;
+  const Globals globals;
+  const Session session{globals, console, interrupt};
+  EXPECT_THAT(session.Refused(absl::UnimplementedError("")),
+              Eq(ExitCode::kRefused));
+  EXPECT_THAT(err.str(),
+              HasSubstr("127.0.0.1:9701 does not know this request: a registry "
+                        "that is older than this insulactl"));
+  EXPECT_THAT(out.str(), IsEmpty());
 }
 
 TEST(KindsTest, KindsMayBeWrittenAsPeopleDo) {

@@ -9,6 +9,8 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -125,6 +127,32 @@ class Declarer {
   std::deque<DurationText> durations_;
 };
 
+// "--name=" without a value, for which CLI11 would take the next argument.
+absl::Status CheckValues(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (absl::StartsWith(argument, "--") &&
+        argument.find('=') == argument.size() - 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          argument, ": give a value behind it, or leave the option out"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What is wrong with the command line.
+std::string ErrorOf(const CLI::App& app, const CLI::ParseError& error) {
+  if (!app.get_subcommands().empty()) return error.what();
+  const std::vector<std::string> unknown = app.remaining();
+  if (unknown.empty()) {
+    return error.get_exit_code() ==
+                   static_cast<int>(CLI::ExitCodes::RequiredError)
+               ? "give a command"
+               : error.what();
+  }
+  return absl::StrCat("'", unknown.front(), "' is no command");
+}
+
 // A command that may be chosen.
 struct Candidate {
   std::unique_ptr<Command> command;
@@ -157,6 +185,11 @@ void Parse(const std::vector<std::string>& arguments, ParsedLine* line) {
     declarer.Declare(options.back(), candidate.app);
   }
 
+  if (const absl::Status status = CheckValues(arguments); !status.ok()) {
+    line->error = absl::StrCat(status.message(), "; see insulactl --help");
+    line->code = ExitCode::kUsage;
+    return;
+  }
   try {
     // CLI11 takes them from the back.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
@@ -168,7 +201,7 @@ void Parse(const std::vector<std::string>& arguments, ParsedLine* line) {
     line->out = absl::StrCat(version.what(), "\n");
     return;
   } catch (const CLI::ParseError& error) {
-    line->error = absl::StrCat(error.what(), "; see insulactl --help");
+    line->error = absl::StrCat(ErrorOf(app, error), "; see insulactl --help");
     line->code = ExitCode::kUsage;
     return;
   }

@@ -51,12 +51,21 @@ TEST(ParserTest, WrongUseIsToldAndHasItsCode) {
         std::vector<std::string>{"status", "-o", "xml"},
         std::vector<std::string>{"status", "--timeout", "30"},
         std::vector<std::string>{"audit", "--limit", "many"},
+        std::vector<std::string>{"status", "--server=", "x"},
         std::vector<std::string>{"completion", "csh"}}) {
     const auto line = ParseLine(arguments);
     EXPECT_THAT(line->command, IsNull());
     EXPECT_THAT(line->error, HasSubstr("see insulactl --help"));
     EXPECT_THAT(line->code, Eq(ExitCode::kUsage));
   }
+}
+
+TEST(ParserTest, WhatIsNoCommandIsNamed) {
+  EXPECT_THAT(ParseLine({"fly", "--high"})->error,
+              HasSubstr("'fly' is no command"));
+  EXPECT_THAT(ParseLine({})->error, HasSubstr("give a command"));
+  EXPECT_THAT(ParseLine({"--server=", "list", "tenants"})->error,
+              HasSubstr("--server=: give a value"));
 }
 
 TEST(ParserTest, HelpIsNoError) {

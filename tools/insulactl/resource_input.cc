@@ -46,6 +46,13 @@ absl::StatusOr<std::vector<std::string>> FilesOf(const std::string& directory) {
 void Add(const std::string& text, const std::string& name,
          ResourceInput* input) {
   ++input->files;
+  // By how much, nobody has read.
+  if (text.size() > resources::kMaxResourceFileBytes) {
+    input->errors.push_back(absl::StrCat(name, ": has more than ",
+                                         resources::kMaxResourceFileBytes,
+                                         " bytes; split the file"));
+    return;
+  }
   absl::StatusOr<resources::ResourceFile> file =
       resources::ParseResourceFile(text, name);
   if (!file.ok()) {

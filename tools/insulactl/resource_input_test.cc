@@ -71,9 +71,10 @@ TEST_F(ResourceInputTest, WhatIsWrongInFilesIsToldOfEach) {
        Write("c.yaml", std::string(resources::kMaxResourceFileBytes + 1, '#'))},
       &in_);
   ASSERT_THAT(input, IsOk());
-  EXPECT_THAT(input->errors,
-              ElementsAre(HasSubstr("not YAML"), HasSubstr("spec: is missing"),
-                          HasSubstr("split the file")));
+  EXPECT_THAT(
+      input->errors,
+      ElementsAre(HasSubstr("not YAML"), HasSubstr("spec: is missing"),
+                  HasSubstr("more than 8388608 bytes; split the file")));
 }
 
 TEST_F(ResourceInputTest, WhatFilesDontHaveMayBeElsewhere) {

@@ -106,14 +106,15 @@ void Constellation::StartAll() {
 }
 
 void Constellation::StartStore() {
-  const std::string config = dir_.Write("store.yml", "global: {}\n");
+  const std::string config = dir_.Write("store.yml", store_config);
   store = std::make_unique<Process>(
       "/usr/bin/prometheus",
       std::vector<std::string>{
           "--config.file=" + config,
           absl::StrCat("--storage.tsdb.path=", dir_.path(), "/tsdb"),
           absl::StrCat("--web.listen-address=127.0.0.1:", store_port_),
-          "--web.enable-remote-write-receiver", "--log.level=warn"},
+          "--web.enable-remote-write-receiver", "--web.enable-lifecycle",
+          "--log.level=warn"},
       dir_.path() + "/store.log");
   ASSERT_TRUE(WaitUntil([this] {
     return HttpSend(store_port_, "GET", "/-/ready").status == 200;

@@ -44,7 +44,8 @@ class Constellation {
   // All parts, ready.
   void StartAll();
 
-  void StartStore();            // The same address and data after a restart.
+  void StartStore();  // The same address and data after a restart.
+  std::string store_config = "global: {}\n";
   void StartRegistry();         // The same address and data after a restart.
   std::string registry_config;  // More of its configuration, YAML.
   void StartGateway();

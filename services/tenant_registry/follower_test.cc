@@ -3,7 +3,9 @@
 #include <filesystem>
 
 #include "libs/registry_client/registry_client.h"
+#include "libs/status/status_macros.h"
 #include "services/tenant_registry/registry_fixture.h"
+#include "services/tenant_registry/wrapped_store.h"
 
 namespace insula::tenant_registry {
 namespace {
@@ -28,6 +30,11 @@ class FollowerTest : public RegistryTest {
   };
 
   ~FollowerTest() override { services_.clear(); }
+
+  absl::StatusOr<std::unique_ptr<Store>> OpenStore() override {
+    ASSIGN_OR_RETURN(std::unique_ptr<Store> store, RegistryTest::OpenStore());
+    return std::make_unique<WrappedStore>(std::move(store), gate_);
+  }
 
   Service& Follow(const std::string& client_id, const std::string& state_dir,
                   bool accept_new_epoch = false) {
@@ -90,6 +97,7 @@ class FollowerTest : public RegistryTest {
   }
   bool IsThere(absl::string_view id) { return Get(v1::KIND_INSTANCE, id).ok(); }
 
+  const std::shared_ptr<CommitGate> gate_ = std::make_shared<CommitGate>();
   std::string address_;
   std::vector<std::unique_ptr<Service>> services_;
 };
@@ -128,6 +136,17 @@ TEST_F(FollowerTest, ALeaseEndsAtOnceWhenItsHolderSaysSo) {
   EXPECT_THAT(EndLease("ingest-gateway/a", 100), IsOk());
   PassSeconds(20);
   EXPECT_THAT(Status().revision(), Eq(2));
+}
+
+TEST_F(FollowerTest, AnInstanceThatCouldNotBeDeletedGoesWhenItsTermIsOver) {
+  StartFirst();
+  ASSERT_THAT(Renew("ingest-gateway/a", 100), IsOk());
+  gate_->Fail(2);
+  EXPECT_THAT(EndLease("ingest-gateway/a", 100),
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_TRUE(IsThere("ingest-gateway/a"));
+  PassSeconds(13);
+  EXPECT_FALSE(IsThere("ingest-gateway/a"));
 }
 
 TEST_F(FollowerTest, OfTwoProcessesOfOneIdTheLaterOneHasIt) {

@@ -225,6 +225,7 @@ absl::StatusOr<Registry::Subscription> Registry::Subscribe(
   const bool resumes = request.epoch() == epoch_ &&
                        request.resume_revision() > 0 &&
                        request.resume_revision() >= compacted_revision_ &&
+                       request.resume_revision() >= log_begin_ &&
                        request.resume_revision() <= subscription.revision;
   Watcher::Options options;
   options.client_id = request.client_id();

@@ -136,6 +136,10 @@ class Registry : public std::enable_shared_from_this<Registry> {
   boost::asio::awaitable<absl::StatusOr<std::vector<Change>>> ChangesAfter(
       int64_t revision, int limit);
 
+  // The log can't be read: watches that resume before `revision` begin anew
+  // until the next start.
+  void DistrustLog(int64_t revision, const absl::Status& why);
+
   // As of TenantRegistry.
   boost::asio::awaitable<absl::StatusOr<v1::RenewLeaseResponse>> RenewLease(
       v1::RenewLeaseRequest request, std::string actor);
@@ -219,6 +223,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
   mutable sync::Mutex mutex_;
   State state_ ABSL_GUARDED_BY(mutex_);
   int64_t compacted_revision_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Up to here the log can't be read.
+  int64_t log_begin_ ABSL_GUARDED_BY(mutex_) = 0;
   mutable std::weak_ptr<const View> view_ ABSL_GUARDED_BY(mutex_);
   std::vector<Listener> listeners_ ABSL_GUARDED_BY(mutex_);
 

@@ -115,9 +115,16 @@ ObjectPtr Registry::Find(const ObjectKey& key) const {
 }
 
 asio::awaitable<void> Registry::ExpireLeases() {
+  const std::vector<ObjectPtr> instances = ObjectsOf(v1::KIND_INSTANCE);
   std::vector<std::string> ended;
   {
     sync::MutexLock lock(&leases_mutex_);
+    // One whose lease was ended but that could not be deleted would be there
+    // for ever.
+    for (const ObjectPtr& instance : instances) {
+      const std::string& id = instance->meta().id();
+      if (!leases_.Has(id)) leases_.Renew(id, environment_.steady->Now());
+    }
     ended = leases_.Expire(environment_.steady->Now());
     metrics().leases.Set(static_cast<double>(leases_.size()));
   }

@@ -170,6 +170,15 @@ void Registry::Compact(int64_t target) {
   }
 }
 
+void Registry::DistrustLog(int64_t revision, const absl::Status& why) {
+  logging::Error("the log of changes is damaged; followers get all objects",
+                 {{"revision", revision},
+                  {"err", why},
+                  {"cure", "restore a backup at the next occasion"}});
+  sync::MutexLock lock(&mutex_);
+  log_begin_ = std::max(log_begin_, revision);
+}
+
 void Registry::CompactionFailed(const absl::Status& status) {
   metrics().compaction_failures.Increment();
   logging::Warn("what is old can't be dropped", {{"err", status}});

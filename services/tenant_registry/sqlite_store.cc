@@ -248,10 +248,12 @@ absl::StatusOr<std::vector<Change>> SqliteStore::ChangesAfter(int64_t revision,
   const absl::Cleanup reset = [&rows] { rows.Reset(); };
   rows.Bind(1, revision).Bind(2, revision + limit);
   std::vector<Change> changes;
+  size_t bytes = 0;
   while (true) {
     ASSIGN_OR_RETURN(const bool row, rows.Step());
     if (!row) return changes;
     if (changes.empty() || changes.back().revision != rows.Int(0)) {
+      if (bytes >= kMaxLogBytes) return changes;
       changes.emplace_back().revision = rows.Int(0);
     }
     Change::Item item;
@@ -260,6 +262,7 @@ absl::StatusOr<std::vector<Change>> SqliteStore::ChangesAfter(int64_t revision,
     if (!rows.IsNull(3)) {
       auto object = std::make_shared<v1::Object>();
       const absl::string_view body = rows.Bytes(3);
+      bytes += body.size();
       if (!object->ParseFromArray(body.data(), static_cast<int>(body.size()))) {
         return absl::DataLossError(
             absl::StrCat("the store's change ", rows.Int(0), " is damaged"));

@@ -75,8 +75,10 @@ class Store {
   virtual absl::StatusOr<std::optional<Answer>> FindRequest(
       absl::string_view request_id, absl::Time now) = 0;
 
-  // The oldest changes after `revision`, at most `limit` of them. OUT_OF_RANGE
-  // if they are no longer in the log.
+  // The oldest changes after `revision`, at most `limit` of them, and none more
+  // once they have `kMaxLogBytes`. OUT_OF_RANGE if they are no longer in the
+  // log.
+  static constexpr size_t kMaxLogBytes = 4 << 20;
   virtual absl::StatusOr<std::vector<Change>> ChangesAfter(int64_t revision,
                                                            int limit) = 0;
 

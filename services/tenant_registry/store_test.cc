@@ -207,6 +207,22 @@ TEST_P(StoreTest, TheLogReturnsWholeChangesInOrder) {
   EXPECT_THAT(store_->ChangesAfter(3, 10)->size(), Eq(0u));
 }
 
+TEST_P(StoreTest, OfTheLogNoMoreIsReadAtOnceThanMemoryIsThereFor) {
+  const std::string large(1 << 20, 'x');
+  for (int revision = 1; revision <= 10; ++revision) {
+    ASSERT_THAT(Commit(revision, {Put("red", revision, large)}), IsOk());
+  }
+  int64_t revision = 0;
+  for (const size_t expected : {4, 4, 2}) {
+    const auto changes = store_->ChangesAfter(revision, 500);
+    ASSERT_THAT(changes, IsOk());
+    ASSERT_THAT(*changes, SizeIs(expected));
+    EXPECT_THAT(changes->front().revision, Eq(revision + 1));
+    revision = changes->back().revision;
+  }
+  EXPECT_THAT(revision, Eq(10));
+}
+
 TEST_P(StoreTest, CompactionDropsOldChangesAndSaysSo) {
   for (int revision = 1; revision <= 5; ++revision) {
     ASSERT_THAT(Commit(revision, {Put("red", revision)}), IsOk());

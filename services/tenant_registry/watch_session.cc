@@ -152,8 +152,10 @@ class WatchSession {
   asio::awaitable<absl::Status> SendMissed() {
     int64_t at = subscription_.resume_revision;
     while (at < subscription_.revision) {
-      CO_ASSIGN_OR_RETURN(std::vector<Change> page,
-                          co_await registry_->ChangesAfter(at, kResumePage));
+      absl::StatusOr<std::vector<Change>> read =
+          co_await registry_->ChangesAfter(at, kResumePage);
+      if (absl::IsDataLoss(read.status())) co_return NoLog(read.status());
+      CO_ASSIGN_OR_RETURN(std::vector<Change> page, std::move(read));
       std::vector<ChangePtr> changes;
       for (Change& change : page) {
         // What came after Subscribe is in the queue as well.
@@ -162,12 +164,19 @@ class WatchSession {
         changes.push_back(std::make_shared<const Change>(std::move(change)));
       }
       if (changes.empty()) {
-        co_return absl::DataLossError(
-            absl::StrCat("the log has no changes after revision ", at));
+        co_return NoLog(absl::DataLossError(
+            absl::StrCat("the log has no changes after revision ", at)));
       }
       CO_RETURN_IF_ERROR(co_await SendChanges(std::move(changes), nullptr));
     }
     co_return absl::OkStatus();
+  }
+
+  // The client will subscribe again, and must not be led here for ever.
+  absl::Status NoLog(const absl::Status& why) {
+    registry_->DistrustLog(subscription_.revision, why);
+    return absl::OutOfRangeError(
+        "the changes since then can't be read; subscribe again");
   }
 
   // `digest`, if there is one, is of the objects after the last change.

@@ -1,5 +1,6 @@
 #include <map>
 
+#include "services/tenant_registry/sqlite.h"
 #include "services/tenant_registry/watch_fixture.h"
 
 namespace insula::tenant_registry {
@@ -54,6 +55,31 @@ TEST_F(WatchTest, AnEmptyStoreIsASnapshotOfNothing) {
   EXPECT_THAT(follower.Read()->phase(),
               Eq(v1::WatchResponse::PHASE_SNAPSHOT_END));
   EXPECT_THAT(follower.object_count, Eq(0));
+}
+
+TEST_F(WatchTest, WhereTheLogCantBeReadFollowersBeginAnew) {
+  Start();
+  PutTenants(5, "a name");
+  const v1::Subscribe from_2 = From(2, Status().epoch());
+  Stop();
+  {
+    const auto file = sqlite::Open(dir_ + "/registry.db");
+    ASSERT_THAT(file, IsOk());
+    ASSERT_THAT(
+        sqlite::Execute(file->get(),
+                        "UPDATE change SET body=x'ff' WHERE revision=4"),
+        IsOk());
+  }
+  Start();
+  Follower refused(stub_.get(), from_2);
+  EXPECT_FALSE(refused.Read().has_value());
+  EXPECT_THAT(refused.Finish(), StatusIs(absl::StatusCode::kOutOfRange));
+  Follower again(stub_.get(), from_2);
+  EXPECT_THAT(again.ReadTo(5),
+              ElementsAre(v1::WatchResponse::PHASE_RESET,
+                          v1::WatchResponse::PHASE_SNAPSHOT,
+                          v1::WatchResponse::PHASE_SNAPSHOT_END));
+  EXPECT_THAT(again.objects.size(), Eq(5u));
 }
 
 TEST_F(WatchTest, ResumesWithTheChangesMissed) {

@@ -1,5 +1,6 @@
 // Rules of tenants at a real Prometheus, confined, each on its own.
 
+#include "absl/strings/str_replace.h"
 #include "tests/e2e/rules_fixture.h"
 
 namespace insula::e2e {
@@ -10,6 +11,22 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 using RulesTest = RulesFixture;
+
+// The Prometheus of the rules is also the store of red, blue and viewer.
+constexpr char kViewer[] = R"(
+---
+kind: Upstream
+id: store
+spec: {query_url: 'http://127.0.0.1:$0', isolation: ISOLATION_LABEL}
+---
+kind: Tenant
+id: viewer
+spec:
+  enforced_labels: {namespace: viewer}
+  rule_target_id: main
+  upstream_id: store
+  read_scope: READ_SCOPE_ACCESS
+)";
 
 TEST_F(RulesTest, ARuleOfRedBecomesActiveAndSeesRedOnly) {
   StartAll();
@@ -168,6 +185,60 @@ TEST_F(RulesTest, ASuspendedTenantsRulesStop) {
   EXPECT_TRUE(WaitUntil([this] { return Loaded().size() == 1; }));
   EXPECT_THAT(Files(), SizeIs(1));
   EXPECT_TRUE(Becomes("red", "api.yaml", "", RuleGroup::STATE_REFUSED));
+}
+
+// `viewer` reads what it was granted, and so do its rules.
+TEST_F(RulesTest, RulesReadWhatAnAccessGrantsUntilItEnds) {
+  StartAll();
+  SetRules("viewer", "api.yaml",
+           "groups:\n- name: g\n  interval: 200ms\n  rules:\n"
+           "  - {record: ups, expr: sum(up)}\n"
+           "  - {record: builds, expr: count(prometheus_build_info)}\n");
+  const auto resources = [this](absl::string_view accesses) {
+    const std::string stored = absl::StrReplaceAll(
+        absl::Substitute(kResources, prometheus_port_, ruler_.url()),
+        {{"rule_target_id: main}",
+          "rule_target_id: main, upstream_id: store}"}});
+    dir_.Write("tenants.yaml",
+               absl::StrCat(stored, absl::Substitute(kViewer, prometheus_port_),
+                            accesses));
+  };
+  resources("");
+  ASSERT_TRUE(Becomes("viewer", "api.yaml", "", RuleGroup::STATE_REFUSED));
+  EXPECT_THAT(Files(), IsEmpty());
+
+  const std::string up = R"(
+---
+kind: Access
+id: up
+spec: {tenant_id: viewer, source_tenant_ids: [red, blue], selectors: [up]}
+)";
+  const std::string builds = R"(
+---
+kind: Access
+id: builds
+spec: {tenant_id: viewer, source_tenant_ids: [blue], selectors: ['{version!=""}']}
+)";
+  resources(up + builds);
+  ASSERT_TRUE(Becomes("viewer", "api.yaml", "g", RuleGroup::STATE_ACTIVE))
+      << Find("viewer", "api.yaml", "g").DebugString();
+  const auto value = [this](const std::string& name) {
+    const nlohmann::json result = Query(name + "{namespace=\"viewer\"}");
+    return result.size() == 1 ? result[0]["value"][1].get<std::string>() : "";
+  };
+  EXPECT_TRUE(WaitUntil([&] { return value("ups") == "2"; })) << value("ups");
+  EXPECT_TRUE(WaitUntil([&] { return value("builds") == "1"; }))
+      << value("builds");
+
+  // The file stays, with less to read.
+  resources(builds);
+  EXPECT_TRUE(WaitUntil([&] { return value("ups").empty(); })) << value("ups");
+  EXPECT_EQ(value("builds"), "1");
+  EXPECT_THAT(Files(), SizeIs(1));
+
+  resources("");
+  EXPECT_TRUE(WaitUntil([this] { return Loaded().empty(); }));
+  EXPECT_THAT(Files(), IsEmpty());
 }
 
 }  // namespace

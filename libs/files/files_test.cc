@@ -44,8 +44,9 @@ class FilesTest : public testing::Test {
 };
 
 TEST_F(FilesTest, AFileIsReadOnceItIsLeftAloneAndThenWhenItChanges) {
+  const absl::Time before = absl::Now();
   ASSERT_THAT(ReplaceFile(Path("a"), "one"), IsOk());
-  const auto fresh = ReadSettledFile(Path("a"), std::nullopt, {}, absl::Now());
+  const auto fresh = ReadSettledFile(Path("a"), std::nullopt, {}, before);
   ASSERT_THAT(fresh, IsOk());
   EXPECT_FALSE(fresh->settled);
 

@@ -152,8 +152,9 @@ void TargetsConfig::Describe(config::Fields& fields) {
   fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
   fields.Add("ledger_file", ledger_file,
              "File that names what has been written to, so that it is emptied "
-             "even if its tenant or target is gone after a restart. Empty: "
-             "none.");
+             "even if its tenant or target is gone after a restart; beside it, "
+             "as FILE.owners, for which tenant each rule file was written. "
+             "Empty: none.");
 }
 
 absl::Status TargetsConfig::Validate() const {

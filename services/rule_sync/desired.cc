@@ -211,8 +211,11 @@ std::shared_ptr<const Desired> Compiler::Compile(
   Cache next;
   for (const tenancy::Tenant* const tenant : tenants) {
     const auto it = view.tenants.find(tenant->id.value());
-    Add(snapshot, *tenant, it == view.tenants.end() ? nullptr : &it->second,
-        desired.get(), &units, &next);
+    // What was read for another tenant of the id is not this one's.
+    const bool its_own =
+        it != view.tenants.end() && it->second.uid == tenant->uid;
+    Add(snapshot, *tenant, its_own ? &it->second : nullptr, desired.get(),
+        &units, &next);
   }
   for (auto& [id, unit] : units) {
     desired->units[id] = std::make_shared<const DesiredUnit>(std::move(unit));

@@ -60,6 +60,7 @@ class DesiredTest : public testing::Test {
   }
   void PutFile(const std::string& tenant, const std::string& stem,
                const std::string& text) {
+    view_.tenants[tenant].uid = UidOf(tenant);
     view_.tenants[tenant].files.push_back(
         {stem + ".yaml", stem, std::make_shared<const std::string>(text), ""});
   }
@@ -379,11 +380,26 @@ TEST_F(DesiredTest, OnlyWhatIsNewIsCheckedAgain) {
 TEST_F(DesiredTest, AFileThatCantBeReadIsListedAndNothingCountsAsGone) {
   PutTenant("red", "main");
   view_.tenants["red"].files.push_back({"a.yaml", "a", nullptr, "no access"});
+  view_.tenants["red"].uid = UidOf("red");
   view_.tenants["red"].complete = false;
   const auto desired = Compile();
   EXPECT_EQ(RefusalOf(*desired, "red"), "no access");
   EXPECT_FALSE(
       desired->units.at("prometheus main")->tenants.at(UidOf("red")).complete);
+}
+
+TEST_F(DesiredTest, FilesOfAFormerTenantAreNotTheNewOnes) {
+  PutTenant("red", "main");
+  PutFile("red", "a",
+          "groups: [{name: g, rules: [{record: 'a:b', expr: up}]}]");
+  ASSERT_EQ(Compile()->tenants.at("red").files.size(), 1u);
+  // The registry has the next one, and the directory was not read since.
+  objects_.at("tenant red").mutable_meta()->set_uid(UidOf("red again"));
+  const auto desired = Compile();
+  const auto& tenants = desired->units.at("prometheus main")->tenants;
+  ASSERT_EQ(tenants.size(), 1u);
+  EXPECT_EQ(tenants.begin()->first, UidOf("red again"));
+  EXPECT_TRUE(tenants.begin()->second.files.empty());
 }
 
 TEST(UnitSpecTest, ARulerIsItsAddressAndAPrometheusItsDirectory) {

@@ -12,6 +12,7 @@
 #include "libs/rpc/server.h"
 #include "libs/status/status_macros.h"
 #include "services/rule_sync/config.h"
+#include "services/rule_sync/file_owners.h"
 #include "services/rule_sync/ledger.h"
 #include "services/rule_sync/metrics.h"
 #include "services/rule_sync/reconciler.h"
@@ -27,7 +28,9 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   http::Client client(config.ClientOptions(), process.executor(),
                       &process.metrics());
   ASSIGN_OR_RETURN(Ledger ledger, Ledger::Open(config.targets.ledger_file));
+  ASSIGN_OR_RETURN(FileOwners owners, FileOwners::Open(FileOwnersPath(config)));
   Reconciler reconciler(ReconcilerOptionsOf(config), std::move(ledger),
+                        std::move(owners),
                         TargetMaker(config, &client, &process.blocking()),
                         process.executor(), &process.blocking(), &metrics);
   ASSIGN_OR_RETURN(

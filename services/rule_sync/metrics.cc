@@ -60,7 +60,8 @@ Metrics::Metrics(metrics::Registry* registry)
           "Rule files put back because a Prometheus did not load them.")),
       ledger_failures(registry->AddCounter(
           "rule_sync_ledger_failures_total",
-          "Times that the ledger of targets could not be written.")),
+          "Times that the ledger of targets, or that of the rule files' "
+          "tenants, could not be written.")),
       sync_seconds(registry->AddHistogram(
           "rule_sync_sync_seconds",
           "Time to compare one target, or one tenant of it, and to bring it in "

@@ -49,11 +49,11 @@ void LogFresh(const char* msg, const std::set<std::string>& before,
 
 class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  Impl(ReconcilerOptions options, Ledger ledger,
+  Impl(ReconcilerOptions options, Ledger ledger, FileOwners owners,
        Dispatcher::MakeTarget make_target, asio::any_io_executor executor,
        runtime::BlockingPool* blocking, Metrics* metrics)
       : options_(std::move(options)),
-        source_(options_.source),
+        source_(options_.source, std::move(owners)),
         compiler_(options_.compiler),
         ledger_(std::move(ledger)),
         blocking_(*blocking),
@@ -138,13 +138,21 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     }
   }
 
-  // Whether a directory has got its tenant since it was last looked at.
+  // Whether a directory has got its tenant, or another one, since it was last
+  // looked at.
   bool HasNewTenant() const {
-    return view_ != nullptr && changed_ &&
-           std::any_of(view_->unknown.begin(), view_->unknown.end(),
-                       [this](const std::string& id) {
-                         return snapshot_->FindTenant(id) != nullptr;
-                       });
+    if (view_ == nullptr || !changed_) return false;
+    const bool got = std::any_of(view_->unknown.begin(), view_->unknown.end(),
+                                 [this](const std::string& id) {
+                                   return snapshot_->FindTenant(id) != nullptr;
+                                 });
+    return got || std::any_of(view_->tenants.begin(), view_->tenants.end(),
+                              [this](const auto& known) {
+                                const tenancy::Tenant* const tenant =
+                                    snapshot_->FindTenant(known.first);
+                                return tenant != nullptr &&
+                                       tenant->uid != known.second.uid;
+                              });
   }
 
   asio::awaitable<void> Scan() {
@@ -152,8 +160,10 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
         absl::UnknownError("not read");
     const auto scan = [this, &view, snapshot = snapshot_] {
       view = source_.Scan(
-          [&snapshot](absl::string_view id) {
-            return snapshot->FindTenant(id) != nullptr;
+          [&snapshot](absl::string_view id) -> std::optional<std::string> {
+            const tenancy::Tenant* const tenant = snapshot->FindTenant(id);
+            if (tenant == nullptr) return std::nullopt;
+            return tenant->uid;
           },
           absl::Now());
       return view.status();
@@ -162,6 +172,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     NoteScan(status);
     scan_at_ = absl::Now() + options_.rescan_interval;
     if (!status.ok()) co_return;
+    NoteOwners();
     if (!(*view)->settled) scan_at_ = absl::Now() + kLookAgain;
     if (*view == view_) co_return;
     view_ = *std::move(view);
@@ -186,6 +197,19 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
     failed_ = !status.ok();
     scanned_ = status.ok() ? absl::OkStatus()
                            : absl::UnavailableError(status.message());
+  }
+
+  // What can't be made durable holds until the process ends.
+  void NoteOwners() {
+    const absl::Status& saved = source_.owners_saved();
+    if (!saved.ok()) {
+      metrics_.ledger_failures.Increment();
+      if (owners_saved_.ok()) {
+        logging::Error("whose each rule file is can't be written",
+                       {{"err", saved}});
+      }
+    }
+    owners_saved_ = saved;
   }
 
   // Tells the dispatcher what must be there now.
@@ -292,6 +316,7 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
   std::shared_ptr<const tenancy::Snapshot> snapshot_;
   std::shared_ptr<const SourceView> view_;
   std::shared_ptr<const Desired> desired_;
+  absl::Status owners_saved_;
   std::set<std::string> errors_;
   std::set<std::string> refusals_;
   absl::Time scan_at_ = absl::InfinitePast();
@@ -300,12 +325,12 @@ class Reconciler::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 Reconciler::Reconciler(ReconcilerOptions options, Ledger ledger,
-                       Dispatcher::MakeTarget make_target,
+                       FileOwners owners, Dispatcher::MakeTarget make_target,
                        asio::any_io_executor executor,
                        runtime::BlockingPool* blocking, Metrics* metrics)
     : impl_(std::make_shared<Impl>(std::move(options), std::move(ledger),
-                                   std::move(make_target), std::move(executor),
-                                   blocking, metrics)) {
+                                   std::move(owners), std::move(make_target),
+                                   std::move(executor), blocking, metrics)) {
   impl_->Start();
 }
 

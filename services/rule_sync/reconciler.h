@@ -15,6 +15,7 @@
 #include "libs/tenancy/snapshot.h"
 #include "services/rule_sync/desired.h"
 #include "services/rule_sync/dispatcher.h"
+#include "services/rule_sync/file_owners.h"
 #include "services/rule_sync/ledger.h"
 #include "services/rule_sync/metrics.h"
 #include "services/rule_sync/rule_source.h"
@@ -47,7 +48,7 @@ class Reconciler {
  public:
   // Starts at once; until Follow() nothing is known of tenants. `blocking` and
   // `metrics` outlive it.
-  Reconciler(ReconcilerOptions options, Ledger ledger,
+  Reconciler(ReconcilerOptions options, Ledger ledger, FileOwners owners,
              Dispatcher::MakeTarget make_target,
              boost::asio::any_io_executor executor,
              runtime::BlockingPool* blocking, Metrics* metrics);

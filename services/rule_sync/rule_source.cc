@@ -31,6 +31,7 @@ constexpr size_t kMaxErrors = 1000;
 struct Entry {
   mode_t mode = 0;
   size_t size = 0;
+  files::FileStamp stamp;
 };
 using Entries = std::map<std::string, Entry>;
 
@@ -41,6 +42,9 @@ absl::StatusOr<bool> Look(int directory, const std::string& name,
   if (fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) {
     entry->mode = info.st_mode;
     entry->size = static_cast<size_t>(info.st_size);
+    entry->stamp = {info.st_dev, info.st_ino, info.st_size,
+                    absl::TimeFromTimespec(info.st_mtim),
+                    absl::TimeFromTimespec(info.st_ctim)};
     return true;
   }
   if (errno == ENOENT) return false;
@@ -119,7 +123,7 @@ bool IsPrintable(absl::string_view name) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const SourceView>> RuleSource::Scan(
-    const std::function<bool(absl::string_view)>& is_tenant, absl::Time now) {
+    const FindUid& find_uid, absl::Time now) {
   ASSIGN_OR_RETURN(const Entries entries,
                    List(options_.directory, kMaxTenants, known_));
   auto view = std::make_shared<SourceView>();
@@ -135,13 +139,18 @@ absl::StatusOr<std::shared_ptr<const SourceView>> RuleSource::Scan(
                view.get());
     } else if (!tenancy::TenantId::IsValid(id)) {
       AddError(shown, "is not a tenant id", view.get());
-    } else if (!is_tenant(id)) {
+    } else if (const std::optional<std::string> uid = find_uid(id);
+               !uid.has_value()) {
       view->unknown.insert(id);
       AddError(shown, "there is no such tenant", view.get());
     } else {
-      ScanTenant(id, now, view.get());
+      ScanTenant(id, *uid, now, view.get());
     }
   }
+  // Also while there is no such tenant, for the next one of that id.
+  owners_.Retain(
+      [&entries](const std::string& id) { return entries.contains(id); });
+  owners_saved_ = owners_.Save();
   for (auto it = known_.begin(); it != known_.end();) {
     it = view->tenants.contains(it->first) ? std::next(it) : known_.erase(it);
   }
@@ -149,10 +158,12 @@ absl::StatusOr<std::shared_ptr<const SourceView>> RuleSource::Scan(
   return last_;
 }
 
-void RuleSource::ScanTenant(const std::string& id, absl::Time now,
-                            SourceView* view) {
+void RuleSource::ScanTenant(const std::string& id, const std::string& uid,
+                            absl::Time now, SourceView* view) {
   SourceTenant* const tenant = &view->tenants[id];
+  tenant->uid = uid;
   KnownFiles* const known = &known_[id];
+  const DirectoryOwner before = owners_.For(id, uid);
   const absl::StatusOr<Entries> entries = List(
       absl::StrCat(options_.directory, "/", id), kMaxTenantEntries, *known);
   if (!entries.ok()) {
@@ -160,17 +171,30 @@ void RuleSource::ScanTenant(const std::string& id, absl::Time now,
     AddError(id, error, view);
     tenant->complete = false;
     for (const auto& [name, file] : *known) {
+      if (before.former.contains(name)) continue;
       tenant->files.push_back(
           {name, std::string(StemOf(name)), file.text, error});
     }
     return;
   }
   KnownFiles next;
+  DirectoryOwner owner;
+  owner.uid = uid;
   std::set<std::string, std::less<>> stems;
   size_t bytes = 0;
   for (const auto& [name, entry] : *entries) {
     const absl::string_view stem = StemOf(name);
     if (stem.empty()) continue;
+    if (const auto former = before.former.find(name);
+        former != before.former.end() && former->second == entry.stamp) {
+      owner.former.insert(*former);
+      AddError(absl::StrCat(id, "/", absl::CHexEscape(name)),
+               "was written for a former tenant of this id, and is not for the "
+               "present one; write it anew, or remove it",
+               view);
+      continue;
+    }
+    owner.files[name] = entry.stamp;
     const auto refuse = [&, &name_ = name](absl::string_view why) {
       AddError(absl::StrCat(id, "/", absl::CHexEscape(name_)), why, view);
       tenant->files.push_back(
@@ -207,6 +231,7 @@ void RuleSource::ScanTenant(const std::string& id, absl::Time now,
     }
   }
   *known = std::move(next);
+  owners_.Keep(id, std::move(owner));
 }
 
 void RuleSource::ScanFile(const std::string& id, const std::string& name,

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/files/settled_file.h"
+#include "services/rule_sync/file_owners.h"
 
 namespace insula::rule_sync {
 
@@ -30,6 +31,7 @@ struct SourceFile {
 };
 
 struct SourceTenant {
+  std::string uid;                // Whose files they are.
   std::vector<SourceFile> files;  // By name.
   // False: there may be further files, or newer ones, that can't be read now.
   // Nothing may be taken for vanished.
@@ -60,16 +62,29 @@ struct SourceOptions {
 // files (*.yaml, *.yml) in it. Other files there, and those whose name begins
 // with a dot, are nobody's business. Symbolic links are refused: who may write
 // into one tenant's directory must not name files elsewhere.
+//
+// A file is of the tenant that has the directory's id when it is first read,
+// and of no other one: a tenant that is made again under that id has those
+// files only that were written anew since.
 class RuleSource {
  public:
-  explicit RuleSource(SourceOptions options) : options_(std::move(options)) {}
+  explicit RuleSource(SourceOptions options, FileOwners owners = FileOwners())
+      : options_(std::move(options)), owners_(std::move(owners)) {}
 
-  // Looks at everything, and reads what has changed. `is_tenant` tells known
-  // tenant ids. Returns the same pointer if nothing has changed. If the
-  // directory itself can't be read, which is an error, the view before stays
-  // good; an empty one is never made up. Blocks. One caller at a time.
+  // The uid of the tenant of an id; nullopt if there is none.
+  using FindUid =
+      std::function<std::optional<std::string>(absl::string_view id)>;
+
+  // Looks at everything, and reads what has changed. Returns the same pointer
+  // if nothing has changed. If the directory itself can't be read, which is an
+  // error, the view before stays good; an empty one is never made up. Blocks.
+  // One caller at a time.
   absl::StatusOr<std::shared_ptr<const SourceView>> Scan(
-      const std::function<bool(absl::string_view)>& is_tenant, absl::Time now);
+      const FindUid& find_uid, absl::Time now);
+
+  // Whether the last scan could make durable whose the files are. If not, the
+  // next one tries again.
+  const absl::Status& owners_saved() const { return owners_saved_; }
 
  private:
   struct Known {
@@ -78,13 +93,16 @@ class RuleSource {
   };
   using KnownFiles = std::map<std::string, Known>;  // By name.
 
-  void ScanTenant(const std::string& id, absl::Time now, SourceView* view);
+  void ScanTenant(const std::string& id, const std::string& uid, absl::Time now,
+                  SourceView* view);
   // Adds the file, unless it is gone again.
   void ScanFile(const std::string& id, const std::string& name,
                 KnownFiles* known, absl::Time now, SourceTenant* tenant,
                 SourceView* view);
 
   const SourceOptions options_;
+  FileOwners owners_;
+  absl::Status owners_saved_;
   std::map<std::string, KnownFiles> known_;  // By tenant id.
   std::shared_ptr<const SourceView> last_;
 };

@@ -36,7 +36,9 @@ class RuleSourceTest : public testing::Test {
     std::filesystem::remove_all(dir_);
   }
 
-  void Restart() { source_ = std::make_unique<RuleSource>(options_); }
+  void Restart(FileOwners owners = FileOwners()) {
+    source_ = std::make_unique<RuleSource>(options_, std::move(owners));
+  }
   void Write(const std::string& path, const std::string& text) {
     const std::filesystem::path whole = dir_ + "/" + path;
     std::filesystem::create_directories(whole.parent_path());
@@ -46,8 +48,10 @@ class RuleSourceTest : public testing::Test {
   // A scan a minute from now, when everything has settled.
   absl::StatusOr<std::shared_ptr<const SourceView>> Scan() {
     return source_->Scan(
-        [this](absl::string_view id) {
-          return tenants_.contains(std::string(id));
+        [this](absl::string_view id) -> std::optional<std::string> {
+          if (!tenants_.contains(std::string(id))) return std::nullopt;
+          const auto uid = uids_.find(std::string(id));
+          return uid == uids_.end() ? std::string(16, 'u') : uid->second;
         },
         absl::Now() + absl::Minutes(1));
   }
@@ -65,6 +69,7 @@ class RuleSourceTest : public testing::Test {
   std::string dir_;
   SourceOptions options_;
   std::set<std::string> tenants_ = {"red", ".*", "(a)", "a'b"};
+  std::map<std::string, std::string> uids_;  // Of those that have another one.
   std::unique_ptr<RuleSource> source_;
 };
 
@@ -152,8 +157,10 @@ TEST_F(RuleSourceTest, AFileThatIsBeingWrittenKeepsItsLastText) {
   Write("red/a.yaml", "1");
   ASSERT_THAT(Scan(), IsOk());
   Write("red/a.yaml", "2");
-  const auto is_tenant = [](absl::string_view) { return true; };
-  auto view = source_->Scan(is_tenant, absl::Now());
+  const auto find_uid = [](absl::string_view) {
+    return std::optional<std::string>(std::string(16, 'u'));
+  };
+  auto view = source_->Scan(find_uid, absl::Now());
   ASSERT_THAT(view, IsOk());
   EXPECT_FALSE((*view)->settled);
   EXPECT_EQ(*(*view)->tenants.at("red").files[0].text, "1");
@@ -161,12 +168,84 @@ TEST_F(RuleSourceTest, AFileThatIsBeingWrittenKeepsItsLastText) {
 
   // Of a file that is new nothing is known: nothing may be taken for gone.
   Restart();
-  view = source_->Scan(is_tenant, absl::Now());
+  view = source_->Scan(find_uid, absl::Now());
   EXPECT_FALSE((*view)->settled);
   EXPECT_THAT((*view)->tenants.at("red").files, IsEmpty());
   EXPECT_FALSE((*view)->tenants.at("red").complete);
   EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=2"));
   EXPECT_TRUE((*Scan())->settled);
+}
+
+TEST_F(RuleSourceTest, ATenantMadeAgainHasOnlyWhatIsWrittenForIt) {
+  Write("red/a.yaml", "1");
+  Write("red/b.yaml", "2");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1", "b.yaml=2"));
+
+  uids_["red"] = std::string(16, 'v');
+  EXPECT_THAT(FilesOf("red"), IsEmpty());
+  EXPECT_EQ((*Scan())->tenants.at("red").uid, uids_["red"]);
+  EXPECT_THAT((*Scan())->errors,
+              ElementsAre(HasSubstr("red/a.yaml: was written for a former"),
+                          HasSubstr("red/b.yaml: was written for a former")));
+  // Also with the text of before, if somebody has said it again.
+  Write("red/a.yaml", "1");
+  Write("red/c.yaml", "3");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1", "c.yaml=3"));
+
+  // And so on, whatever the third one may have been.
+  uids_["red"] = std::string(16, 'w');
+  EXPECT_THAT(FilesOf("red"), IsEmpty());
+  std::filesystem::remove(dir_ + "/red/b.yaml");
+  Write("red/b.yaml", "4");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("b.yaml=4"));
+}
+
+TEST_F(RuleSourceTest, FilesStayThoseOfATenantThatIsGone) {
+  Write("red/a.yaml", "1");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1"));
+  tenants_.erase("red");
+  EXPECT_THAT((*Scan())->unknown, ElementsAre("red"));
+  Write("red/b.yaml", "2");  // For the next one.
+  EXPECT_THAT((*Scan())->unknown, ElementsAre("red"));
+  tenants_.insert("red");
+  uids_["red"] = std::string(16, 'v');
+  EXPECT_THAT(FilesOf("red"), ElementsAre("b.yaml=2"));
+}
+
+TEST_F(RuleSourceTest, WhoseAFileIsOutlivesTheProcess) {
+  const std::string path = dir_ + ".owners";
+  const auto open = [&] {
+    auto owners = FileOwners::Open(path);
+    EXPECT_THAT(owners, IsOk());
+    return *std::move(owners);
+  };
+  Restart(open());
+  Write("red/a.yaml", "1");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1"));
+  EXPECT_THAT(source_->owners_saved(), IsOk());
+
+  uids_["red"] = std::string(16, 'v');
+  Restart(open());
+  EXPECT_THAT(FilesOf("red"), IsEmpty());
+  Restart(open());
+  EXPECT_THAT(FilesOf("red"), IsEmpty());
+  Write("red/a.yaml", "2");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=2"));
+  Restart(open());
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=2"));
+  std::filesystem::remove(path);
+}
+
+TEST_F(RuleSourceTest, FilesOfAFormerTenantLeaveTheBoundsToThePresentOne) {
+  options_.max_files = 1;
+  Restart();
+  Write("red/a.yaml", "1");
+  Write("red/b.yaml", "2");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("a.yaml=1", "b.yaml=(refused)"));
+  uids_["red"] = std::string(16, 'v');
+  EXPECT_THAT(FilesOf("red"), IsEmpty());
+  Write("red/c.yaml", "3");
+  EXPECT_THAT(FilesOf("red"), ElementsAre("c.yaml=3"));
 }
 
 TEST_F(RuleSourceTest, ADirectoryThatCantBeReadIsNotEmpty) {

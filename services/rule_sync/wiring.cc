@@ -36,6 +36,11 @@ ReconcilerOptions ReconcilerOptionsOf(const Config& config) {
   return options;
 }
 
+std::string FileOwnersPath(const Config& config) {
+  if (config.targets.ledger_file.empty()) return "";
+  return absl::StrCat(config.targets.ledger_file, ".owners");
+}
+
 Dispatcher::MakeTarget TargetMaker(const Config& config, http::Client* client,
                                    runtime::BlockingPool* blocking) {
   RulerTargetOptions ruler;

@@ -1,6 +1,8 @@
 // Puts the parts of rule-sync together, by its configuration.
 #pragma once
 
+#include <string>
+
 #include "libs/http/client.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/runtime/blocking_pool.h"
@@ -14,6 +16,9 @@ namespace insula::rule_sync {
 
 CompilerOptions CompilerOptionsOf(const Config& config);
 ReconcilerOptions ReconcilerOptionsOf(const Config& config);
+
+// Where it is kept whose each rule file is: beside the ledger. Empty: nowhere.
+std::string FileOwnersPath(const Config& config);
 
 // Makes the target of a unit. `client` and `blocking` outlive the targets.
 Dispatcher::MakeTarget TargetMaker(const Config& config, http::Client* client,

@@ -57,7 +57,10 @@ v1::Object RandomRequests::Tenant() {
   v1::Object object = Object(v1::KIND_TENANT, absl::StrCat("t", Below(12)));
   v1::Tenant* const tenant = object.mutable_tenant();
   tenant->set_display_name(Unique());
-  if (Chance(30)) tenant->set_upstream_id(absl::StrCat("u", Below(3)));
+  if (Chance(30)) {
+    tenant->set_upstream_id(absl::StrCat("u", Below(3)));
+    tenant->set_org_id(Unique());  // Not that of a former tenant.
+  }
   if (Chance(20)) tenant->set_limits_id(absl::StrCat("l", Below(3)));
   if (Chance(50)) (*tenant->mutable_enforced_labels())["team"] = Unique();
   return object;

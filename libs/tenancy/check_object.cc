@@ -34,6 +34,8 @@ constexpr int kMaxTenantsOfABinding = 4096;
 constexpr size_t kMaxDisplayNameBytes = 256;
 constexpr size_t kMaxSourceBytes = 8 << 10;
 constexpr size_t kMaxNamespaceBytes = 63;
+constexpr int kMaxInheritedUids = 50;
+constexpr size_t kUidDigits = 32;
 constexpr uint32_t kMaxLimitLabelNames = 1000;
 constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
 constexpr uint32_t kMaxLimitQueryBytes = 1 << 20;
@@ -75,6 +77,33 @@ absl::Status CheckTenantIds(absl::string_view field, const Ids& ids) {
   return absl::OkStatus();
 }
 
+absl::Status CheckUids(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<std::string>& uids) {
+  if (uids.size() > kMaxInheritedUids) {
+    return Wrong(field, absl::StrCat("has ", uids.size(), " entries, may have ",
+                                     kMaxInheritedUids));
+  }
+  std::set<absl::string_view> seen;
+  for (int i = 0; i < uids.size(); ++i) {
+    const std::string& uid = uids[i];
+    const bool good = uid.size() == kUidDigits &&
+                      std::all_of(uid.begin(), uid.end(), [](char c) {
+                        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                      });
+    if (!good) {
+      return Wrong(absl::StrCat(field, "[", i, "]"),
+                   absl::StrCat("'", Shown(uid), "' is no uid, which has ",
+                                kUidDigits, " of [0-9a-f]"));
+    }
+    if (!seen.insert(uid).second) {
+      return Wrong(absl::StrCat(field, "[", i, "]"),
+                   absl::StrCat("'", uid, "' is listed twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTenant(const v1::Tenant& tenant) {
   RETURN_IF_ERROR(CheckText("spec.display_name", tenant.display_name(),
                             kMaxDisplayNameBytes));
@@ -95,6 +124,7 @@ absl::Status CheckTenant(const v1::Tenant& tenant) {
   RETURN_IF_ERROR(
       CheckReference("spec.rule_target_id", tenant.rule_target_id()));
   RETURN_IF_ERROR(CheckReference("spec.limits_id", tenant.limits_id()));
+  RETURN_IF_ERROR(CheckUids("spec.inherits_uids", tenant.inherits_uids()));
   return CheckReference("spec.upstream_id", tenant.upstream_id());
 }
 

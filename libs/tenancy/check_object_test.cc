@@ -70,6 +70,7 @@ TEST(CheckObjectTest, AcceptsSoundObjects) {
            TenantWith(""),
            TenantWith("display_name: 'Acme \303\204' state: STATE_SUSPENDED "
                       "org_id: 'x' limits_id: 'l' upstream_id: 'ns/store' "
+                      "inherits_uids: '00112233445566778899aabbccddeeff' "
                       "enforced_labels { key: 'namespace' value: '.*' } "
                       "enforced_labels { key: '_id' value: '\303\204' }"),
            "meta { kind: KIND_TENANT id: 'a' uid: '0123456789abcdef' } "
@@ -147,6 +148,14 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{TenantWith("state: 17"), "Tenant/acme: spec.state: 17"},
         Bad{TenantWith("org_id: 'a|b'"), "spec.org_id: tenant id 'a|b'"},
         Bad{TenantWith("org_id: 'a\\r\\nX: y'"), "spec.org_id: "},
+        Bad{TenantWith("inherits_uids: 'acme'"),
+            "spec.inherits_uids[0]: 'acme' is no uid"},
+        Bad{TenantWith("inherits_uids: '00112233445566778899AABBCCDDEEFF'"),
+            "spec.inherits_uids[0]: "},
+        Bad{TenantWith("inherits_uids: '00112233445566778899aabbccddeeff' "
+                       "inherits_uids: '00112233445566778899aabbccddeeff'"),
+            "spec.inherits_uids[1]: '00112233445566778899aabbccddeeff' is "
+            "listed twice"},
         Bad{TenantWith("display_name: 'a\\nb'"),
             "spec.display_name: must not have control characters"},
         Bad{TenantWith("display_name: '" + std::string(257, 'x') + "'"),

@@ -74,6 +74,11 @@ void TenantsConfig::Describe(config::Fields& fields) {
   fields.Add("deletion_grace", deletion_grace,
              "How long a tenant that is DELETING can be brought back; then it "
              "is deleted.");
+  fields.Add("retire_identities_for", retire_identities_for,
+             "How long no other tenant gets the org id or the enforced labels "
+             "of a former one: as long as stores keep series. 0s: not at all.");
+  fields.Add("max_retired_identities", max_retired_identities,
+             "Most of these that are remembered; beyond, the oldest go.");
 }
 
 void LeasesConfig::Describe(config::Fields& fields) {
@@ -139,6 +144,13 @@ absl::Status Config::Validate() const {
   if (tenants.deletion_grace < absl::Seconds(1)) {
     return wrong("tenants.deletion_grace", "must be at least 1s");
   }
+  if (tenants.retire_identities_for < absl::ZeroDuration()) {
+    return wrong("tenants.retire_identities_for", "must be at least 0s");
+  }
+  if (tenants.max_retired_identities < 1 ||
+      tenants.max_retired_identities > 1'000'000) {
+    return wrong("tenants.max_retired_identities", "must be 1 to 1000000");
+  }
   if (leases.ttl < absl::Seconds(3) || leases.ttl > absl::Minutes(10)) {
     return wrong("leases.ttl", "must be from 3s to 10m");
   }
@@ -158,6 +170,8 @@ RegistryOptions Config::registry_options() const {
   options.keep_changes_for = storage.keep_changes_for;
   options.keep_audit_for = storage.keep_audit_for;
   options.deletion_grace = tenants.deletion_grace;
+  options.retire_identities_for = tenants.retire_identities_for;
+  options.max_retired_identities = tenants.max_retired_identities;
   options.lease_ttl = leases.ttl;
   options.backup_path = absl::StrCat(storage.path, ".backup");
   options.watch_queue = watch.queue;

@@ -49,6 +49,9 @@ struct WatchConfig : WatchOptions {
 
 struct TenantsConfig {
   absl::Duration deletion_grace = RegistryOptions().deletion_grace;
+  absl::Duration retire_identities_for =
+      RegistryOptions().retire_identities_for;
+  int64_t max_retired_identities = RegistryOptions().max_retired_identities;
   void Describe(config::Fields& fields);
 };
 

@@ -28,6 +28,15 @@ const v1::Object* Draft::TokenHolder(absl::string_view token_sha256) const {
   return stored != nullptr && IsChanged(*stored) ? nullptr : stored;
 }
 
+void Draft::ForEachRetired(const StoreIdentity& wanted,
+                           RetiredIdentities::Visit visit) const {
+  state_.retired().ForEachOverlap(
+      wanted, [&](const StoreIdentity& identity, const FormerTenant& former) {
+        if (!changed_retired_.contains(identity)) visit(identity, former);
+      });
+  retired_.ForEachOverlap(wanted, visit);
+}
+
 void Draft::Add(const Change& change) {
   // Deletions first: a token may pass from one binding to another.
   for (const Change::Item& item : change.items) {
@@ -39,6 +48,10 @@ void Draft::Add(const Change& change) {
     if (item.object == nullptr) continue;
     index_.Add(*item.object);
     objects_[item.key] = item.object;
+  }
+  for (const Retirement& retirement : change.retirements) {
+    changed_retired_.insert(retirement.identity);
+    retired_.Take(retirement);
   }
   revision_ = change.revision;
 }

@@ -1,6 +1,7 @@
 // The objects as they will be once the changes that are planned are stored.
 #pragma once
 
+#include <set>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -8,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "libs/resources/references.h"
 #include "services/tenant_registry/object.h"
+#include "services/tenant_registry/retired.h"
 #include "services/tenant_registry/state.h"
 
 namespace insula::tenant_registry {
@@ -30,6 +32,10 @@ class Draft {
     return state_.IsFileRead(source);
   }
 
+  // As of RetiredIdentities.
+  void ForEachRetired(const StoreIdentity& wanted,
+                      RetiredIdentities::Visit visit) const;
+
   // Takes the next planned change into account.
   void Add(const Change& change);
 
@@ -42,6 +48,8 @@ class Draft {
   int64_t revision_;
   absl::flat_hash_map<ObjectKey, ObjectPtr> objects_;  // Null: deleted.
   resources::ObjectIndex index_;                       // Of objects_.
+  RetiredIdentities retired_;                          // Planned ones.
+  std::set<StoreIdentity> changed_retired_;            // Planned, also to go.
 };
 
 }  // namespace insula::tenant_registry

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "services/tenant_registry/kube_store_names.h"
 
 namespace insula::tenant_registry {
 
@@ -29,6 +30,9 @@ void KubePlanner::Plan(KubeWorld world, std::map<KubeKey, KubeBook::Item> items,
       brake_.Admit(vanished_, meant, CountOf(world.present), absl::Now());
   const std::set<std::string> made_again =
       declarers_.Follow(items, plan.verdicts, world.present.tenants);
+  TellStoreNames(
+      NameInStores(world.present, made_again, world.is_retired, &plan.objects),
+      &plan.verdicts);
   outcome->changes = DiffOf(world.present, plan.objects, gone, made_again);
   outcome->plan = std::move(plan);
   outcome->kept_elsewhere = std::move(world.kept_elsewhere);

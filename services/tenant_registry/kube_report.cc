@@ -70,6 +70,10 @@ KubeWorld LookAt(const Registry& registry) {
   world.present.keeps = [&registry](const std::string& source) {
     return registry.Keeps(source);
   };
+  world.is_retired = [&registry](const StoreIdentity& identity,
+                                 const std::string& uid) {
+    return registry.IsRetired(identity, uid);
+  };
   for (const ObjectPtr& tenant : world.present.tenants) {
     const std::string& source = tenant->meta().source();
     if (source != kKubernetesSource && registry.Keeps(source)) {

@@ -12,6 +12,7 @@
 #include "services/tenant_registry/kube_metrics.h"
 #include "services/tenant_registry/kube_plan.h"
 #include "services/tenant_registry/kube_status.h"
+#include "services/tenant_registry/kube_store_names.h"
 #include "services/tenant_registry/registry.h"
 
 namespace insula::tenant_registry {
@@ -22,6 +23,7 @@ struct KubeWorld {
   std::vector<ObjectPtr> policies;
   // The tenants that other sources keep, and which ones do.
   std::map<std::string, std::string> kept_elsewhere;
+  IsRetired is_retired;
 };
 KubeWorld LookAt(const Registry& registry);
 

@@ -39,6 +39,14 @@ Metrics::Metrics(metrics::Registry* registry)
       tenant_removal_failures(registry->AddCounter(
           "tenant_registry_tenant_removal_failures_total",
           "Failed attempts to delete a tenant whose time is over.")),
+      retired_identities(registry->AddGauge(
+          "tenant_registry_retired_identities",
+          "Org ids and sets of labels that former tenants were known by in "
+          "stores, and that no other tenant gets.")),
+      retired_identities_lost(registry->AddCounter(
+          "tenant_registry_retired_identities_lost_total",
+          "Times that some of them were forgotten early because there were "
+          "too many.")),
       source_errors(registry->AddGauge(
           "tenant_registry_source_errors",
           "Objects and files of the file sources that are refused now.")),

@@ -29,6 +29,8 @@ struct Metrics {
   metrics::Counter& leases_expired;
   metrics::Counter& tenants_removed;
   metrics::Counter& tenant_removal_failures;
+  metrics::Gauge& retired_identities;
+  metrics::Counter& retired_identities_lost;
   // What is wrong with the files now: objects and whole files refused.
   metrics::Gauge& source_errors;
   metrics::Gauge& source_held_deletions;

@@ -10,6 +10,7 @@
 #include "libs/resources/references.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/digest.h"
+#include "services/tenant_registry/identity_changes.h"
 #include "services/tenant_registry/proto_time.h"
 #include "services/tenant_registry/random.h"
 
@@ -51,6 +52,7 @@ class Planner {
     for (const v1::Operation& operation : command_.request.operations()) {
       RETURN_IF_ERROR(Add(operation));
     }
+    if (options_.retire_identities) identities_.FindReleased(options_.now);
     for (const auto& [key, object] : after_) {
       RETURN_IF_ERROR(object == nullptr ? CheckDeleted(key)
                                         : CheckPut(key, *object));
@@ -94,6 +96,7 @@ class Planner {
   const PlanOptions& options_;
   std::map<ObjectKey, ObjectPtr> after_;  // Null: deleted.
   std::vector<ObjectKey> order_;          // As the request has them.
+  IdentityChanges identities_{&draft_, &after_};
 };
 
 absl::Status Planner::Add(const v1::Operation& operation) {
@@ -153,12 +156,17 @@ absl::Status Planner::CheckPut(const ObjectKey& key,
         draft_.Find(key) == nullptr) {
       return resources::NothingToDelete(key);
     }
-    return resources::CheckIsolation(object, find);
+    RETURN_IF_ERROR(resources::CheckIsolation(object, find));
+    return identities_.CheckTenant(key, object);
   }
   if (object.has_instance() && command_.source != kLeaseSource) {
     return resources::InstanceFrom(key, command_.source);
   }
-  if (object.has_upstream()) return CheckTenantsOf(key, object);
+  if (object.has_upstream()) {
+    RETURN_IF_ERROR(CheckTenantsOf(key, object));
+    return identities_.CheckTenantsOf(key);
+  }
+  if (object.has_rule_target()) return identities_.CheckTenantsOf(key);
   if (object.has_binding()) return CheckToken(key, object.binding());
   return absl::OkStatus();
 }
@@ -238,7 +246,11 @@ Plan Planner::MakePlan() const {
     plan.audit.push_back(MakeAudit(key, plan.change.revision, before, after));
     plan.change.items.push_back({key, std::move(after)});
   }
-  if (plan.change.items.empty()) plan.change.revision = draft_.revision();
+  if (plan.change.items.empty()) {
+    plan.change.revision = draft_.revision();
+  } else {
+    plan.change.retirements = identities_.Retirements();
+  }
   return plan;
 }
 

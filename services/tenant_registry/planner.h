@@ -31,6 +31,8 @@ struct ApplyCommand {
 struct PlanOptions {
   absl::Time now;
   absl::Duration deletion_grace;  // Of a tenant that comes to be DELETING.
+  // Whether the change tells what former tenants were known by in stores.
+  bool retire_identities = true;
 };
 
 struct Plan {

@@ -59,6 +59,8 @@ absl::StatusOr<std::shared_ptr<Registry>> Registry::Open(
       Store::Head head, registry->store_->Load([&state](v1::Object object) {
         state.Load(std::make_shared<v1::Object>(std::move(object)));
       }));
+  RETURN_IF_ERROR(registry->store_->LoadRetirements(
+      [&state](const Retirement& retirement) { state.Load(retirement); }));
   state.FinishLoading(head.revision);
   registry->epoch_ = std::move(head.epoch);
   registry->compacted_revision_ = head.compacted_revision;
@@ -71,6 +73,7 @@ absl::StatusOr<std::shared_ptr<Registry>> Registry::Open(
   }
   Metrics& metrics = registry->metrics();
   metrics.revision.Set(static_cast<double>(head.revision));
+  metrics.retired_identities.Set(static_cast<double>(state.retired().size()));
   for (const auto& [kind, gauge] : metrics.objects) {
     gauge->Set(static_cast<double>(state.OfKind(kind).size()));
   }
@@ -154,6 +157,17 @@ v1::StatusResponse Registry::Status() const {
         static_cast<int64_t>(objects.size());
   }
   return response;
+}
+
+bool Registry::IsRetired(const StoreIdentity& identity,
+                         absl::string_view uid) const {
+  bool retired = false;
+  sync::MutexLock lock(&mutex_);
+  state_.retired().ForEachOverlap(
+      identity, [&](const StoreIdentity&, const FormerTenant& former) {
+        retired = retired || former.uid != uid;
+      });
+  return retired;
 }
 
 std::shared_ptr<const Registry::View> Registry::CurrentView() const {

@@ -18,6 +18,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "insula/registry/v1/registry.pb.h"
 #include "libs/runtime/blocking_pool.h"
 #include "libs/sync/mutex.h"
@@ -38,6 +39,10 @@ struct RegistryOptions {
   absl::Duration keep_changes_for = absl::Hours(24);
   absl::Duration keep_audit_for = absl::Hours(24 * 90);
   absl::Duration deletion_grace = absl::Minutes(10);  // Of tenants.
+  // What former tenants were known by in stores: so long, and of so many. 0:
+  // not at all.
+  absl::Duration retire_identities_for = absl::Hours(24 * 365 * 5);
+  int64_t max_retired_identities = 100'000;
   absl::Duration lease_ttl = absl::Seconds(12);
   // Where backups are put together, one at a time.
   std::string backup_path;
@@ -98,6 +103,10 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   // The objects of a kind, in the order of their ids.
   std::vector<ObjectPtr> ObjectsOf(v1::Kind kind) const;
+
+  // Whether a tenant other than the one of `uid` was known to stores by
+  // `identity`, or may have had series that overlap.
+  bool IsRetired(const StoreIdentity& identity, absl::string_view uid) const;
 
   // The sources of files that are read; see State::SetFiles.
   void SetFiles(std::set<std::string> sources);
@@ -207,6 +216,7 @@ class Registry : public std::enable_shared_from_this<Registry> {
   void CompactIfDue();
   void CompactByAge();
   void CompactAudit();
+  void ForgetRetired();
   void Compact(int64_t target);
   void CompactionFailed(const absl::Status& status);
 

@@ -128,6 +128,7 @@ asio::awaitable<void> Registry::Maintain() {
   auto work = [self = shared_from_this()] {
     self->CompactByAge();
     self->CompactAudit();
+    self->ForgetRetired();
     return absl::OkStatus();
   };
   const absl::Status ran = co_await environment_.blocking->Run(work);
@@ -151,6 +152,37 @@ void Registry::CompactAudit() {
     if (!dropped.ok()) CompactionFailed(dropped.status());
     if (!dropped.ok() || *dropped < kCompactAudit) return;
   }
+}
+
+// A tenant that retires an identity meanwhile does so at a later time.
+void Registry::ForgetRetired() {
+  const absl::Time oldest =
+      environment_.clock->Now() - options_.retire_identities_for;
+  absl::Time until;
+  size_t before = 0;
+  {
+    sync::MutexLock lock(&mutex_);
+    before = state_.retired().size();
+    until = state_.retired().ForgetUntil(
+        oldest, static_cast<size_t>(options_.max_retired_identities));
+  }
+  if (until == absl::InfinitePast()) return;
+  if (const absl::Status status = store_->ForgetRetirements(until);
+      !status.ok()) {
+    CompactionFailed(status);
+    return;
+  }
+  sync::MutexLock lock(&mutex_);
+  state_.ForgetRetired(until);
+  metrics().retired_identities.Set(
+      static_cast<double>(state_.retired().size()));
+  if (until < oldest) return;
+  // These were not old enough.
+  metrics().retired_identities_lost.Increment();
+  logging::Warn(
+      "more identities of former tenants than can be remembered; the oldest "
+      "ones can be had by other tenants again",
+      {{"before", before}, {"left", state_.retired().size()}});
 }
 
 void Registry::Compact(int64_t target) {

@@ -184,7 +184,9 @@ absl::StatusOr<int64_t> Registry::PlanOne(const ApplyCommand& command,
   {
     // The draft reads the state.
     sync::MutexLock lock(&mutex_);
-    const PlanOptions options{group->now, options_.deletion_grace};
+    const PlanOptions options{
+        group->now, options_.deletion_grace,
+        options_.retire_identities_for > absl::ZeroDuration()};
     ASSIGN_OR_RETURN(plan, PlanApply(*draft, command, options));
   }
   const int64_t revision = plan.change.revision;
@@ -240,6 +242,8 @@ void Registry::Publish(const std::vector<Store::Entry>& entries,
     // or in its queue.
     release = hub_.Publish(std::move(changes), environment_.steady->Now());
     metrics().revision.Set(static_cast<double>(state_.revision()));
+    metrics().retired_identities.Set(
+        static_cast<double>(state_.retired().size()));
     for (const auto& [kind, gauge] : metrics().objects) {
       gauge->Set(static_cast<double>(state_.OfKind(kind).size()));
     }

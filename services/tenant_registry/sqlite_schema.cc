@@ -24,7 +24,7 @@ constexpr int64_t kApplicationId = 0x494e5355;  // "INSU", in the file's header.
 // What leads from each version of the schema to the next. A body is a
 // serialized Object; a null body in `change` is a deletion. Times are
 // nanoseconds since 1970, but in `request`, where they are seconds.
-constexpr std::array<const char*, 2> kSteps = {
+constexpr std::array<const char*, 3> kSteps = {
     R"sql(
 CREATE TABLE meta(
   name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -53,6 +53,13 @@ CREATE TABLE audit_subject(
   kind INTEGER NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL,
   sequence INTEGER NOT NULL,
   PRIMARY KEY(kind, id, revision, sequence)) WITHOUT ROWID;
+)sql",
+    // What former tenants were known by in stores; see sqlite_retired.h.
+    R"sql(
+CREATE TABLE retired(
+  identity BLOB PRIMARY KEY, tenant TEXT NOT NULL, uid BLOB NOT NULL,
+  at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX retired_at ON retired(at);
 )sql"};
 
 constexpr int64_t kSchemaVersion = kSteps.size();

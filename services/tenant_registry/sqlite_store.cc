@@ -18,6 +18,7 @@
 #include "libs/sync/mutex.h"
 #include "services/tenant_registry/sqlite.h"
 #include "services/tenant_registry/sqlite_audit.h"
+#include "services/tenant_registry/sqlite_retired.h"
 #include "services/tenant_registry/sqlite_schema.h"
 
 namespace insula::tenant_registry {
@@ -43,6 +44,9 @@ class SqliteStore final : public Store {
 
   absl::StatusOr<Head> Load(
       const std::function<void(v1::Object)>& visit) override;
+  absl::Status LoadRetirements(
+      const std::function<void(const Retirement&)>& visit) override;
+  absl::Status ForgetRetirements(absl::Time until) override;
   absl::Status Commit(const std::vector<Entry>& group, absl::Time now) override;
   absl::StatusOr<std::optional<Answer>> FindRequest(
       absl::string_view request_id, absl::Time now) override;
@@ -79,6 +83,7 @@ class SqliteStore final : public Store {
   const sqlite::Database database_;
   std::optional<Statements> statements_ ABSL_GUARDED_BY(mutex_);
   std::optional<SqliteAudit> audit_ ABSL_GUARDED_BY(mutex_);
+  std::optional<SqliteRetired> retired_ ABSL_GUARDED_BY(mutex_);
 };
 
 absl::StatusOr<std::unique_ptr<Store>> SqliteStore::Open(
@@ -125,6 +130,7 @@ absl::Status SqliteStore::PrepareAll() {
                    prepare("SELECT revision FROM change WHERE at>=?"
                            " ORDER BY revision LIMIT 1"));
   ASSIGN_OR_RETURN(audit_, SqliteAudit::Prepare(database_.get()));
+  ASSIGN_OR_RETURN(retired_, SqliteRetired::Prepare(database_.get()));
   statements_.emplace(Statements{
       std::move(put), std::move(remove), std::move(log), std::move(set_meta),
       std::move(request), std::move(forget), std::move(find_request),
@@ -169,6 +175,18 @@ absl::StatusOr<Store::Head> SqliteStore::LoadAll(
   }
 }
 
+absl::Status SqliteStore::LoadRetirements(
+    const std::function<void(const Retirement&)>& visit) {
+  sync::MutexLock lock(&mutex_);
+  const absl::Status loaded = SqliteRetired::Load(database_.get(), visit);
+  return loaded.ok() ? loaded : InFile(loaded, path_);
+}
+
+absl::Status SqliteStore::ForgetRetirements(absl::Time until) {
+  sync::MutexLock lock(&mutex_);
+  return retired_->Forget(until);
+}
+
 absl::Status SqliteStore::WriteItem(const Change::Item& item, int64_t revision,
                                     int64_t sequence, absl::Time now) {
   const int64_t kind = item.key.kind;
@@ -197,6 +215,9 @@ absl::Status SqliteStore::WriteEntry(const Entry& entry, absl::Time now) {
   sequence = 0;
   for (const AuditRecord& record : entry.audit) {
     RETURN_IF_ERROR(audit_->Write(record, sequence++));
+  }
+  for (const Retirement& retirement : entry.change->retirements) {
+    RETURN_IF_ERROR(retired_->Write(retirement));
   }
   if (entry.request.id.empty()) return absl::OkStatus();
   sqlite::Statement& request = statements_->request;

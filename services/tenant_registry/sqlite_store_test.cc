@@ -65,6 +65,25 @@ class SqliteStoreTest : public testing::Test {
     return store_->Commit({std::move(entry)}, kNow);
   }
 
+  absl::Status CommitRetirements(int64_t revision,
+                                 std::vector<Retirement> retirements) {
+    Change change;
+    change.revision = revision;
+    change.items.push_back(Put("red", revision));
+    change.retirements = std::move(retirements);
+    Store::Entry entry;
+    entry.change = std::make_shared<const Change>(std::move(change));
+    return store_->Commit({std::move(entry)}, kNow);
+  }
+  std::map<StoreIdentity, FormerTenant> Retirements() {
+    std::map<StoreIdentity, FormerTenant> all;
+    EXPECT_THAT(store_->LoadRetirements([&all](const Retirement& retirement) {
+      EXPECT_TRUE(all.emplace(retirement.identity, *retirement.former).second);
+    }),
+                IsOk());
+    return all;
+  }
+
   std::string dir_;
   std::unique_ptr<Store> store_;
   std::map<std::string, v1::Object> objects_;
@@ -182,8 +201,45 @@ TEST_F(SqliteStoreTest, BringsAStoreOfAnEarlierVersionUpToDate) {
     EXPECT_THAT(*store_->RevisionBefore(kNow), Eq(2));
     EXPECT_THAT(store_->ChangesAfter(0, 10)->size(), Eq(2u));
     EXPECT_TRUE(store_->ReadAudit({})->entries.empty());
+    EXPECT_TRUE(Retirements().empty());
   }
   EXPECT_THAT(Commit(3, {Put("red", 3)}), IsOk());
+}
+
+TEST_F(SqliteStoreTest, RemembersWhatFormerTenantsWereKnownBy) {
+  StoreIdentity org_id;
+  org_id.org_id = "red";
+  StoreIdentity labels;
+  labels.labels = {{"team", "\303\204\n"}, {"zone", ""}};
+  FormerTenant red;
+  red.id = "red";
+  red.uid = std::string(16, '\0');
+  red.at = kNow;
+  FormerTenant blue = red;
+  blue.id = "blue";
+  blue.uid = std::string(16, '\xff');
+  blue.at = kNow + absl::Nanoseconds(1);
+  ASSERT_THAT(CommitRetirements(1, {{org_id, red}, {labels, red}}), IsOk());
+  ASSERT_THAT(CommitRetirements(2, {{labels, blue}}), IsOk());
+  const std::map<StoreIdentity, FormerTenant> both = {{org_id, red},
+                                                      {labels, blue}};
+  EXPECT_THAT(Retirements(), Eq(both));
+  Reopen();
+  EXPECT_THAT(Retirements(), Eq(both));
+  EXPECT_THAT(store_->ChangesAfter(0, 10)->front().retirements.size(), Eq(0u));
+
+  // A copy has them as well.
+  ASSERT_THAT(store_->Backup(dir_ + "/copy.db"), IsOk());
+  ASSERT_THAT(store_->ForgetRetirements(kNow), IsOk());
+  EXPECT_THAT(Retirements(),
+              Eq(std::map<StoreIdentity, FormerTenant>{{labels, blue}}));
+  ASSERT_THAT(CommitRetirements(3, {{labels, std::nullopt}}), IsOk());
+  EXPECT_TRUE(Retirements().empty());
+  store_ = nullptr;
+  auto copy = OpenSqliteStore(dir_ + "/copy.db");
+  ASSERT_THAT(copy, IsOk());
+  store_ = *std::move(copy);
+  EXPECT_THAT(Retirements(), Eq(both));
 }
 
 TEST_F(SqliteStoreTest, OnlyItsOwnerMayReadTheFile) {

@@ -75,6 +75,9 @@ void State::Commit(const Change& change) {
   for (const Change::Item& item : change.items) {
     if (item.object != nullptr) Put(item.key, item.object);
   }
+  for (const Retirement& retirement : change.retirements) {
+    retired_.Take(retirement);
+  }
   revision_ = change.revision;
 }
 

@@ -11,6 +11,7 @@
 #include "libs/resources/references.h"
 #include "libs/tenancy/set_digest.h"
 #include "services/tenant_registry/object.h"
+#include "services/tenant_registry/retired.h"
 
 namespace insula::tenant_registry {
 
@@ -34,6 +35,9 @@ class State {
   const Objects* AccessesOf(absl::string_view tenant_id) const;
   // The tenants that are DELETING.
   const std::set<std::string>& deleting() const { return deleting_; }
+  // Of former tenants.
+  const RetiredIdentities& retired() const { return retired_; }
+  void ForgetRetired(absl::Time until) { retired_.Forget(until); }
   const tenancy::SetDigest& digest() const { return digest_; }
 
   // The revision of the last change of an object of the kind, or a later one.
@@ -51,6 +55,7 @@ class State {
 
   // Adds a stored object, while loading.
   void Load(ObjectPtr object);
+  void Load(const Retirement& retirement) { retired_.Take(retirement); }
   // All objects of `revision` are loaded.
   void FinishLoading(int64_t revision);
 
@@ -67,6 +72,7 @@ class State {
   resources::ObjectIndex index_;
   tenancy::SetDigest digest_;
   std::set<std::string> deleting_;
+  RetiredIdentities retired_;
   std::map<std::string, Objects, std::less<>> accesses_;  // By tenant.
 };
 

@@ -62,6 +62,13 @@ class Store {
   virtual absl::StatusOr<Head> Load(
       const std::function<void(v1::Object)>& visit) = 0;
 
+  // Calls `visit` with every identity of a former tenant.
+  virtual absl::Status LoadRetirements(
+      const std::function<void(const Retirement&)>& visit) = 0;
+
+  // Forgets those retired at that time or earlier.
+  virtual absl::Status ForgetRetirements(absl::Time until) = 0;
+
   // Stores a group of changes whole, on the medium when it returns, or none of
   // them. Their revisions are the next ones, one after the other.
   virtual absl::Status Commit(const std::vector<Entry>& group,

@@ -84,6 +84,13 @@ class FaultyStore final : public Store {
       visit(std::move(object));
     });
   }
+  absl::Status LoadRetirements(
+      const std::function<void(const Retirement&)>& visit) override {
+    return store_->LoadRetirements(visit);
+  }
+  absl::Status ForgetRetirements(absl::Time until) override {
+    return store_->ForgetRetirements(until);
+  }
   absl::Status Commit(const std::vector<Entry>& group,
                       absl::Time now) override {
     return store_->Commit(group, now);

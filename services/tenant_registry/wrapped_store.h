@@ -67,6 +67,13 @@ class WrappedStore final : public Store {
       const std::function<void(v1::Object)>& visit) override {
     return store_->Load(visit);
   }
+  absl::Status LoadRetirements(
+      const std::function<void(const Retirement&)>& visit) override {
+    return store_->LoadRetirements(visit);
+  }
+  absl::Status ForgetRetirements(absl::Time until) override {
+    return store_->ForgetRetirements(until);
+  }
   absl::Status Commit(const std::vector<Entry>& group,
                       absl::Time now) override {
     const absl::Status passed = gate_->Pass(group.size());

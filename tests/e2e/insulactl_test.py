@@ -125,9 +125,15 @@ class InsulactlTest(unittest.TestCase):
         self.run_ctl("apply", "-f", "-", stdin=everything)
         self.assertEqual(self.revision(), revision, "what is the same was changed")
         self.run_ctl("diff", "-f", "-", stdin=everything)
-        # Into a registry that has nothing.
         self.run_ctl("delete", "-f", "-", stdin=everything)
         self.assertEqual(self.count("tenants"), 0)
+        # The stores have the series of the tenants that were.
+        _, err = self.run_ctl("apply", "-f", "-", stdin=everything, code=3)
+        self.assertIn("inherits_uids", err)
+        # Into a registry that has nothing.
+        self.registry.stop()
+        self.registry = _Registry(self.directory, "another.db")
+        self.addCleanup(self.registry.stop)
         self.run_ctl("validate", "-f", "-", stdin=everything)
         self.run_ctl("apply", "-f", "-", stdin=everything)
         again = "".join(self.run_ctl("list", kind, "-o", "yaml")[0] for kind in _KINDS)

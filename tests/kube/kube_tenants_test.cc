@@ -1,4 +1,6 @@
 // Kubernetes objects make tenants that all services know, and unmake them.
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "tests/kube/kube_tenants_fixture.h"
 
 namespace insula::e2e {
@@ -118,11 +120,10 @@ TEST_F(KubeTenantsTest, ATenantMadeAgainSeesNothingOfTheFormerOne) {
            {v1::KIND_ACCESS, "team-shop/storefront"}}) {
     EXPECT_FALSE(Find(kind, id).has_meta()) << id;
   }
-  // Files and series know of a tenant but its id, so those who keep them see to
-  // these, as docs/kubernetes.md says.
-  SetRules("");
-  Operation(PutPolicy("shop_tenant"));
 
+  // The series and the rule file of the former ones are there still.
+  EXPECT_THAT(constellation_.AskStore("orders{namespace=\"warehouse\"}"),
+              HasSubstr("orders"));
   CreateExamples();
   ASSERT_TRUE(WaitUntil([this] {
     return Query(kPlatform, "warehouse", "orders").status == 200 &&
@@ -135,6 +136,14 @@ TEST_F(KubeTenantsTest, ATenantMadeAgainSeesNothingOfTheFormerOne) {
   EXPECT_THAT(Groups("warehouse"), IsEmpty());
   EXPECT_EQ(Loaded(), 0u);
   EXPECT_THAT(Jobs(), IsEmpty());
+  // It says why.
+  EXPECT_TRUE(WaitUntil([this] {
+    return absl::StrContains(
+        Kubectl({"get", "mit", "warehouses", "-n", "team-shop", "-o",
+                 "jsonpath={.status.conditions[?(@.type==\"TenantReady\")]"
+                 ".message}"}),
+        "warehouse as warehouse~2");
+  }));
 
   // What is written from now on is its own, and nobody else's.
   ASSERT_TRUE(WaitUntil([this] {
@@ -143,8 +152,43 @@ TEST_F(KubeTenantsTest, ATenantMadeAgainSeesNothingOfTheFormerOne) {
   }));
   EXPECT_THAT(Reads(kPlatform, "warehouse"), UnorderedElementsAre("orders"));
   EXPECT_THAT(Query(kPlatform, "warehouse", "orders").body,
-              HasSubstr(R"("shop_tenant":"warehouse")"));
+              HasSubstr(R"("namespace":"warehouse~2")"));
   EXPECT_THAT(Reads(Constellation::kRed, ""), IsEmpty());
+  // So are rules.
+  EXPECT_THAT(Groups("warehouse"), IsEmpty());
+  EXPECT_EQ(Loaded(), 0u);
+  SetRules(
+      "groups: [{name: orders, interval: 200ms, rules: "
+      "[{record: 'orders:again', expr: count(orders)}]}]\n");
+  EXPECT_TRUE(WaitUntil([this] {
+    return Reads(kPlatform, "warehouse") ==
+           std::set<std::string>({"orders", "orders:again"});
+  }));
+  EXPECT_EQ(Find(v1::KIND_TENANT, "warehouse").tenant().org_id(),
+            "warehouse!2");
+}
+
+TEST_F(KubeTenantsTest, WhatIsWrittenByHandIsRefusedUnlessItIsMeant) {
+  CreateExamples();
+  Until(InEffect(), absl::Now());
+  const v1::Object first = Find(v1::KIND_TENANT, "warehouse");
+  const std::string uid = absl::BytesToHexString(first.meta().uid());
+  DeleteExamples();
+  Until(Revoked(), absl::Now());
+  ASSERT_TRUE(WaitUntil(
+      [this] { return !Find(v1::KIND_TENANT, "warehouse").has_meta(); }));
+
+  v1::Object again;
+  *again.mutable_tenant() = first.tenant();
+  EXPECT_FALSE(TryApply(Put(v1::KIND_TENANT, "warehouse", again)));
+  // Under another id as well.
+  EXPECT_FALSE(TryApply(Put(v1::KIND_TENANT, "somebody", again)));
+  again.mutable_tenant()->add_inherits_uids(uid);
+  EXPECT_TRUE(TryApply(Put(v1::KIND_TENANT, "warehouse", again)));
+  ASSERT_TRUE(WaitUntil([this] {
+    return Query(kPlatform, "warehouse", "orders").status == 200;
+  }));
+  EXPECT_TRUE(Reads(kPlatform, "warehouse").contains("orders"));
 }
 
 }  // namespace

@@ -91,6 +91,9 @@ struct Bound {
 constexpr Bound kBounds[] = {
     {"Tenant.display_name", R"({"maxLength": 256})"},
     {"Tenant.org_id", R"({"$ref": "#/$defs/TenantId"})"},
+    {"Tenant.inherits_uids",
+     R"({"maxItems": 50, "uniqueItems": true, "items":
+         {"pattern": "^[0-9a-f]{32}$"}})"},
     {"Binding.token_sha256", R"({"$ref": "#/$defs/Sha256"})"},
     {"Binding.tenant_ids", R"({"maxItems": 4096, "uniqueItems": true})"},
     {"Binding.roles", R"({"minItems": 1, "uniqueItems": true})"},

@@ -190,7 +190,7 @@ absl::Status UseBinding(Caller* caller, const Binding& binding,
         absl::StrCat("binding '", binding.id, "' lacks ", v1::Role_Name(role),
                      ": add it in the registry"));
   }
-  if (role == v1::ROLE_WRITE && binding.claim_rule != nullptr) {
+  if (role == v1::ROLE_WRITE && !binding.claim_rule_id().empty()) {
     caller->claim_rule =
         caller->snapshot->FindClaimRule(binding.claim_rule_id());
     if (caller->claim_rule != nullptr) return absl::OkStatus();

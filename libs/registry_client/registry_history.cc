@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::registry_client {
 namespace {
@@ -87,7 +88,7 @@ bool NeedsLabels(const History::Objects& objects, const v1::Object& tenant) {
 }  // namespace
 
 absl::Status CheckWhole(const History::Objects& objects) {
-  std::map<std::string, Key> tokens;
+  std::map<std::string, Key> facts;
   for (const auto& [key, object] : objects) {
     if (History::KeyOf(object) != key) {
       return Wrong(Show(key), " is really ", Show(History::KeyOf(object)));
@@ -99,9 +100,9 @@ absl::Status CheckWhole(const History::Objects& objects) {
     }
     if (object.has_binding()) {
       const auto [it, fresh] =
-          tokens.emplace(object.binding().token_sha256(), key);
+          facts.emplace(tenancy::FactKeyOf(object.binding()).view(), key);
       if (!fresh) {
-        return Wrong(Show(key), " and ", Show(it->second), " share a token");
+        return Wrong(Show(key), " and ", Show(it->second), " share a fact");
       }
     }
     if (object.has_tenant() && object.tenant().enforced_labels().empty() &&

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/resources/references.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::resources {
 namespace {
@@ -30,8 +31,8 @@ class Together {
                      " already; keep one");
     }
     if (resource.object.has_binding()) {
-      token_holders_.emplace(resource.object.binding().token_sha256(),
-                             &resource);
+      fact_holders_.emplace(tenancy::FactKeyOf(resource.object.binding()),
+                            &resource);
     }
     return absl::OkStatus();
   }
@@ -40,7 +41,7 @@ class Together {
     auto find = [this](const ObjectKey& key) { return Find(key); };
     RETURN_IF_ERROR(CheckReferences(object, find));
     if (object.has_instance()) return InstanceFrom(KeyOf(object), "api");
-    if (object.has_binding()) return CheckToken(object);
+    if (object.has_binding()) return CheckFact(object);
     if (!object.has_tenant()) return absl::OkStatus();
     if (object.tenant().state() == v1::Tenant::STATE_DELETING &&
         elsewhere_(KeyOf(object)) == nullptr) {
@@ -50,12 +51,14 @@ class Together {
   }
 
  private:
-  absl::Status CheckToken(const v1::Object& binding) const {
-    const auto holder = token_holders_.find(binding.binding().token_sha256());
+  absl::Status CheckFact(const v1::Object& binding) const {
+    const auto holder =
+        fact_holders_.find(tenancy::FactKeyOf(binding.binding()));
     const bool own =
-        holder == token_holders_.end() || &holder->second->object == &binding;
+        holder == fact_holders_.end() || &holder->second->object == &binding;
     return own ? absl::OkStatus()
-               : SameToken(KeyOf(binding), KeyOf(holder->second->object));
+               : SameFact(KeyOf(binding), binding.binding(),
+                          KeyOf(holder->second->object));
   }
 
   const v1::Object* Find(const ObjectKey& key) const {
@@ -65,7 +68,7 @@ class Together {
 
   const FindObject elsewhere_;
   absl::flat_hash_map<ObjectKey, const Resource*> resources_;
-  absl::flat_hash_map<std::string, const Resource*> token_holders_;
+  absl::flat_hash_map<tenancy::FactKey, const Resource*> fact_holders_;
 };
 
 }  // namespace
@@ -97,9 +100,12 @@ bool IsolatesByLabel(const v1::Object* upstream) {
          upstream->upstream().isolation() == v1::Upstream::ISOLATION_LABEL;
 }
 
-absl::Status SameToken(const ObjectKey& binding, const ObjectKey& other) {
-  return Refused(binding, "spec.token_sha256: ", Name(other),
-                 " has the same token; a token is of one binding");
+absl::Status SameFact(const ObjectKey& key, const v1::Binding& binding,
+                      const ObjectKey& other) {
+  const absl::string_view what =
+      binding.fact_case() == v1::Binding::kTokenSha256 ? "token" : "fact";
+  return Refused(key, "spec.", tenancy::FactName(binding), ": ", Name(other),
+                 " has the same ", what, "; a ", what, " is of one binding");
 }
 
 // Otherwise a file that still has a tenant which was deleted would bring it

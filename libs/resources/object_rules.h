@@ -26,8 +26,9 @@ absl::Status CheckIsolation(const v1::Object& tenant, FindObject find);
 // Whether it does; `upstream` may be null.
 bool IsolatesByLabel(const v1::Object* upstream);
 
-// Two bindings have one token.
-absl::Status SameToken(const ObjectKey& binding, const ObjectKey& other);
+// Two bindings have one fact: `binding`, whose key is `key`, and another one.
+absl::Status SameFact(const ObjectKey& key, const v1::Binding& binding,
+                      const ObjectKey& other);
 
 // A tenant that there was not is put as one that is being deleted.
 absl::Status NothingToDelete(const ObjectKey& tenant);

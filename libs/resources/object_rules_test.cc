@@ -75,6 +75,24 @@ TEST(ObjectRulesTest, ATokenIsOfOneBinding) {
                           "binding"));
 }
 
+TEST(ObjectRulesTest, AFactIsOfOneBindingWhateverNarrowsIt) {
+  const auto binding = [](absl::string_view id, absl::string_view claim,
+                          absl::string_view more) {
+    return absl::StrCat("---\nkind: Binding\nid: ", id,
+                        "\nspec: {tenant_ids: [red], roles: [READ], jwt: "
+                        "{issuer: https://i, claim: ",
+                        claim, ", value: ann", more, "}}\n");
+  };
+  EXPECT_THAT(
+      Verdict(Read(absl::StrCat(
+          "kind: Tenant\nid: red\nspec: {}\n", binding("one", "sub", ""),
+          binding("two", "sub", ", required_claims: {org: red}"),
+          binding("three", "email", "")))),
+      ElementsAre(testing::AllOf(
+          testing::HasSubstr("Binding/two: spec.jwt: Binding/one has the same "
+                             "fact; a fact is of one binding"))));
+}
+
 TEST(ObjectRulesTest, AnObjectIsGivenOnce) {
   std::vector<Resource> resources = Read("kind: Tenant\nid: red\nspec: {}\n");
   resources.push_back(resources[0]);

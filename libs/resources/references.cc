@@ -57,11 +57,8 @@ void ObjectIndex::Add(const v1::Object& object) {
   ForEachReference(object, [&](const Reference& reference) {
     referrers_[reference.target()].insert(&object);
   });
-  const std::string& token = object.binding().token_sha256();
-  if (token.empty()) return;
-  // Erased first: the key of a former holder is part of another object.
-  by_token_.erase(token);
-  by_token_.emplace(token, &object);
+  const tenancy::FactKey fact = tenancy::FactKeyOf(object.binding());
+  if (!fact.empty()) by_fact_[fact] = &object;
 }
 
 void ObjectIndex::Remove(const v1::Object& object) {
@@ -71,10 +68,8 @@ void ObjectIndex::Remove(const v1::Object& object) {
     it->second.erase(&object);
     if (it->second.empty()) referrers_.erase(it);
   });
-  const auto token = by_token_.find(object.binding().token_sha256());
-  if (token != by_token_.end() && token->second == &object) {
-    by_token_.erase(token);
-  }
+  const auto fact = by_fact_.find(tenancy::FactKeyOf(object.binding()));
+  if (fact != by_fact_.end() && fact->second == &object) by_fact_.erase(fact);
 }
 
 const ObjectIndex::Referrers* ObjectIndex::ReferrersOf(
@@ -83,10 +78,9 @@ const ObjectIndex::Referrers* ObjectIndex::ReferrersOf(
   return it == referrers_.end() ? nullptr : &it->second;
 }
 
-const v1::Object* ObjectIndex::TokenHolder(
-    absl::string_view token_sha256) const {
-  const auto it = by_token_.find(token_sha256);
-  return it == by_token_.end() ? nullptr : it->second;
+const v1::Object* ObjectIndex::FactHolder(const tenancy::FactKey& fact) const {
+  const auto it = by_fact_.find(fact);
+  return it == by_fact_.end() ? nullptr : it->second;
 }
 
 }  // namespace insula::resources

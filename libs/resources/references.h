@@ -8,6 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "libs/resources/object_key.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::resources {
 
@@ -26,8 +27,8 @@ struct Reference {
 void ForEachReference(const v1::Object& object,
                       absl::FunctionRef<void(const Reference&)> visit);
 
-// Who refers to an object, and who has a token, among a set of objects. Not
-// thread-safe.
+// Who refers to an object, and which binding has a fact, among a set of
+// objects. Not thread-safe.
 class ObjectIndex {
  public:
   using Referrers = absl::flat_hash_set<const v1::Object*>;
@@ -38,13 +39,12 @@ class ObjectIndex {
 
   // Null if there are none.
   const Referrers* ReferrersOf(const ObjectKey& target) const;
-  // The Binding that has the token; null if none does.
-  const v1::Object* TokenHolder(absl::string_view token_sha256) const;
+  // The Binding that has the fact; null if none does.
+  const v1::Object* FactHolder(const tenancy::FactKey& fact) const;
 
  private:
   absl::flat_hash_map<ObjectKey, Referrers> referrers_;
-  // The keys are parts of the objects.
-  absl::flat_hash_map<absl::string_view, const v1::Object*> by_token_;
+  absl::flat_hash_map<tenancy::FactKey, const v1::Object*> by_fact_;
 };
 
 }  // namespace insula::resources

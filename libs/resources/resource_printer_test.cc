@@ -70,6 +70,36 @@ TEST(ResourcePrinterTest, PrintsResourcesForPeople) {
                                  R"({"a": "yes, \"so\"", "b": "no"}}})"));
 }
 
+TEST(ResourcePrinterTest, EveryFactReadsBack) {
+  v1::Object object = Binding();
+  v1::Binding* const binding = object.mutable_binding();
+  binding->set_api_key_sha256(std::string(32, '\xcd'));
+  ExpectReadsBack(object);
+  v1::JwtFact* const jwt = binding->mutable_jwt();
+  jwt->set_issuer("https://id.example");
+  jwt->set_claim("realm_access.roles");
+  jwt->set_value("007");
+  (*jwt->mutable_required_claims())["https://id.example/org"] = "yes";
+  ExpectReadsBack(object);
+  binding->mutable_keystone()->set_auth_url("https://keystone:5000/v3");
+  binding->mutable_keystone()->set_project_id("1e3");
+  ExpectReadsBack(object);
+  v1::KubernetesFact* const kubernetes = binding->mutable_kubernetes();
+  kubernetes->set_user("system:serviceaccount:a:b");
+  kubernetes->mutable_access()->set_verb("get");
+  kubernetes->mutable_access()->set_resource("namespace");
+  ExpectReadsBack(object);
+  binding->mutable_certificate()->set_uri("spiffe://example.org/a");
+  ExpectReadsBack(object);
+  binding->mutable_basic()->set_user("ann");
+  binding->mutable_basic()->set_bcrypt_hash(
+      "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234");
+  ExpectReadsBack(object);
+  binding->mutable_header()->set_header("X-Tenant-Namespace");
+  binding->mutable_header()->set_value("web");
+  ExpectReadsBack(object);
+}
+
 TEST(ResourcePrinterTest, EveryKindReadsBack) {
   ExpectReadsBack(Binding());
 

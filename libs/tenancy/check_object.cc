@@ -155,15 +155,7 @@ absl::Status CheckRoles(const v1::Binding& binding) {
 }
 
 absl::Status CheckBinding(const v1::Binding& binding) {
-  if (binding.fact_case() != v1::Binding::kTokenSha256) {
-    return Wrong("spec.token_sha256",
-                 "must be set: SHA-256 of the token, 32 bytes");
-  }
-  if (binding.token_sha256().size() != 32) {
-    return Wrong("spec.token_sha256",
-                 absl::StrCat("has ", binding.token_sha256().size(),
-                              " bytes, must be the 32 of a SHA-256"));
-  }
+  RETURN_IF_ERROR(internal::CheckFact(binding));
   RETURN_IF_ERROR(CheckRoles(binding));
   RETURN_IF_ERROR(CheckTenantIds("spec.tenant_ids", binding.tenant_ids()));
   if (binding.every_tenant() && !binding.tenant_ids().empty()) {

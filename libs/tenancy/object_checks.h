@@ -40,6 +40,7 @@ absl::Status CheckDuration(absl::string_view field,
 absl::Status CheckTimestamp(absl::string_view field,
                             const google::protobuf::Timestamp& timestamp);
 
+absl::Status CheckFact(const registry::v1::Binding& binding);
 absl::Status CheckUpstream(const registry::v1::Upstream& upstream);
 absl::Status CheckRuleTarget(const registry::v1::RuleTarget& target);
 absl::Status CheckJob(const registry::v1::Job& job);

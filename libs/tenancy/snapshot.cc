@@ -21,6 +21,21 @@ std::array<char, N> ToArray(const std::string& bytes) {
   return array;
 }
 
+// The fact, serialized, if its key does not hold all of it.
+std::string FactBeyondItsKey(const v1::Binding& spec) {
+  if (spec.fact_case() == v1::Binding::kTokenSha256 ||
+      spec.fact_case() == v1::Binding::kApiKeySha256) {
+    return "";
+  }
+  v1::Binding fact = spec;
+  fact.clear_tenant_ids();
+  fact.clear_every_tenant();
+  fact.clear_roles();
+  fact.clear_claim_rule_id();
+  fact.clear_not_after();
+  return fact.SerializeAsString();
+}
+
 v1::Limits WithDefaults(v1::Limits limits) {
   if (limits.max_label_names() == 0) limits.set_max_label_names(30);
   if (limits.max_label_name_bytes() == 0) limits.set_max_label_name_bytes(1024);
@@ -49,8 +64,7 @@ void ToObject(const Binding& binding, v1::Object* object) {
   if (binding.uid == std::array<char, 16>{}) uid.clear();
   SetMeta(object, v1::KIND_BINDING, binding.id, uid, binding.mod_revision);
   v1::Binding* spec = object->mutable_binding();
-  spec->set_token_sha256(binding.token_sha256.data(),
-                         binding.token_sha256.size());
+  binding.WriteFact(spec);
   spec->clear_tenant_ids();
   for (const TenantId& id : binding.tenant_ids) {
     spec->add_tenant_ids(id.value());
@@ -87,6 +101,28 @@ std::shared_ptr<const T> Make(const v1::Meta& meta, const Spec& spec) {
 
 }  // namespace
 
+// A million of them, and a copy a follower holds: see docs/performance.md.
+static_assert(sizeof(Binding) <= 160, "a binding has grown");
+
+void Binding::WriteFact(v1::Binding* spec) const {
+  spec->clear_fact();
+  switch (fact_key.fact_case()) {
+    case v1::Binding::kTokenSha256:
+      spec->set_token_sha256(std::string(fact_key.digest()));
+      return;
+    case v1::Binding::kApiKeySha256:
+      spec->set_api_key_sha256(std::string(fact_key.digest()));
+      return;
+    default:
+      break;
+  }
+  // Our own bytes, which can't fail; a binding without fact is no harm anyway.
+  v1::Binding fact;
+  if (rare != nullptr && fact.ParseFromString(rare->fact)) {
+    spec->MergeFrom(fact);
+  }
+}
+
 bool Binding::MayActFor(absl::string_view tenant_id) const {
   if (every_tenant) return true;
   const auto at =
@@ -111,9 +147,13 @@ const Tenant* Snapshot::FindTenant(absl::string_view id) const {
 const Binding* Snapshot::FindBinding(absl::string_view id) const {
   return bindings_.Find(id);
 }
+const Binding* Snapshot::FindBindingByFact(const FactKey& key) const {
+  // What no fact stands for is nobody's.
+  return key.empty() ? nullptr : bindings_by_fact_.Find(key.view());
+}
 const Binding* Snapshot::FindBindingByToken(
     absl::string_view token_sha256) const {
-  return bindings_by_token_.Find(token_sha256);
+  return FindBindingByFact(TokenKey(token_sha256));
 }
 const Upstream* Snapshot::FindUpstream(absl::string_view id) const {
   return upstreams_.Find(id);
@@ -242,7 +282,7 @@ struct SnapshotBuilder::Editors {
   explicit Editors(Snapshot* next)
       : tenants(&next->tenants_),
         bindings(&next->bindings_),
-        bindings_by_token(&next->bindings_by_token_),
+        bindings_by_fact(&next->bindings_by_fact_),
         accesses(&next->accesses_),
         accesses_by_tenant(&next->accesses_by_tenant_),
         upstreams(&next->upstreams_),
@@ -284,7 +324,7 @@ struct SnapshotBuilder::Editors {
 
   Snapshot::Map<Tenant>::Editor tenants;
   Snapshot::Map<Binding>::Editor bindings;
-  ShardedMap<Binding, Snapshot::ByToken>::Editor bindings_by_token;
+  ShardedMap<Binding, Snapshot::ByFact>::Editor bindings_by_fact;
   Snapshot::Map<Access>::Editor accesses;
   AccessIndex::Editor accesses_by_tenant;
   Snapshot::Map<Upstream>::Editor upstreams;
@@ -364,7 +404,7 @@ void SnapshotBuilder::PutBinding(const v1::Object& object) {
   binding->id = object.meta().id();
   binding->uid = ToArray<16>(object.meta().uid());
   binding->mod_revision = object.meta().mod_revision();
-  binding->token_sha256 = ToArray<32>(spec.token_sha256());
+  binding->fact_key = FactKeyOf(spec);
   binding->tenant_ids.reserve(static_cast<size_t>(spec.tenant_ids_size()));
   for (const std::string& text : spec.tenant_ids()) {
     // CheckObject has parsed them all.
@@ -378,9 +418,10 @@ void SnapshotBuilder::PutBinding(const v1::Object& object) {
   uint32_t role_bits = 0;
   for (const int role : spec.roles()) role_bits |= 1U << role;
   binding->role_bits = static_cast<uint16_t>(role_bits);
-  if (!spec.claim_rule_id().empty()) {
-    binding->claim_rule =
-        std::make_unique<const std::string>(spec.claim_rule_id());
+  std::string fact = FactBeyondItsKey(spec);
+  if (!spec.claim_rule_id().empty() || !fact.empty()) {
+    binding->rare = std::make_unique<const Binding::Rare>(
+        Binding::Rare{spec.claim_rule_id(), std::move(fact)});
   }
   if (spec.has_not_after()) binding->not_after = ToTime(spec.not_after());
 
@@ -388,20 +429,20 @@ void SnapshotBuilder::PutBinding(const v1::Object& object) {
 }
 
 void SnapshotBuilder::ReplaceBinding(std::shared_ptr<const Binding> binding) {
-  DeleteBinding(binding->id);  // Its former token must not work any longer.
-  // This may take the token from another binding: one that hands it over within
+  DeleteBinding(binding->id);  // Its former fact must not work any longer.
+  // This may take the fact from another binding: one that hands it over within
   // the same change, but comes later in it.
-  editors_->bindings_by_token.Put(binding);
+  editors_->bindings_by_fact.Put(binding);
   editors_->bindings.Put(std::move(binding));
 }
 
 void SnapshotBuilder::DeleteBinding(absl::string_view id) {
   const std::shared_ptr<const Binding> old = next_->bindings_.FindShared(id);
   if (old == nullptr) return;
-  const absl::string_view token = Snapshot::ByToken()(*old);
-  // Unless another binding has taken the token over.
-  if (next_->bindings_by_token_.Find(token) == old.get()) {
-    editors_->bindings_by_token.Erase(token);
+  const absl::string_view fact = Snapshot::ByFact()(*old);
+  // Unless another binding has taken the fact over.
+  if (next_->bindings_by_fact_.Find(fact) == old.get()) {
+    editors_->bindings_by_fact.Erase(fact);
   }
   editors_->bindings.Erase(id);
 }

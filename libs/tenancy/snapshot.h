@@ -20,6 +20,7 @@
 #include "insula/registry/v1/objects.pb.h"
 #include "libs/tenancy/access.h"
 #include "libs/tenancy/access_index.h"
+#include "libs/tenancy/fact.h"
 #include "libs/tenancy/set_digest.h"
 #include "libs/tenancy/sharded_map.h"
 #include "libs/tenancy/tenant_id.h"
@@ -52,20 +53,30 @@ struct Tenant {
 // A binding, ready to use. There may be a million of them, so it is compact,
 // and made for those that are most: of one tenant, without a claim rule.
 struct Binding {
+  // What most bindings don't have.
+  struct Rare {
+    std::string claim_rule_id;
+    // A serialized v1::Binding of nothing but the fact; empty for facts that
+    // are all in the key.
+    std::string fact;
+  };
+
   std::string id;
   absl::InlinedVector<TenantId, 1> tenant_ids;    // Sorted, no id twice.
-  std::unique_ptr<const std::string> claim_rule;  // Its id; null: none.
+  std::unique_ptr<const Rare> rare;               // Null: nothing.
   absl::Time not_after = absl::InfiniteFuture();  // Void from then on.
   uint16_t role_bits = 0;                         // 1 << v1::Role.
   bool every_tenant = false;
-  std::array<char, 32> token_sha256;
+  FactKey fact_key;
   std::array<char, 16> uid = {};  // All zero: not set.
   int64_t mod_revision = 0;
 
   // Empty: none.
   absl::string_view claim_rule_id() const {
-    return claim_rule == nullptr ? absl::string_view() : *claim_rule;
+    return rare == nullptr ? absl::string_view() : rare->claim_rule_id;
   }
+  // Sets the fact of `spec` to this binding's.
+  void WriteFact(v1::Binding* spec) const;
   bool Has(v1::Role role) const { return (role_bits >> role & 1) != 0; }
   bool MayActFor(absl::string_view tenant_id) const;
 };
@@ -146,6 +157,7 @@ class Snapshot {
   // Null if there is none. Pointers live as long as this snapshot.
   const Tenant* FindTenant(absl::string_view id) const;
   const Binding* FindBinding(absl::string_view id) const;
+  const Binding* FindBindingByFact(const FactKey& key) const;
   // By the 32 bytes of the token's SHA-256.
   const Binding* FindBindingByToken(absl::string_view token_sha256) const;
   const Upstream* FindUpstream(absl::string_view id) const;
@@ -196,10 +208,9 @@ class Snapshot {
       return tenant.id.value();
     }
   };
-  struct ByToken {
+  struct ByFact {
     absl::string_view operator()(const Binding& binding) const {
-      return absl::string_view(binding.token_sha256.data(),
-                               binding.token_sha256.size());
+      return binding.fact_key.view();
     }
   };
   template <typename T>
@@ -209,7 +220,7 @@ class Snapshot {
   std::string epoch_;
   Map<Tenant> tenants_;
   Map<Binding> bindings_;
-  ShardedMap<Binding, ByToken> bindings_by_token_;
+  ShardedMap<Binding, ByFact> bindings_by_fact_;
   Map<Access> accesses_;
   AccessIndex accesses_by_tenant_;
   Map<Upstream> upstreams_;
@@ -230,7 +241,7 @@ class SnapshotBuilder {
 
   // Adds or replaces an object. INVALID_ARGUMENT says what is wrong with it;
   // the old copy, if any, stays. Kinds that are not known are skipped and OK.
-  // A token that another binding has goes over to the binding put last.
+  // A fact that another binding has goes over to the binding put last.
   absl::Status Put(const v1::Object& object);
   // The same of an object that CheckObject() has let pass before, and so
   // without the cost of it: the regular expressions of an Access may take 26

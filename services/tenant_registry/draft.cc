@@ -20,11 +20,9 @@ void Draft::ForEachReferrer(
   }
 }
 
-const v1::Object* Draft::TokenHolder(absl::string_view token_sha256) const {
-  if (const v1::Object* planned = index_.TokenHolder(token_sha256)) {
-    return planned;
-  }
-  const v1::Object* stored = state_.index().TokenHolder(token_sha256);
+const v1::Object* Draft::FactHolder(const tenancy::FactKey& fact) const {
+  if (const v1::Object* planned = index_.FactHolder(fact)) return planned;
+  const v1::Object* stored = state_.index().FactHolder(fact);
   return stored != nullptr && IsChanged(*stored) ? nullptr : stored;
 }
 
@@ -38,7 +36,7 @@ void Draft::ForEachRetired(const StoreIdentity& wanted,
 }
 
 void Draft::Add(const Change& change) {
-  // Deletions first: a token may pass from one binding to another.
+  // Deletions first: a fact may pass from one binding to another.
   for (const Change::Item& item : change.items) {
     ObjectPtr& object = objects_[item.key];
     if (object != nullptr) index_.Remove(*object);

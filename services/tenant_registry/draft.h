@@ -8,6 +8,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "libs/resources/references.h"
+#include "libs/tenancy/fact.h"
 #include "services/tenant_registry/object.h"
 #include "services/tenant_registry/retired.h"
 #include "services/tenant_registry/state.h"
@@ -27,7 +28,7 @@ class Draft {
   ObjectPtr Find(const ObjectKey& key) const;
   void ForEachReferrer(const ObjectKey& target,
                        absl::FunctionRef<void(const v1::Object&)> visit) const;
-  const v1::Object* TokenHolder(absl::string_view token_sha256) const;
+  const v1::Object* FactHolder(const tenancy::FactKey& fact) const;
   bool IsFileRead(const std::string& source) const {
     return state_.IsFileRead(source);
   }

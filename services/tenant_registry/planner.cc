@@ -4,11 +4,13 @@
 #include <set>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/resources/object_rules.h"
 #include "libs/resources/references.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 #include "services/tenant_registry/digest.h"
 #include "services/tenant_registry/identity_changes.h"
 #include "services/tenant_registry/proto_time.h"
@@ -69,8 +71,8 @@ class Planner {
   absl::Status CheckPut(const ObjectKey& key, const v1::Object& object) const;
   absl::Status CheckTenantsOf(const ObjectKey& key,
                               const v1::Object& upstream) const;
-  absl::Status CheckToken(const ObjectKey& key,
-                          const v1::Binding& binding) const;
+  absl::Status CheckFact(const ObjectKey& key,
+                         const v1::Binding& binding) const;
   absl::Status CheckDeleted(const ObjectKey& key) const;
   // The object as it would be.
   ObjectPtr After(const ObjectKey& key) const {
@@ -97,6 +99,8 @@ class Planner {
   std::map<ObjectKey, ObjectPtr> after_;  // Null: deleted.
   std::vector<ObjectKey> order_;          // As the request has them.
   IdentityChanges identities_{&draft_, &after_};
+  // The bindings among them that are not deleted.
+  absl::flat_hash_map<tenancy::FactKey, std::vector<ObjectKey>> fact_holders_;
 };
 
 absl::Status Planner::Add(const v1::Operation& operation) {
@@ -114,6 +118,9 @@ absl::Status Planner::Add(const v1::Operation& operation) {
     return absl::NotFoundError(absl::StrCat("there is no ", Name(key)));
   }
   RETURN_IF_ERROR(CheckOwner(key, before));
+  if (object != nullptr && object->has_binding()) {
+    fact_holders_[tenancy::FactKeyOf(object->binding())].push_back(key);
+  }
   if (!after_.emplace(key, std::move(object)).second) {
     return absl::InvalidArgumentError(
         absl::StrCat(Name(key), ": is named by two operations of the request"));
@@ -167,7 +174,7 @@ absl::Status Planner::CheckPut(const ObjectKey& key,
     return identities_.CheckTenantsOf(key);
   }
   if (object.has_rule_target()) return identities_.CheckTenantsOf(key);
-  if (object.has_binding()) return CheckToken(key, object.binding());
+  if (object.has_binding()) return CheckFact(key, object.binding());
   return absl::OkStatus();
 }
 
@@ -188,20 +195,19 @@ absl::Status Planner::CheckTenantsOf(const ObjectKey& key,
   return status;
 }
 
-absl::Status Planner::CheckToken(const ObjectKey& key,
-                                 const v1::Binding& binding) const {
-  const std::string& token = binding.token_sha256();
-  for (const auto& [other, object] : after_) {
-    if (other != key && object != nullptr &&
-        object->binding().token_sha256() == token) {
-      return resources::SameToken(key, other);
+absl::Status Planner::CheckFact(const ObjectKey& key,
+                                const v1::Binding& binding) const {
+  const tenancy::FactKey fact = tenancy::FactKeyOf(binding);
+  if (const auto it = fact_holders_.find(fact); it != fact_holders_.end()) {
+    for (const ObjectKey& other : it->second) {
+      if (other != key) return resources::SameFact(key, binding, other);
     }
   }
-  const v1::Object* const holder = draft_.TokenHolder(token);
+  const v1::Object* const holder = draft_.FactHolder(fact);
   if (holder == nullptr) return absl::OkStatus();
   // One that this request changes or deletes was looked at above.
   if (after_.contains(KeyOf(*holder))) return absl::OkStatus();
-  return resources::SameToken(key, KeyOf(*holder));
+  return resources::SameFact(key, binding, KeyOf(*holder));
 }
 
 absl::Status Planner::CheckDeleted(const ObjectKey& key) const {

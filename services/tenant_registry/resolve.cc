@@ -4,6 +4,7 @@
 #include <string>
 
 #include "libs/resources/references.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::tenant_registry {
 namespace {
@@ -13,7 +14,7 @@ ObjectPtr FindBinding(const State& state, const v1::ResolveRequest& request) {
     return state.Find({v1::KIND_BINDING, request.binding_id()});
   }
   const v1::Object* const holder =
-      state.index().TokenHolder(request.token_sha256());
+      state.index().FactHolder(tenancy::TokenKey(request.token_sha256()));
   return holder == nullptr ? nullptr : state.Find(KeyOf(*holder));
 }
 

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "libs/registry_client/registry_history.h"
 #include "libs/resources/references.h"
+#include "libs/tenancy/fact.h"
 #include "libs/tenancy/set_digest.h"
 #include "services/tenant_registry/draft.h"
 #include "services/tenant_registry/planner.h"
@@ -212,7 +213,7 @@ void CheckState(const State& state) {
     FUZZ_CHECK(goes == meta.has_delete_at(), object.ShortDebugString());
     if (object.has_binding()) {
       const v1::Object* const holder =
-          state.index().TokenHolder(object.binding().token_sha256());
+          state.index().FactHolder(tenancy::FactKeyOf(object.binding()));
       FUZZ_CHECK(holder != nullptr && holder->meta().id() == meta.id(),
                  object.ShortDebugString());
     }

@@ -55,6 +55,12 @@ constexpr char kDefs[] = R"json({
     "additionalProperties": {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 2048},
     "maxProperties": 32
   },
+  "Claims": {
+    "type": "object",
+    "propertyNames": {"minLength": 1, "maxLength": 1024},
+    "additionalProperties": {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 1024},
+    "maxProperties": 8
+  },
   "Url": {
     "type": "string",
     "pattern": "^[hH][tT][tT][pP][sS]?://[^@#\\s]+$",
@@ -95,6 +101,7 @@ constexpr Bound kBounds[] = {
      R"({"maxItems": 50, "uniqueItems": true, "items":
          {"pattern": "^[0-9a-f]{32}$"}})"},
     {"Binding.token_sha256", R"({"$ref": "#/$defs/Sha256"})"},
+    {"Binding.api_key_sha256", R"({"$ref": "#/$defs/Sha256"})"},
     {"Binding.tenant_ids", R"({"maxItems": 4096, "uniqueItems": true})"},
     {"Binding.roles", R"({"minItems": 1, "uniqueItems": true})"},
     {"Access.selectors",
@@ -191,6 +198,7 @@ class Schema {
       const Descriptor* type =
           Pool().FindMessageTypeByName(absl::StrCat(kPackage, kind));
       defs[kind] = Message(*type);
+      AddSubMessages(*type, &defs);
       kinds.push_back(kind);
       const char* id = strcmp(kind, "Tenant") == 0 ? "TenantId" : "ObjectId";
       cases.push_back(
@@ -231,6 +239,23 @@ class Schema {
     schema["additionalProperties"] = false;
     AddNeeded(type, schema);
     return schema;
+  }
+
+  // The definitions of what the fields of a message refer to.
+  void AddSubMessages(const Descriptor& type, Json* defs) {
+    for (int i = 0; i < type.field_count(); ++i) {
+      const FieldDescriptor& field = *type.field(i);
+      if (field.type() != FieldDescriptor::TYPE_MESSAGE || field.is_map()) {
+        continue;
+      }
+      const Descriptor& part = *field.message_type();
+      if (!absl::StartsWith(part.full_name(), kPackage) ||
+          defs->contains(part.name())) {
+        continue;
+      }
+      (*defs)[part.name()] = Message(part);
+      AddSubMessages(part, defs);
+    }
   }
 
   static Json Has(const FieldDescriptor& field) {
@@ -305,6 +330,8 @@ class Schema {
   }
 
   static Json Value(const FieldDescriptor& field) {
+    // Claims of tokens have names of any kind.
+    if (field.name() == "required_claims") return Ref("Claims");
     if (field.is_map()) return Ref("Labels");
     switch (field.type()) {
       case FieldDescriptor::TYPE_STRING:
@@ -339,7 +366,9 @@ class Schema {
         absl::EndsWith(name, "tenant_ids")) {
       return Ref("TenantId");
     }
-    if (absl::EndsWith(name, "_id")) return Ref("ObjectId");
+    // What is OpenStack's names no object here.
+    const bool foreign = absl::StartsWith(name, "project_");
+    if (absl::EndsWith(name, "_id") && !foreign) return Ref("ObjectId");
     // Spelled out, so that bounds can stand beside it.
     return {{"type", {"string", "number", "boolean"}}};
   }
@@ -360,8 +389,7 @@ class Schema {
   static Json SubMessage(const Descriptor& type) {
     if (type.full_name() == "google.protobuf.Duration") return Ref("Duration");
     if (type.full_name() == "google.protobuf.Timestamp") return Ref("Time");
-    Schema schema;
-    return schema.Message(type);
+    return Ref(type.name());
   }
 };
 

@@ -5,7 +5,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/address.hpp>
-#include <ctime>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -142,21 +141,6 @@ absl::StatusOr<Context> MakeClientContext(const ClientTls& tls) {
   SSL_CTX_set_verify(context->native_handle(), SSL_VERIFY_PEER, nullptr);
   SSL_CTX_set_alpn_protos(context->native_handle(), kAlpn, kAlpnLength);
   return context;
-}
-
-void ShowCertificateExpiry(SSL_CTX* context, absl::string_view cert_file,
-                           metrics::Registry* metrics) {
-  const X509* const certificate = SSL_CTX_get0_certificate(context);
-  std::tm end{};
-  if (certificate == nullptr ||
-      ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
-    return;
-  }
-  metrics
-      ->AddGauge("insula_tls_certificate_expiry_timestamp_seconds",
-                 "When the certificate ends, in seconds since 1970.",
-                 {{"file", std::string(cert_file)}})
-      .Set(static_cast<double>(timegm(&end)));
 }
 
 absl::Status ExpectServer(SSL* ssl, absl::string_view name) {

@@ -10,7 +10,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "libs/http/tls.h"
-#include "libs/metrics/metrics.h"
 
 namespace insula::http {
 
@@ -19,11 +18,6 @@ absl::StatusOr<std::shared_ptr<boost::asio::ssl::context>> MakeServerContext(
     const ServerTls& tls);
 absl::StatusOr<std::shared_ptr<boost::asio::ssl::context>> MakeClientContext(
     const ClientTls& tls);
-
-// Shows when the certificate that `context` presents ends, if it has one, as
-// insula_tls_certificate_expiry_timestamp_seconds{file}.
-void ShowCertificateExpiry(SSL_CTX* context, absl::string_view cert_file,
-                           metrics::Registry* metrics);
 
 // Makes a client's handshake ask for `name` and accept only its certificate.
 absl::Status ExpectServer(SSL* ssl, absl::string_view name);

@@ -1,12 +1,8 @@
 #include <gmock/gmock.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <atomic>
 #include <boost/asio/strand.hpp>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -18,6 +14,7 @@
 #include "libs/http/client.h"
 #include "libs/http/test_support.h"
 #include "libs/status/status_matchers.h"
+#include "libs/tls/test_authority.h"
 
 namespace insula::http {
 namespace {
@@ -26,110 +23,13 @@ namespace asio = boost::asio;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// A certificate and its key, as files.
-struct Identity {
-  X509* certificate = nullptr;
-  EVP_PKEY* key = nullptr;
-  std::string cert_file;
-  std::string key_file;
-
-  ~Identity() {
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-  }
-};
+using Authority = tls::TestAuthority;
+using Identity = tls::TestIdentity;
 
 std::string TextOf(const std::string& file) {
   std::ifstream stream(file);
   return std::string(std::istreambuf_iterator<char>(stream), {});
 }
-
-// Signs certificates in a directory of its own.
-class Authority {
- public:
-  Authority() {
-    std::string pattern = testing::TempDir() + "insula-tls-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << pattern;
-    directory_ = pattern;
-    Issue("ca", "", nullptr, &ca_);
-  }
-  ~Authority() { std::filesystem::remove_all(directory_); }
-
-  const std::string& ca_file() const { return ca_.cert_file; }
-
-  // Writes `identity` over the files of another one, of the same directory.
-  static void Replace(const Identity& old, const Identity& identity) {
-    std::filesystem::copy_file(
-        identity.key_file, old.key_file,
-        std::filesystem::copy_options::overwrite_existing);
-    std::filesystem::copy_file(
-        identity.cert_file, old.cert_file,
-        std::filesystem::copy_options::overwrite_existing);
-  }
-
-  // How long the certificates to come are valid, from one hour ago on.
-  void set_lifetime(absl::Duration lifetime) { lifetime_ = lifetime; }
-
-  // `names` as in "DNS:localhost,IP:127.0.0.1".
-  std::unique_ptr<Identity> Issue(const std::string& name,
-                                  const std::string& names) {
-    auto identity = std::make_unique<Identity>();
-    Issue(name, names, &ca_, identity.get());
-    return identity;
-  }
-
- private:
-  static void AddExtension(X509* certificate, X509* issuer, int id,
-                           const std::string& value) {
-    X509V3_CTX context;
-    X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-    X509_EXTENSION* extension =
-        X509V3_EXT_conf_nid(nullptr, &context, id, value.c_str());
-    ASSERT_NE(extension, nullptr) << value;
-    X509_add_ext(certificate, extension, -1);
-    X509_EXTENSION_free(extension);
-  }
-
-  void Issue(const std::string& name, const std::string& names,
-             const Identity* issuer, Identity* out) {
-    out->key = EVP_EC_gen("P-256");
-    out->certificate = X509_new();
-    X509* certificate = out->certificate;
-    X509_set_version(certificate, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), ++serial_);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate),
-                    absl::ToInt64Seconds(lifetime_) - 3600);
-    X509_set_pubkey(certificate, out->key);
-    X509_NAME_add_entry_by_txt(
-        X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-        reinterpret_cast<const unsigned char*>(name.c_str()), -1, -1, 0);
-    X509* parent = issuer == nullptr ? certificate : issuer->certificate;
-    X509_set_issuer_name(certificate, X509_get_subject_name(parent));
-    if (issuer == nullptr) {
-      AddExtension(certificate, parent, NID_basic_constraints,
-                   "critical,CA:TRUE");
-    }
-    if (!names.empty()) {
-      AddExtension(certificate, parent, NID_subject_alt_name, names);
-    }
-    X509_sign(certificate, issuer == nullptr ? out->key : issuer->key,
-              EVP_sha256());
-    out->cert_file = directory_ + "/" + name + ".pem";
-    out->key_file = directory_ + "/" + name + ".key";
-    std::FILE* file = std::fopen(out->cert_file.c_str(), "w");
-    PEM_write_X509(file, certificate);
-    std::fclose(file);
-    file = std::fopen(out->key_file.c_str(), "w");
-    PEM_write_PrivateKey(file, out->key, nullptr, nullptr, 0, nullptr, nullptr);
-    std::fclose(file);
-  }
-
-  std::string directory_;
-  Identity ca_;
-  int serial_ = 0;
-  absl::Duration lifetime_ = absl::Hours(2);
-};
 
 class TlsTest : public ServerFixture {
  protected:

@@ -33,12 +33,11 @@ Follower::Connection::Connection(const asio::any_io_executor& executor,
                                  std::shared_ptr<Stream> opened)
     : stream(std::move(opened)), ack_due(executor), silence(executor) {}
 
-Follower::Follower(asio::any_io_executor executor,
-                   std::unique_ptr<v1::TenantRegistry::Stub> stub,
+Follower::Follower(asio::any_io_executor executor, StubSource stubs,
                    Settings settings,
                    std::shared_ptr<const tenancy::Snapshot> held, Events events)
     : strand_(asio::make_strand(std::move(executor))),
-      stub_(std::move(stub)),
+      stubs_(std::move(stubs)),
       settings_(std::move(settings)),
       events_(std::move(events)),
       state_(std::move(held), settings_.accept_new_epoch),
@@ -93,11 +92,12 @@ absl::Duration Follower::PauseAfter(WatchState::Refusal refusal,
 
 std::shared_ptr<Follower::Connection> Follower::Connect() {
   state_.BeginStream();
+  const std::unique_ptr<v1::TenantRegistry::Stub> stub = stubs_();
   auto stream = Stream::Open(
       strand_,
-      [this](grpc::ClientContext* context,
-             grpc::ClientBidiReactor<v1::WatchRequest, v1::WatchResponse>*
-                 reactor) { stub_->async()->Watch(context, reactor); });
+      [&stub](grpc::ClientContext* context,
+              grpc::ClientBidiReactor<v1::WatchRequest, v1::WatchResponse>*
+                  reactor) { stub->async()->Watch(context, reactor); });
   return std::make_shared<Connection>(strand_, std::move(stream));
 }
 

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/registry.grpc.pb.h"
+#include "libs/registry_client/stub_source.h"
 #include "libs/registry_client/watch_state.h"
 #include "libs/rpc/call.h"
 #include "libs/tenancy/snapshot.h"
@@ -52,8 +53,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
     bool resume = true;
   };
 
-  Follower(boost::asio::any_io_executor executor,
-           std::unique_ptr<registry::v1::TenantRegistry::Stub> stub,
+  Follower(boost::asio::any_io_executor executor, StubSource stubs,
            Settings settings, std::shared_ptr<const tenancy::Snapshot> held,
            Events events);
 
@@ -106,7 +106,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   absl::Duration PauseAfter(WatchState::Refusal refusal, Backoff* backoff);
 
   const boost::asio::strand<boost::asio::any_io_executor> strand_;
-  const std::unique_ptr<registry::v1::TenantRegistry::Stub> stub_;
+  const StubSource stubs_;
   const Settings settings_;
   const Events events_;
 

@@ -32,11 +32,10 @@ absl::Duration ToDuration(const google::protobuf::Duration& duration) {
 
 }  // namespace
 
-Lease::Lease(asio::any_io_executor executor,
-             std::unique_ptr<v1::TenantRegistry::Stub> stub, std::string id,
+Lease::Lease(asio::any_io_executor executor, StubSource stubs, std::string id,
              v1::Instance instance, Events events)
     : strand_(asio::make_strand(std::move(executor))),
-      stub_(std::move(stub)),
+      stubs_(std::move(stubs)),
       id_(std::move(id)),
       instance_(std::move(instance)),
       events_(std::move(events)),
@@ -73,9 +72,10 @@ asio::awaitable<absl::Duration> Lease::Renew() {
   v1::RenewLeaseRequest request;
   request.set_id(id_);
   *request.mutable_instance() = instance_;
-  AsyncStub* const stub = stub_->async();
+  const std::unique_ptr<v1::TenantRegistry::Stub> stub = stubs_();
+  AsyncStub* const async = stub->async();
   const absl::StatusOr<v1::RenewLeaseResponse> response =
-      co_await rpc::Call(stub, &AsyncStub::RenewLease, std::move(request),
+      co_await rpc::Call(async, &AsyncStub::RenewLease, std::move(request),
                          absl::Now() + kRenewTimeout);
   events_.on_renewal(response.status());
   if (response.ok()) {
@@ -101,8 +101,9 @@ asio::awaitable<void> Lease::End() {
   request.set_id(id_);
   *request.mutable_started_at() = instance_.started_at();
   // If it does not get through, the lease ends by itself.
-  AsyncStub* const stub = stub_->async();
-  co_await rpc::Call(stub, &AsyncStub::EndLease, std::move(request),
+  const std::unique_ptr<v1::TenantRegistry::Stub> stub = stubs_();
+  AsyncStub* const async = stub->async();
+  co_await rpc::Call(async, &AsyncStub::EndLease, std::move(request),
                      absl::Now() + kEndTimeout);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "insula/registry/v1/registry.grpc.pb.h"
+#include "libs/registry_client/stub_source.h"
 #include "libs/time/backoff.h"
 
 namespace insula::registry_client {
@@ -29,9 +30,8 @@ class Lease : public std::enable_shared_from_this<Lease> {
     std::function<void()> on_end;
   };
 
-  Lease(boost::asio::any_io_executor executor,
-        std::unique_ptr<registry::v1::TenantRegistry::Stub> stub,
-        std::string id, registry::v1::Instance instance, Events events);
+  Lease(boost::asio::any_io_executor executor, StubSource stubs, std::string id,
+        registry::v1::Instance instance, Events events);
 
   // Takes the lease. Calls after the first do nothing.
   void Begin();
@@ -45,7 +45,7 @@ class Lease : public std::enable_shared_from_this<Lease> {
   boost::asio::awaitable<void> End();
 
   const boost::asio::strand<boost::asio::any_io_executor> strand_;
-  const std::unique_ptr<registry::v1::TenantRegistry::Stub> stub_;
+  const StubSource stubs_;
   const std::string id_;
   const registry::v1::Instance instance_;
   const Events events_;

@@ -35,10 +35,6 @@ void Options::Describe(config::Fields& fields) {
   fields.Add("state_dir", state_dir,
              "Directory for the last good copy of the registry. Empty: none is "
              "kept, and without the registry the service does not start up.");
-  fields.Add("cert_file", cert_file,
-             "Certificate chain for mutual TLS to the registry, PEM.");
-  fields.Add("key_file", key_file, "Its private key, PEM.");
-  fields.Add("ca_file", ca_file, "CA of the registry's certificate, PEM.");
   fields.Add("advertise_address", advertise_address,
              "Where other processes reach this one, host:port; goes into its "
              "lease in the registry.");
@@ -58,12 +54,6 @@ absl::Status Options::Validate() const {
   if (address.empty()) {
     return absl::InvalidArgumentError(
         "registry.address: must be host:port of the tenant-registry");
-  }
-  const bool tls = !cert_file.empty();
-  if (key_file.empty() == tls || ca_file.empty() == tls) {
-    return absl::InvalidArgumentError(
-        "registry.cert_file, key_file and ca_file: set all, or none for plain "
-        "text");
   }
   if (!advertise_address.empty()) {
     RETURN_IF_ERROR(Annotate(config::CheckAddress(advertise_address),

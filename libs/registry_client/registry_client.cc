@@ -1,6 +1,5 @@
 #include "libs/registry_client/registry_client.h"
 
-#include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <chrono>
@@ -18,7 +17,8 @@
 #include "libs/registry_client/last_good_file.h"
 #include "libs/registry_client/lease.h"
 #include "libs/registry_client/saver.h"
-#include "libs/rpc/tls.h"
+#include "libs/registry_client/stub_source.h"
+#include "libs/rpc/channel.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "libs/sync/mutex.h"
@@ -35,14 +35,13 @@ constexpr std::chrono::seconds kLongestEnd{5};
 // Largest message taken: the changes of one revision are never split.
 constexpr int kMaxMessageBytes = 64 << 20;
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
-    const Options& options) {
-  std::optional<rpc::Tls> tls;
-  if (!options.cert_file.empty()) {
-    tls = rpc::Tls{options.cert_file, options.key_file, options.ca_file};
-  }
-  ASSIGN_OR_RETURN(const auto credentials, rpc::ChannelCredentials(tls));
-  grpc::ChannelArguments arguments;
+absl::StatusOr<StubSource> MakeStubs(const Options& options,
+                                     metrics::Registry* metrics) {
+  rpc::ChannelOptions channel;
+  channel.address = options.address;
+  channel.service = "tenant-registry";
+  channel.tls = options.tls;
+  grpc::ChannelArguments& arguments = channel.arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   // Not shared with other channels, whose pauses would be ours.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -50,7 +49,11 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 250);
   // gRPC's word for how long one attempt to connect may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
-  return grpc::CreateCustomChannel(options.address, credentials, arguments);
+  ASSIGN_OR_RETURN(std::shared_ptr<rpc::Channel> made,
+                   rpc::Channel::Make(std::move(channel), metrics));
+  return [made = std::move(made)] {
+    return v1::TenantRegistry::NewStub(made->Get());
+  };
 }
 
 // The last good copy, or an empty one.
@@ -95,8 +98,7 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void Start(std::vector<v1::Kind> kinds, bool resume,
-             asio::any_io_executor executor,
-             const std::shared_ptr<grpc::Channel>& channel,
+             asio::any_io_executor executor, const StubSource& stubs,
              metrics::Registry* metrics);
   // Returns when nothing runs any more.
   void Stop();
@@ -118,9 +120,8 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
   void HaveMessage();
   void HaveSaved(const absl::Status& status);
   void HaveRenewal(const absl::Status& status);
-  std::shared_ptr<Lease> MakeLease(
-      asio::any_io_executor executor,
-      const std::shared_ptr<grpc::Channel>& channel);
+  std::shared_ptr<Lease> MakeLease(asio::any_io_executor executor,
+                                   StubSource stubs);
   void ShowSnapshot(const Snapshot& snapshot) {
     metrics_.revision.Set(static_cast<double>(snapshot.revision()));
     metrics_.objects.Set(static_cast<double>(snapshot.object_count()));
@@ -162,7 +163,7 @@ class RegistryClient::Impl : public std::enable_shared_from_this<Impl> {
 
 void RegistryClient::Impl::Start(std::vector<v1::Kind> kinds, bool resume,
                                  asio::any_io_executor executor,
-                                 const std::shared_ptr<grpc::Channel>& channel,
+                                 const StubSource& stubs,
                                  metrics::Registry* metrics) {
   staleness_hook_ = metrics->OnCollect(
       [this] { metrics_.staleness.Set(absl::ToDoubleSeconds(Staleness())); });
@@ -177,17 +178,16 @@ void RegistryClient::Impl::Start(std::vector<v1::Kind> kinds, bool resume,
   settings.silence_timeout = options_.silence_timeout;
   settings.accept_new_epoch = options_.accept_new_epoch;
   settings.resume = resume;
-  lease_ = MakeLease(executor, channel);
+  lease_ = MakeLease(executor, stubs);
   if (!snapshot()->epoch().empty()) lease_->Begin();
-  follower_ = std::make_shared<Follower>(
-      std::move(executor), v1::TenantRegistry::NewStub(channel),
-      std::move(settings), snapshot(), MakeEvents());
+  follower_ =
+      std::make_shared<Follower>(std::move(executor), stubs,
+                                 std::move(settings), snapshot(), MakeEvents());
   follower_->Start();
 }
 
 std::shared_ptr<Lease> RegistryClient::Impl::MakeLease(
-    asio::any_io_executor executor,
-    const std::shared_ptr<grpc::Channel>& channel) {
+    asio::any_io_executor executor, StubSource stubs) {
   v1::Instance instance;
   instance.set_service(
       options_.client_id.substr(0, options_.client_id.find('/')));
@@ -209,9 +209,9 @@ std::shared_ptr<Lease> RegistryClient::Impl::MakeLease(
     self->lease_ended_ = true;
     self->ended_changed_.notify_all();
   };
-  return std::make_shared<Lease>(
-      std::move(executor), v1::TenantRegistry::NewStub(channel),
-      options_.client_id, std::move(instance), std::move(events));
+  return std::make_shared<Lease>(std::move(executor), std::move(stubs),
+                                 options_.client_id, std::move(instance),
+                                 std::move(events));
 }
 
 void RegistryClient::Impl::HaveRenewal(const absl::Status& status) {
@@ -394,7 +394,7 @@ absl::StatusOr<std::unique_ptr<RegistryClient>> RegistryClient::Start(
     Options options, std::vector<v1::Kind> kinds,
     asio::any_io_executor executor, metrics::Registry* metrics) {
   RETURN_IF_ERROR(options.Validate());
-  ASSIGN_OR_RETURN(const auto channel, MakeChannel(options));
+  ASSIGN_OR_RETURN(const StubSource stubs, MakeStubs(options, metrics));
   ClientMetrics client_metrics(metrics);
   LastGood last_good = LoadLastGood(options, &client_metrics);
   // A copy with other kinds, or with gaps, is served but not gone on from.
@@ -402,7 +402,7 @@ absl::StatusOr<std::unique_ptr<RegistryClient>> RegistryClient::Start(
 
   auto impl = std::make_shared<Impl>(std::move(options), client_metrics,
                                      std::move(last_good));
-  impl->Start(std::move(kinds), resume, std::move(executor), channel, metrics);
+  impl->Start(std::move(kinds), resume, std::move(executor), stubs, metrics);
   return std::unique_ptr<RegistryClient>(new RegistryClient(std::move(impl)));
 }
 

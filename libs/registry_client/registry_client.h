@@ -9,6 +9,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@
 #include "insula/registry/v1/objects.pb.h"
 #include "libs/config/config.h"
 #include "libs/metrics/metrics.h"
+#include "libs/rpc/tls.h"
 #include "libs/tenancy/snapshot.h"
 
 namespace insula::registry_client {
@@ -31,11 +33,8 @@ struct Options {
   // place it is at. Empty: not said.
   std::string advertise_address;
   std::string zone;
-  std::string state_dir;  // For the last good copy; empty: none.
-  // PEM files for mutual TLS; all empty: plain text.
-  std::string cert_file;
-  std::string key_file;
-  std::string ca_file;
+  std::string state_dir;        // For the last good copy; empty: none.
+  std::optional<rpc::Tls> tls;  // Unset: plain text.
   // Not ready when the registry has been silent for longer. 0: never.
   absl::Duration max_staleness = absl::ZeroDuration();
   // A registry that says nothing for so long is connected to anew. It sends a
@@ -45,7 +44,7 @@ struct Options {
   // registry is refused, and the last good copy stays.
   bool accept_new_epoch = false;
 
-  void Describe(config::Fields& fields);  // All but client_id.
+  void Describe(config::Fields& fields);  // All but client_id and tls.
   absl::Status Validate() const;
 };
 
@@ -59,7 +58,8 @@ std::string ClientId(absl::string_view service);
 // insula_registry_skipped_objects_total,
 // insula_registry_refused_snapshots_total{reason},
 // insula_registry_disconnects_total, insula_registry_save_failures_total,
-// insula_registry_lease_held, insula_registry_lease_failures_total.
+// insula_registry_lease_held, insula_registry_lease_failures_total, and with
+// TLS those of libs/tls/followed_files.h.
 //
 // Once there is a copy, it also keeps a lease: an Instance in the registry, by
 // which followers of that kind know that this process is there.

@@ -417,10 +417,6 @@ TEST_F(RegistryClientTest, NoListenerRunsAfterItsEnd) {
 
 TEST(RegistryClientOptionsTest, AreValidated) {
   EXPECT_THAT(Options().Validate(), IsOk());
-  Options half_tls;
-  half_tls.cert_file = "cert.pem";
-  EXPECT_THAT(half_tls.Validate(), StatusIs(absl::StatusCode::kInvalidArgument,
-                                            HasSubstr("set all, or none")));
   Options nowhere;
   nowhere.address = "";
   EXPECT_THAT(nowhere.Validate(), StatusIs(absl::StatusCode::kInvalidArgument,

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/post.hpp>
@@ -91,6 +93,20 @@ TEST_F(UnaryTest, DrainLetsAnOpenCallFinishUntilTheTimeout) {
   EXPECT_FALSE(open.get().ok());
   EXPECT_THAT(Await(client_->Unary("acme", absl::Seconds(5))),
               StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(UnaryTest, AUnixSocketIsServed) {
+  const std::string path = absl::StrCat(::testing::TempDir(), "rpc.", getpid());
+  ServerOptions options;
+  options.listen_address = absl::StrCat("unix:", path);
+  EchoService other(pool_.get_executor());
+  auto server = Server::Start(options, {&other});
+  ASSERT_THAT(server, IsOk());
+  EXPECT_THAT((*server)->address(), Eq(options.listen_address));
+  EchoClient client(grpc::CreateChannel((*server)->address(),
+                                        grpc::InsecureChannelCredentials()));
+  EXPECT_THAT(Await(client.Unary("acme", absl::Seconds(10))), IsOk());
+  (*server)->Drain(absl::Seconds(5));
 }
 
 TEST_F(UnaryTest, AnAddressInUseIsUnavailable) {

@@ -5,14 +5,18 @@
 #include <grpcpp/impl/server_builder_option.h>
 #include <grpcpp/impl/server_builder_plugin.h>
 #include <grpcpp/impl/server_initializer.h>
+#include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server_builder.h>
 
 #include <mutex>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "libs/logging/logging.h"
 #include "libs/rpc/roles.h"
+#include "libs/rpc/server_credentials.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::rpc {
@@ -83,12 +87,23 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CredentialsOf(
+    const ServerOptions& options) {
+  if (options.tls.has_value()) {
+    return TlsServerCredentials(*options.tls, options.admins, options.metrics);
+  }
+  logging::Warn(
+      "gRPC is served in plain text: whoever reaches it may do everything",
+      {{"address", options.listen_address}});
+  return grpc::InsecureServerCredentials();
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, std::vector<grpc::Service*> services) {
   ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
-                   ServerCredentials(options.tls));
+                   CredentialsOf(options));
   EnableStandardServices();
   const auto names = std::make_shared<std::vector<std::string>>();
   std::unique_ptr<Server> server(new Server());
@@ -104,9 +119,11 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
                      ": is the address of this host, and free?"));
   }
   RETURN_IF_ERROR(CheckRoles(*names));
-  const size_t colon = options.listen_address.rfind(':');
-  server->address_ =
-      absl::StrCat(options.listen_address.substr(0, colon), ":", server->port_);
+  server->address_ = options.listen_address;
+  if (!absl::StartsWith(options.listen_address, "unix:")) {
+    server->address_.resize(options.listen_address.rfind(':'));
+    absl::StrAppend(&server->address_, ":", server->port_);
+  }
   server->service_names_ = *names;
   server->SetServing(true);
   return server;

@@ -13,20 +13,31 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "libs/metrics/metrics.h"
 #include "libs/rpc/tls.h"
 
 namespace insula::rpc {
 
 struct ServerOptions {
-  std::string listen_address = "127.0.0.1:0";  // host:port; port 0: a free one.
-  int max_receive_bytes = 4 << 20;             // RESOURCE_EXHAUSTED above it.
-  std::optional<Tls> tls;                      // Unset: plain text.
+  // host:port, port 0 being a free one; or unix:/path.
+  std::string listen_address = "127.0.0.1:0";
+  int max_receive_bytes = 4 << 20;  // RESOURCE_EXHAUSTED above it.
+  // Unset: plain text, and whoever reaches the port may call everything.
+  std::optional<Tls> tls;
+  // Of those who have a certificate of the CA, services of Insula may call what
+  // an OPERATOR may; these, given as SPIFFE ids, may call everything
+  // (callers.h).
+  std::vector<std::string> admins;
+  // Set with `tls`. Outlives the server. Metrics: those of
+  // libs/tls/followed_files.h, insula_rpc_calls_refused_total.
+  metrics::Registry* metrics = nullptr;
 };
 
 class Server {
  public:
   // `services` outlive the server. UNAVAILABLE if the address can't be bound.
-  // INVALID_ARGUMENT for TLS files that can't be used. FAILED_PRECONDITION if a
+  // INVALID_ARGUMENT for TLS files that can't be used; later ones that can't be
+  // are not taken. FAILED_PRECONDITION if a
   // method does not say which role its callers need (roles.h). Healthy from the
   // start.
   static absl::StatusOr<std::unique_ptr<Server>> Start(

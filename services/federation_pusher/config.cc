@@ -1,5 +1,6 @@
 #include "services/federation_pusher/config.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/auth/address_set.h"
 #include "libs/http/url.h"
@@ -95,6 +96,7 @@ Config::Config() {
 
 void Config::Describe(config::Fields& fields) {
   process.Describe(fields);
+  internal.Describe(fields);
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("registry", registry);
   fields.AddGroup("scrape", scrape);
@@ -106,12 +108,22 @@ void Config::Describe(config::Fields& fields) {
 
 absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
-  RETURN_IF_ERROR(Annotate(config::CheckAddress(grpc.listen_address),
-                           "grpc.listen_address"));
+  if (!absl::StartsWith(grpc.listen_address, "unix:")) {
+    RETURN_IF_ERROR(Annotate(config::CheckAddress(grpc.listen_address),
+                             "grpc.listen_address"));
+  }
   RETURN_IF_ERROR(scrape.Validate());
   RETURN_IF_ERROR(gateway.Validate());
   RETURN_IF_ERROR(push.Validate());
-  return AtLeastOne("max_parallel_jobs", max_parallel_jobs);
+  RETURN_IF_ERROR(AtLeastOne("max_parallel_jobs", max_parallel_jobs));
+  return internal.Validate({{"grpc.listen_address", grpc.listen_address},
+                            {"registry.address", registry.address}});
+}
+
+registry_client::Options Config::RegistryOptions() const {
+  registry_client::Options options = registry;
+  options.tls = internal.client();
+  return options;
 }
 
 }  // namespace insula::federation_pusher

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "libs/config/config.h"
 #include "libs/registry_client/registry_client.h"
+#include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
 
 namespace insula::federation_pusher {
@@ -55,6 +56,7 @@ struct GrpcConfig {
 
 struct Config {
   runtime::ProcessConfig process;
+  rpc::InternalConfig internal;
   GrpcConfig grpc;
   registry_client::Options registry;
   ScrapeConfig scrape;
@@ -65,6 +67,9 @@ struct Config {
   Config();
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
+
+  // Of the client of the registry.
+  registry_client::Options RegistryOptions() const;
 };
 
 }  // namespace insula::federation_pusher

@@ -21,6 +21,7 @@ absl::StatusOr<Config> Load(const std::string& yaml) {
   sources.service = "federation-pusher";
   sources.yaml = yaml;
   sources.yaml_name = "pusher.yaml";
+  sources.flags = {{"insecure_internal", "true"}};
   return config::Load<Config>(sources);
 }
 

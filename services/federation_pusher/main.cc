@@ -17,21 +17,22 @@ namespace insula::federation_pusher {
 absl::Status Run(const Config& config, runtime::Process& process) {
   // Build, in dependency order; destruction undoes it in reverse.
   Jobs jobs(&config, &process);
-  ASSIGN_OR_RETURN(
-      const auto registry,
-      registry_client::RegistryClient::Start(
-          config.registry, {registry::v1::KIND_TENANT, registry::v1::KIND_JOB},
-          process.executor(), &process.metrics()));
+  ASSIGN_OR_RETURN(const auto registry,
+                   registry_client::RegistryClient::Start(
+                       config.RegistryOptions(),
+                       {registry::v1::KIND_TENANT, registry::v1::KIND_JOB},
+                       process.executor(), &process.metrics()));
   registry->OnChange([&jobs](std::shared_ptr<const tenancy::Snapshot> now) {
     jobs.runner().Update(std::move(now));
   });
   FederationPusherService service(&jobs.runner(), process.executor());
 
   // Serve.
-  rpc::ServerOptions grpc_options;
-  grpc_options.listen_address = config.grpc.listen_address;
-  ASSIGN_OR_RETURN(const auto grpc,
-                   rpc::Server::Start(grpc_options, {&service}));
+  ASSIGN_OR_RETURN(
+      const auto grpc,
+      rpc::Server::Start(config.internal.ServerAt(config.grpc.listen_address,
+                                                  &process.metrics()),
+                         {&service}));
   process.Announce("grpc", grpc->address());
   process.AddReadyCheck("registry", [&registry] { return registry->Ready(); });
   process.SetReady();

@@ -110,6 +110,7 @@ Config::Config() {
 
 void Config::Describe(config::Fields& fields) {
   process.Describe(fields);
+  internal.Describe(fields);
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("registry", registry);
   fields.AddGroup("write", write);
@@ -119,7 +120,15 @@ void Config::Describe(config::Fields& fields) {
 absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
   RETURN_IF_ERROR(write.Validate());
-  return edge::ValidateListeners("listeners", edge::Plain(listeners));
+  RETURN_IF_ERROR(edge::ValidateListeners("listeners", edge::Plain(listeners)));
+  return internal.Validate({{"grpc.listen_address", grpc.listen_address},
+                            {"registry.address", registry.address}});
+}
+
+registry_client::Options Config::RegistryOptions() const {
+  registry_client::Options options = registry;
+  options.tls = internal.client();
+  return options;
 }
 
 }  // namespace insula::ingest_gateway

@@ -12,6 +12,7 @@
 #include "libs/http/server.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/remote_write/splitter.h"
+#include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
 
 namespace insula::ingest_gateway {
@@ -56,6 +57,7 @@ struct GrpcConfig {
 
 struct Config {
   runtime::ProcessConfig process;
+  rpc::InternalConfig internal;
   GrpcConfig grpc;
   registry_client::Options registry;
   WriteConfig write;
@@ -64,6 +66,9 @@ struct Config {
   Config();
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
+
+  // Of the client of the registry.
+  registry_client::Options RegistryOptions() const;
 };
 
 }  // namespace insula::ingest_gateway

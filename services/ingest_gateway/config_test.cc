@@ -16,6 +16,7 @@ absl::StatusOr<Config> Load(const std::string& yaml) {
   sources.service = "ingest-gateway";
   sources.yaml = yaml;
   sources.yaml_name = "gateway.yaml";
+  sources.flags = {{"insecure_internal", "true"}};
   return config::Load<Config>(sources);
 }
 

@@ -118,6 +118,7 @@ Config::Config() {
 
 void Config::Describe(config::Fields& fields) {
   process.Describe(fields);
+  internal.Describe(fields);
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("registry", registry);
   fields.AddGroup("api", api);
@@ -129,7 +130,15 @@ absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
   RETURN_IF_ERROR(api.Validate());
   RETURN_IF_ERROR(upstream.Validate());
-  return edge::ValidateListeners("listeners", edge::Plain(listeners));
+  RETURN_IF_ERROR(edge::ValidateListeners("listeners", edge::Plain(listeners)));
+  return internal.Validate({{"grpc.listen_address", grpc.listen_address},
+                            {"registry.address", registry.address}});
+}
+
+registry_client::Options Config::RegistryOptions() const {
+  registry_client::Options options = registry;
+  options.tls = internal.client();
+  return options;
 }
 
 }  // namespace insula::query_frontend

@@ -11,6 +11,7 @@
 #include "libs/http/client.h"
 #include "libs/http/server.h"
 #include "libs/registry_client/registry_client.h"
+#include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
 
 namespace insula::query_frontend {
@@ -59,6 +60,7 @@ struct GrpcConfig {
 
 struct Config {
   runtime::ProcessConfig process;
+  rpc::InternalConfig internal;
   GrpcConfig grpc;
   registry_client::Options registry;
   ApiConfig api;
@@ -68,6 +70,9 @@ struct Config {
   Config();
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
+
+  // Of the client of the registry.
+  registry_client::Options RegistryOptions() const;
 };
 
 }  // namespace insula::query_frontend

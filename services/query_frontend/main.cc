@@ -23,7 +23,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   // Build, in dependency order; destruction undoes it in reverse.
   ASSIGN_OR_RETURN(const auto registry,
                    registry_client::RegistryClient::Start(
-                       config.registry,
+                       config.RegistryOptions(),
                        {v1::KIND_TENANT, v1::KIND_BINDING, v1::KIND_UPSTREAM,
                         v1::KIND_LIMITS, v1::KIND_ACCESS},
                        process.executor(), &process.metrics()));
@@ -38,10 +38,11 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   QueryFrontendService service(snapshots, process.executor());
 
   // Serve.
-  rpc::ServerOptions grpc_options;
-  grpc_options.listen_address = config.grpc.listen_address;
-  ASSIGN_OR_RETURN(const auto grpc,
-                   rpc::Server::Start(grpc_options, {&service}));
+  ASSIGN_OR_RETURN(
+      const auto grpc,
+      rpc::Server::Start(config.internal.ServerAt(config.grpc.listen_address,
+                                                  &process.metrics()),
+                         {&service}));
   process.Announce("grpc", grpc->address());
   ASSIGN_OR_RETURN(
       const auto http,

@@ -49,17 +49,8 @@ constexpr char kDialectHelp[] =
 
 }  // namespace
 
-void TlsConfig::Describe(config::Fields& fields) {
-  fields.Add("cert_file", cert_file,
-             "Own certificate chain, PEM. With key and CA: mutual TLS; all "
-             "three empty: plain text.");
-  fields.Add("key_file", key_file, "Key of the certificate, PEM.");
-  fields.Add("ca_file", ca_file, "CA of the callers, PEM.");
-}
-
 void GrpcConfig::Describe(config::Fields& fields) {
   fields.Add("listen_address", listen_address, "Where to serve gRPC.");
-  fields.AddGroup("tls", tls);
 }
 
 void RulesConfig::Describe(config::Fields& fields) {
@@ -184,6 +175,7 @@ Config::Config() {
 
 void Config::Describe(config::Fields& fields) {
   process.Describe(fields);
+  internal.Describe(fields);
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("registry", registry);
   fields.AddGroup("rules", rules);
@@ -194,23 +186,24 @@ void Config::Describe(config::Fields& fields) {
 
 absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
-  const rpc::Tls& tls = grpc.tls;
-  if (tls.cert_file.empty() != tls.key_file.empty() ||
-      tls.cert_file.empty() != tls.ca_file.empty()) {
-    return Wrong("grpc.tls", "give cert_file, key_file and ca_file, or none");
-  }
   RETURN_IF_ERROR(rules.Validate());
   RETURN_IF_ERROR(rule_files.Validate());
   RETURN_IF_ERROR(rulers.Validate());
-  return targets.Validate();
+  RETURN_IF_ERROR(targets.Validate());
+  return internal.Validate({{"grpc.listen_address", grpc.listen_address},
+                            {"registry.address", registry.address}});
 }
 
-rpc::ServerOptions Config::ServerOptions() const {
-  rpc::ServerOptions options;
-  options.listen_address = grpc.listen_address;
+registry_client::Options Config::RegistryOptions() const {
+  registry_client::Options options = registry;
+  options.tls = internal.client();
+  return options;
+}
+
+rpc::ServerOptions Config::ServerOptions(metrics::Registry* metrics) const {
+  rpc::ServerOptions options = internal.ServerAt(grpc.listen_address, metrics);
   // A file that is too long is answered, not cut off.
   options.max_receive_bytes = static_cast<int>(rules.max_file.value * 2);
-  if (!grpc.tls.cert_file.empty()) options.tls = grpc.tls;
   return options;
 }
 

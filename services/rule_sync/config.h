@@ -8,18 +8,14 @@
 #include "libs/config/config.h"
 #include "libs/http/client.h"
 #include "libs/registry_client/registry_client.h"
+#include "libs/rpc/internal_config.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/process.h"
 
 namespace insula::rule_sync {
 
-struct TlsConfig : rpc::Tls {
-  void Describe(config::Fields& fields);
-};
-
 struct GrpcConfig {
   std::string listen_address = "127.0.0.1:9704";
-  TlsConfig tls;
   void Describe(config::Fields& fields);
 };
 
@@ -75,6 +71,7 @@ struct TargetsConfig {
 
 struct Config {
   runtime::ProcessConfig process;
+  rpc::InternalConfig internal;
   GrpcConfig grpc;
   registry_client::Options registry;
   RulesConfig rules;
@@ -86,7 +83,8 @@ struct Config {
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
 
-  rpc::ServerOptions ServerOptions() const;
+  registry_client::Options RegistryOptions() const;
+  rpc::ServerOptions ServerOptions(metrics::Registry* metrics) const;
   http::ClientOptions ClientOptions() const;
 };
 

@@ -14,6 +14,7 @@ absl::StatusOr<Config> Load(const std::string& yaml) {
   sources.service = "rule-sync";
   sources.yaml = yaml;
   sources.yaml_name = "test.yaml";
+  sources.flags = {{"insecure_internal", "true"}};
   return config::Load<Config>(sources);
 }
 
@@ -36,7 +37,8 @@ TEST(ConfigTest, ReadsAllGroups) {
   EXPECT_EQ(config->rules.max_file.value, 2u << 20);
   EXPECT_EQ(config->rulers.namespace_separator, "~");
   EXPECT_EQ(config->ClientOptions().max_connections_per_host, 3);
-  EXPECT_EQ(config->ServerOptions().max_receive_bytes, 4 << 20);
+  metrics::Registry metrics;
+  EXPECT_EQ(config->ServerOptions(&metrics).max_receive_bytes, 4 << 20);
 }
 
 class BadConfigTest
@@ -75,7 +77,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "targets.max_backoff"),
         std::pair("targets: {resync_interval: 0s}", "targets.resync_interval"),
         std::pair("targets: {tls_cert_file: x}", "targets.tls_key_file"),
-        std::pair("grpc: {tls: {cert_file: x}}", "grpc.tls")));
+        std::pair("grpc: {listen_address: '0.0.0.0:1'}",
+                  "grpc.listen_address")));
 
 }  // namespace
 }  // namespace insula::rule_sync

@@ -36,15 +36,16 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   ASSIGN_OR_RETURN(
       const auto registry,
       registry_client::RegistryClient::Start(
-          config.registry,
+          config.RegistryOptions(),
           {registry::v1::KIND_TENANT, registry::v1::KIND_RULE_TARGET,
            registry::v1::KIND_UPSTREAM, registry::v1::KIND_ACCESS},
           process.executor(), &process.metrics()));
   FollowRegistry(registry.get(), &reconciler);
   RuleSyncService service(SnapshotOf(registry.get()), CompilerOptionsOf(config),
                           &reconciler, &process.blocking(), process.executor());
-  ASSIGN_OR_RETURN(const auto grpc,
-                   rpc::Server::Start(config.ServerOptions(), {&service}));
+  ASSIGN_OR_RETURN(
+      const auto grpc,
+      rpc::Server::Start(config.ServerOptions(&process.metrics()), {&service}));
 
   // Serve.
   process.Announce("grpc", grpc->address());

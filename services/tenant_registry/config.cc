@@ -8,17 +8,8 @@
 
 namespace insula::tenant_registry {
 
-void TlsConfig::Describe(config::Fields& fields) {
-  fields.Add("cert_file", cert_file,
-             "Own certificate chain, PEM. With key and CA: mutual TLS; all "
-             "three empty: plain text.");
-  fields.Add("key_file", key_file, "Key of the certificate, PEM.");
-  fields.Add("ca_file", ca_file, "CA of the callers, PEM.");
-}
-
 void GrpcConfig::Describe(config::Fields& fields) {
   fields.Add("listen_address", listen_address, "Where to serve gRPC.");
-  fields.AddGroup("tls", tls);
 }
 
 void StorageConfig::Describe(config::Fields& fields) {
@@ -88,6 +79,7 @@ void LeasesConfig::Describe(config::Fields& fields) {
 
 void Config::Describe(config::Fields& fields) {
   process.Describe(fields);
+  internal.Describe(fields);
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("storage", storage);
   fields.AddGroup("sources", sources);
@@ -102,14 +94,6 @@ absl::Status Config::Validate() const {
   auto wrong = [](absl::string_view key, absl::string_view cure) {
     return absl::InvalidArgumentError(absl::StrCat(key, ": ", cure));
   };
-  const rpc::Tls& tls = grpc.tls;
-  const bool all =
-      !tls.cert_file.empty() && !tls.key_file.empty() && !tls.ca_file.empty();
-  const bool none =
-      tls.cert_file.empty() && tls.key_file.empty() && tls.ca_file.empty();
-  if (!all && !none) {
-    return wrong("grpc.tls", "give cert_file, key_file and ca_file, or none");
-  }
   if (storage.path.empty()) return wrong("storage.path", "must not be empty");
   if (storage.keep_changes < 1) {
     return wrong("storage.keep_changes", "must be at least 1");
@@ -154,14 +138,7 @@ absl::Status Config::Validate() const {
   if (leases.ttl < absl::Seconds(3) || leases.ttl > absl::Minutes(10)) {
     return wrong("leases.ttl", "must be from 3s to 10m");
   }
-  return absl::OkStatus();
-}
-
-rpc::ServerOptions Config::server_options() const {
-  rpc::ServerOptions options;
-  options.listen_address = grpc.listen_address;
-  if (!grpc.tls.cert_file.empty()) options.tls = grpc.tls;
-  return options;
+  return internal.Validate({{"grpc.listen_address", grpc.listen_address}});
 }
 
 RegistryOptions Config::registry_options() const {

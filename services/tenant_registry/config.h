@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "libs/config/config.h"
-#include "libs/rpc/server.h"
+#include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
 #include "services/tenant_registry/file_source.h"
 #include "services/tenant_registry/kube_source.h"
@@ -15,13 +15,8 @@
 
 namespace insula::tenant_registry {
 
-struct TlsConfig : rpc::Tls {
-  void Describe(config::Fields& fields);
-};
-
 struct GrpcConfig {
   std::string listen_address = "127.0.0.1:9701";
-  TlsConfig tls;
   void Describe(config::Fields& fields);
 };
 
@@ -62,6 +57,7 @@ struct LeasesConfig {
 
 struct Config {
   runtime::ProcessConfig process;
+  rpc::InternalConfig internal;
   GrpcConfig grpc;
   StorageConfig storage;
   SourcesConfig sources;
@@ -74,7 +70,6 @@ struct Config {
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
 
-  rpc::ServerOptions server_options() const;
   RegistryOptions registry_options() const;
 };
 

@@ -37,8 +37,11 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   // Serve. A follower that came before the first import would be ready too
   // early and refuse callers.
   files.WaitUntilReady(absl::Seconds(10)).IgnoreError();  // /readyz tells.
-  ASSIGN_OR_RETURN(const std::unique_ptr<rpc::Server> server,
-                   rpc::Server::Start(config.server_options(), {&service}));
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<rpc::Server> server,
+      rpc::Server::Start(config.internal.ServerAt(config.grpc.listen_address,
+                                                  &process.metrics()),
+                         {&service}));
   process.Announce("grpc", server->address());
   process.AddReadyCheck("files", [&files] { return files.Ready(); });
   process.OnReload([&files] { files.Reload(); });

@@ -114,7 +114,8 @@ class InsulactlConvertTest(unittest.TestCase):
                 for file in set(expected) - {"resources.yaml", "notes.md"}:
                     service = file.removesuffix(".yaml")
                     services.add(service)
-                    check = _run(service, "--config", os.path.join(out, file), "--check-config")
+                    check = _run(service, "--config", os.path.join(out, file), "--check-config",
+                                 "--insecure-internal")
                     self.assertEqual(check.returncode, 0, (file, check.stderr))
         self.assertEqual(services, {"ingest-gateway", "query-frontend", "rule-sync",
                                     "federation-pusher"})
@@ -122,8 +123,9 @@ class InsulactlConvertTest(unittest.TestCase):
     def test_a_wrong_configuration_is_found(self):
         """What the tests above rest on: --check-config does refuse."""
         path = self.path("wrong.yaml", "write: {max_body: many}\n")
-        self.assertEqual(_run("ingest-gateway", "--config", path, "--check-config").returncode,
-                         2)
+        run = _run("ingest-gateway", "--config", path, "--check-config", "--insecure-internal")
+        self.assertEqual(run.returncode, 2)
+        self.assertIn("write.max_body", run.stderr)
 
     def test_nothing_is_overwritten(self):
         name = "prom-label-proxy"

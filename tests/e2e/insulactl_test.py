@@ -48,6 +48,7 @@ class _Registry:
         self.process = subprocess.Popen([
             _REGISTRY, f"--storage.path={self._store}", f"--ports_file={ports}",
             "--admin.listen_address=127.0.0.1:0", "--log_level=warn",
+            "--insecure-internal",
             f"--grpc.listen_address={self.address}"])
 
         def listening():

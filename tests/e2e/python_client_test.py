@@ -71,7 +71,7 @@ class PythonClientTest(unittest.TestCase):
                        f"ports_file: {ports_file}\n"
                        "admin: {listen_address: 127.0.0.1:0}\n"
                        "grpc: {listen_address: 127.0.0.1:0}\n")
-        process = subprocess.Popen([_BINARY, "--config", config])
+        process = subprocess.Popen([_BINARY, "--config", config, "--insecure-internal"])
         self.addCleanup(self._stop, process)
         deadline = time.monotonic() + _PATIENCE
         while not os.path.exists(ports_file):

@@ -88,6 +88,7 @@ class ReflectionTest(unittest.TestCase):
         path = os.path.join(cls._directory.name, name)
         with open(f"{path}.yaml", "w", encoding="utf-8") as file:
             file.write(f"{settings}ports_file: {path}.ports\n"
+                       "insecure_internal: true\n"
                        "admin: {listen_address: 127.0.0.1:0}\n"
                        "grpc: {listen_address: 127.0.0.1:0}\n")
         command = [os.path.join(_BIN, name)]

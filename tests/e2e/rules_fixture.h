@@ -94,7 +94,8 @@ class RulesFixture : public testing::Test {
         absl::StrCat("storage: {path: ", dir_.path(),
                      "/registry.db}\nsources: {files: [", resources,
                      "]}\ngrpc: {listen_address: 127.0.0.1:", registry_port_,
-                     "}\nadmin: {listen_address: 127.0.0.1:0}\nports_file: ",
+                     "}\nadmin: {listen_address: 127.0.0.1:0}\n"
+                     "insecure_internal: true\nports_file: ",
                      dir_.path(), "/registry.ports\n"));
     registry_ =
         std::make_unique<Process>(BIN_DIR "/tenant-registry",
@@ -118,7 +119,8 @@ class RulesFixture : public testing::Test {
             "resync_interval: 1s, ledger_file: ",
             dir_.path(),
             "/ledger.json}\ngrpc: {listen_address: 127.0.0.1:0}\n"
-            "admin: {listen_address: 127.0.0.1:0}\nports_file: ",
+            "admin: {listen_address: 127.0.0.1:0}\n"
+            "insecure_internal: true\nports_file: ",
             dir_.path(), "/rule-sync.ports\n"));
     std::filesystem::create_directories(dir_.path() + "/state");
     rule_sync_ = std::make_unique<Process>(

@@ -139,6 +139,24 @@ class ComposeTest(unittest.TestCase):
                     text=True, capture_output=True, env={})
                 self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_services_have_the_certificates_that_they_name(self):
+        with tempfile.TemporaryDirectory() as directory:
+            subprocess.run([os.path.join(tree.TOP, "tools", "dev-ca"), "--shared", directory],
+                           check=True, capture_output=True)
+            for name in tree.SERVICES:
+                internal = self.config(name)["internal"]
+                mounted = tree.mounted(self.services[name], os.path.dirname(internal["cert_file"]))
+                self.assertEqual(mounted, os.path.join(tree.TOP, "docker", "tls", name))
+                for key in ("cert_file", "key_file", "ca_file"):
+                    made = os.path.join(directory, name, os.path.basename(internal[key]))
+                    with self.subTest(name, key=key):
+                        self.assertTrue(os.path.exists(made), made)
+            admin = subprocess.run(
+                ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in",
+                 os.path.join(directory, "admin", "tls.crt")],
+                check=True, capture_output=True, text=True).stdout
+            self.assertIn(f"URI:{self.config('tenant-registry')['internal']['admins'][0]}", admin)
+
     def test_what_is_named_in_configurations_can_be_reached(self):
         """Whoever connects to host:port shares a network with a container of that
         name that listens there."""
@@ -206,6 +224,8 @@ class ComposeTest(unittest.TestCase):
                 for path in config["sources"]["files"]]
             config["storage"]["path"] = os.path.join(directory, "registry.db")
             config["grpc"]["listen_address"] = "127.0.0.1:0"
+            del config["internal"]
+            config["insecure_internal"] = True
             config["admin"]["listen_address"] = "127.0.0.1:0"
             ports = os.path.join(directory, "ports")
             with open(os.path.join(directory, "config.yaml"), "w") as file:

@@ -74,6 +74,7 @@ class Manifests:
         for workload in self.workloads():
             for check in (workload.security, workload.probes, workload.images,
                           workload.identity, workload.selectors, workload.volumes,
+                          workload.certificates,
                           workload.resources, workload.spread, workload.settings):
                 yield from (f"{workload.title}: {what}" for what in check())
         for check in (self.scope, self.rights, self.services, self.budgets,
@@ -251,11 +252,26 @@ class Workload:
             for kind, field, key in (("ConfigMap", "configMap", "name"),
                                      ("Secret", "secret", "secretName")):
                 source = volume.get(field)
+                if kind == "Secret" and source and source[key] == f"{self.name}-tls":
+                    continue  # Whoever applies the manifests makes it.
                 if source and not source.get("optional") and not self.manifests.named(kind, source[key]):
                     yield f"there is no {kind} {source[key]}"
         for path in [self.config_path(), *self.files()]:
             if self.file(path) is None:
                 yield f"nothing provides the file {path}"
+
+    def certificates(self):
+        """Whether the certificate for gRPC that the settings name is the pod's own."""
+        internal = yaml.safe_load(self.config_text() or "{}").get("internal", {})
+        secrets = {v["name"]: v["secret"]["secretName"] for v in self.pod.get("volumes", [])
+                   if "secret" in v}
+        mounted = {m["mountPath"]: secrets.get(m["name"])
+                   for m in self.pod["containers"][0].get("volumeMounts", [])}
+        for setting, key in (("cert_file", "tls.crt"), ("key_file", "tls.key"),
+                             ("ca_file", "ca.crt")):
+            directory, _, file = internal.get(setting, "").rpartition("/")
+            if file != key or mounted.get(directory) != f"{self.name}-tls":
+                yield f"internal.{setting} is not {key} of the Secret {self.name}-tls"
 
     def resources(self):
         for c in self.containers:

@@ -137,6 +137,10 @@ MISTAKES = [
      "there is no Service other"),
     (lambda w, p, c: c["volumeMounts"].pop(1), "volume state is not both"),
     (lambda w, p, c: p["volumes"][0]["configMap"].update(name="other"), "there is no ConfigMap other"),
+    (lambda w, p, c: p["volumes"][-1]["secret"].update(secretName="rule-sync-tls"),
+     "there is no Secret rule-sync-tls"),
+    (lambda w, p, c: c["volumeMounts"][-1].update(mountPath="/etc/other"),
+     "internal.key_file is not tls.key of the Secret ingest-gateway-tls"),
     (lambda w, p, c: c.update(args=["--config=/etc/insula/other.yaml"]), "/etc/insula/other.yaml"),
     (lambda w, p, c: w("ConfigMap", "tenants")["data"].clear(), "the file /etc/insula-tenants/"),
     (lambda w, p, c: c["resources"].pop("limits"), "no limit of memory"),
@@ -219,6 +223,8 @@ class SettingsTest(unittest.TestCase):
             f"{name},system:serviceaccount:insula:{name},{name}" for name in accounts)]
         cls.kube = cls.enterClassContext(KubeApi("--authz", "rbac", token="root",
                                                  tokens="\n".join(tokens) + "\n"))
+        cls.certificates = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="tls-"))
+        subprocess.run([os.path.join(TOP, "tools", "dev-ca"), cls.certificates], check=True)
         for o in render(CRDS):
             cls.kube.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", o)
         for o in OBJECTS:
@@ -263,6 +269,7 @@ class SettingsTest(unittest.TestCase):
             text = text.replace(f"0.0.0.0:{port}", "127.0.0.1:0")
         for where, address in self.addresses.items():
             text = text.replace(where, address)
+        text = text.replace("/etc/insula-tls/", f"{self.certificates}/{service}/")
         text = text.replace("/etc/", f"{self.directory}/etc/")
         text = text.replace("/var/lib/insula", f"{self.directory}/{service}")
         os.mkdir(os.path.join(self.directory, service))

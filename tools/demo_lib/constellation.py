@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import secrets
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -130,10 +131,13 @@ class Constellation:
         self._directory = processes.directory
         self.tokens = {name: secrets.token_hex(16)
                        for name in (*self.tenants, "green", "sender", "pusher")}
+        subprocess.run([os.path.join(TOP, "tools", "dev-ca"), self._path("tls")],
+                       check=True, stdout=subprocess.DEVNULL)
         self._start_store()
         self._start_services()
         self._start_sender()
-        self.registry = Registry(self.ports["tenant-registry"]["grpc"])
+        self.registry = Registry(self.ports["tenant-registry"]["grpc"],
+                                 self._path("tls/admin"))
         self._start_federation()
 
     # Starting.
@@ -169,7 +173,7 @@ class Constellation:
         ports_file = self._path(f"{name}.ports")
         self.processes.start(name, [
             os.path.join(_BIN, name),
-            f"--config={self._write(name + '.yaml', config)}",
+            f"--config={self._write(name + '.yaml', config + self._internal(name))}",
             "--admin.listen-address=127.0.0.1:0", f"--ports-file={ports_file}"])
 
         def ports():
@@ -183,6 +187,17 @@ class Constellation:
             f"{name} to listen", ports, 30)
         self.processes.wait_http_ok(
             name, f"http://{self.ports[name]['admin']}/readyz")
+
+    def _internal(self, name):
+        """The settings of gRPC between the services: mutual TLS."""
+        directory = self._path(f"tls/{name}")
+        return f"""\
+internal:
+  cert_file: {directory}/tls.crt
+  key_file: {directory}/tls.key
+  ca_file: {directory}/ca.crt
+  admins: [spiffe://insula.internal/admin/admin]
+"""
 
     def _start_services(self):
         self.ports = {}

@@ -36,9 +36,17 @@ def load():
 class Registry:
     """Applies changes to a tenant-registry."""
 
-    def __init__(self, address):
+    def __init__(self, address, certificates):
+        """`certificates` is a directory of tools/dev-ca, of a caller that may change
+        everything."""
         self.objects, self.messages, services = load()
-        self._channel = grpc.insecure_channel(address)
+
+        def read(name):
+            with open(os.path.join(certificates, name), "rb") as file:
+                return file.read()
+
+        self._channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(
+            read("ca.crt"), read("tls.key"), read("tls.crt")))
         self._stub = services.TenantRegistryStub(self._channel)
 
     def close(self):

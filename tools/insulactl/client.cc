@@ -1,7 +1,6 @@
 #include "tools/insulactl/client.h"
 
 #include <grpcpp/client_context.h>
-#include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <cstdlib>
@@ -13,8 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "insula/registry/v1/registry.grpc.pb.h"
+#include "libs/metrics/metrics.h"
+#include "libs/rpc/channel.h"
 #include "libs/rpc/grpc_status.h"
-#include "libs/rpc/tls.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::insulactl {
@@ -100,16 +100,20 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Make(const Globals& globals,
   }
   RETURN_IF_ERROR(CheckServer(globals.server));
   setenv(kPollVariable, kPollMs, /*overwrite=*/0);  // Before gRPC reads it.
-  ASSIGN_OR_RETURN(const std::optional<rpc::Tls> tls, TlsOf(globals));
-  ASSIGN_OR_RETURN(const auto credentials, rpc::ChannelCredentials(tls));
-  grpc::ChannelArguments arguments;
+  rpc::ChannelOptions options;
+  options.address = globals.server;
+  options.service = "tenant-registry";
+  ASSIGN_OR_RETURN(options.tls, TlsOf(globals));
+  grpc::ChannelArguments& arguments = options.arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveMs);
-  auto stub = v1::TenantRegistry::NewStub(
-      grpc::CreateCustomChannel(globals.server, credentials, arguments));
+  metrics::Registry unseen;
+  ASSIGN_OR_RETURN(const auto channel,
+                   rpc::Channel::Make(std::move(options), &unseen));
+  auto stub = v1::TenantRegistry::NewStub(channel->Get());
   return std::unique_ptr<Client>(new Client(
       std::make_unique<Impl>(std::move(stub), globals.timeout, interrupt)));
 }

@@ -37,7 +37,8 @@ Service StartService(const TempDir& dir, const std::string& binary,
   const std::string config_file =
       dir.Write(absl::StrCat(name, ".yaml"),
                 absl::StrCat(config, "\nports_file: ", ports_file,
-                             "\nadmin: {listen_address: 127.0.0.1:0}\n"
+                             "\ninsecure_internal: true\n"
+                             "admin: {listen_address: 127.0.0.1:0}\n"
                              "grpc: {listen_address: 127.0.0.1:",
                              grpc_port, "}\n"));
   Service service;

@@ -1,0 +1,29 @@
+// The certificates of a process for mutual TLS, read and checked.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "libs/metrics/metrics.h"
+#include "libs/rpc/identity.h"
+#include "libs/rpc/tls.h"
+#include "libs/tls/followed_files.h"
+
+namespace insula::rpc {
+
+// PEM texts that gRPC can use.
+struct Pem {
+  std::string cert;
+  std::string key;
+  std::string ca;
+  Identity own;  // As the certificate says.
+};
+
+using PemFiles = tls::FollowedFiles<Pem>;
+
+// Follows the files. INVALID_ARGUMENT of its Get(): a file can't be read, is no
+// PEM, the key is another's, or the certificate names no identity.
+PemFiles FollowPem(const Tls& tls, metrics::Registry* metrics);
+
+}  // namespace insula::rpc

@@ -44,9 +44,10 @@ class FilesTest : public testing::Test {
 };
 
 TEST_F(FilesTest, AFileIsReadOnceItIsLeftAloneAndThenWhenItChanges) {
-  const absl::Time before = absl::Now();
   ASSERT_THAT(ReplaceFile(Path("a"), "one"), IsOk());
-  const auto fresh = ReadSettledFile(Path("a"), std::nullopt, {}, before);
+  const absl::Time written = Read(Path("a"))->stamp.modified;
+  const auto fresh = ReadSettledFile(Path("a"), std::nullopt, {},
+                                     written + absl::Milliseconds(29));
   ASSERT_THAT(fresh, IsOk());
   EXPECT_FALSE(fresh->settled);
 

@@ -25,7 +25,7 @@ class ServerLifetimeTest : public ServerFixture {};
 
 TEST_F(ServerLifetimeTest, CancelsAHandlerThatTakesTooLong) {
   ServerOptions options;
-  options.request_timeout = absl::Milliseconds(50);
+  options.request_timeout = absl::Seconds(1);  // /fast has as long.
   Gate gate;
   std::atomic<int> calls = 0;
   Start(std::move(options), [&](Request request) {
@@ -84,7 +84,7 @@ TEST_F(ServerLifetimeTest, EndsASlowBody) {
 
 TEST_F(ServerLifetimeTest, ClosesAnIdleConnection) {
   ServerOptions options;
-  options.idle_timeout = absl::Milliseconds(50);
+  options.idle_timeout = absl::Milliseconds(500);
   Start(std::move(options), Echo);
   RawSocket socket(server_->port());
   socket.Send(Get("/"));

@@ -292,7 +292,7 @@ TEST_F(InformerTest, FindsAStalledWatchAndGoesOnWhereItWas) {
   ASSERT_TRUE(api_->WaitFor(3));
   EXPECT_THAT(Line(2), HasSubstr("resourceVersion=8&timeoutSeconds=1"));
   const auto requests = api_->requests();
-  EXPECT_LT(requests[2].at - requests[1].at, absl::Seconds(10));
+  EXPECT_LT(requests[2].at - requests[1].at, absl::Minutes(1));
   EXPECT_GE(Watches("stalled"), 1);
 }
 

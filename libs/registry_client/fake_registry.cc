@@ -17,7 +17,7 @@ namespace {
 
 namespace v1 = ::insula::registry::v1;
 
-constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::seconds kPatience{60};
 
 using ServerStream =
     grpc::ServerReaderWriter<v1::WatchResponse, v1::WatchRequest>;

@@ -217,8 +217,9 @@ TEST_F(RegistryClientTest, GoesOnWhereItWasAfterARestart) {
   RestartRegistry();
   auto again = registry_->Accept();
   ASSERT_THAT(again, NotNull());
-  // The goal is one second; a busy machine may take longer.
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+  // The goal is one second; a busy machine may take longer. gRPC's own backoff
+  // would grow to two minutes.
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(30));
   EXPECT_EQ(again->subscribe().resume_revision(), 5);
   EXPECT_EQ(again->subscribe().epoch(), FakeRegistry::kEpoch);
   EXPECT_EQ(Name("red"), "1");
@@ -284,6 +285,7 @@ TEST_F(RegistryClientTest, KeepsAndReportsWhatItCanNotUse) {
 }
 
 TEST_F(RegistryClientTest, ACopyThatIsNotAsItShouldBeIsReplacedAtOnce) {
+  options_.silence_timeout = absl::Minutes(5);
   auto stream = StartWith({MakeTenant("red", "1")});
   ASSERT_THAT(stream, NotNull());
   v1::WatchResponse progress;
@@ -297,7 +299,7 @@ TEST_F(RegistryClientTest, ACopyThatIsNotAsItShouldBeIsReplacedAtOnce) {
   EXPECT_TRUE(stream->WaitForEnd());
   stream = registry_->Accept();
   ASSERT_THAT(stream, NotNull());
-  EXPECT_LT(absl::Now() - start, absl::Seconds(4));
+  EXPECT_LT(absl::Now() - start, absl::Minutes(1));
   EXPECT_EQ(stream->subscribe().resume_revision(), 0);
   EXPECT_EQ(Refused("diverged"), 1);
   EXPECT_EQ(Name("red"), "1");  // Meanwhile.
@@ -307,7 +309,7 @@ TEST_F(RegistryClientTest, ACopyThatIsNotAsItShouldBeIsReplacedAtOnce) {
 }
 
 TEST_F(RegistryClientTest, ConnectsAnewToASilentRegistry) {
-  options_.silence_timeout = absl::Milliseconds(300);
+  options_.silence_timeout = absl::Seconds(2);
   auto stream = StartWith({MakeTenant("red", "1")});
   ASSERT_THAT(stream, NotNull());
   EXPECT_TRUE(stream->WaitForEnd());

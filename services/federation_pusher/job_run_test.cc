@@ -408,14 +408,14 @@ TEST_F(JobRunTest, ARetryAfterBeyondTheTimeoutEndsTheRunAtOnce) {
   SetGateway({Answer(503, "insula: later", "Retry-After: 3600\r\n")});
   const absl::Time start = absl::Now();
   const RunReport run = RunOnce();
-  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  EXPECT_LT(absl::Now() - start, absl::Minutes(1));
   EXPECT_EQ(ResultName(run.result), "gateway_unavailable");
   EXPECT_THAT(run.error, AllOf(HasSubstr("0 of 2"), HasSubstr("later")));
   EXPECT_THAT(gateway_->requests(), SizeIs(1));
 }
 
 TEST_F(JobRunTest, AGatewayThatStaysAwayIsGivenUpAtTheTimeout) {
-  job_.mutable_timeout()->set_nanos(200'000'000);
+  job_.mutable_timeout()->set_seconds(2);
   SetGateway({Answer(503, "insula: later")});
   const RunReport run = RunOnce();
   EXPECT_EQ(ResultName(run.result), "gateway_unavailable");
@@ -423,7 +423,7 @@ TEST_F(JobRunTest, AGatewayThatStaysAwayIsGivenUpAtTheTimeout) {
 }
 
 TEST_F(JobRunTest, AGatewayThatHangsIsTriedAgain) {
-  config_.push.timeout = absl::Milliseconds(100);
+  config_.push.timeout = absl::Seconds(1);
   SetGateway({FakePeer::kHang, Answer(204, "")});
   const RunReport run = RunOnce();
   EXPECT_EQ(run.error, "");

@@ -108,8 +108,8 @@ TEST_F(JobRunnerTest, ListsJobsInTheOrderOfTheirIds) {
 }
 
 TEST_F(JobRunnerTest, RunsAJobAtItsInterval) {
-  runner_->Update(SnapshotOf({{"often", "green", 1}, {"seldom"}}));
   const absl::Time start = absl::Now();
+  runner_->Update(SnapshotOf({{"often", "green", 1}, {"seldom"}}));
   ASSERT_TRUE(jobs_.AwaitRuns("often", 3));
   EXPECT_GE(absl::Now() - start, absl::Seconds(1.8));
   ASSERT_TRUE(Await([this] { return StatusOf("often").runs >= 3; }));
@@ -295,7 +295,7 @@ TEST_F(JobRunnerTest, DrainingLetsRunsFinishAndStartsNone) {
   EXPECT_EQ(jobs_.running(), 1);
   jobs_.Release("a");
   drain.join();
-  EXPECT_LT(took, absl::Seconds(30));
+  EXPECT_LT(took, absl::Minutes(2));
   EXPECT_EQ(answer.get()->error, "");
   EXPECT_THAT(jobs_.RunsOf("c"), IsEmpty());
   EXPECT_THAT(RunNow("a").get(), StatusIs(absl::StatusCode::kUnavailable));

@@ -144,9 +144,9 @@ TEST_F(ApiTest, GivesUpAtTheDeadline) {
     return HangUntil(std::move(request), nullptr);
   });
   http::Request request = Request("GET", "/api/v1/query?query=up", "token-red");
-  request.deadline = absl::Now() + absl::Milliseconds(400);
+  request.deadline = absl::Now() + absl::Seconds(2);
   const http::Response response = Send(std::move(request));
-  EXPECT_LT(absl::Now(), request.deadline + absl::Seconds(5));
+  EXPECT_LT(absl::Now(), request.deadline + absl::Minutes(1));
   EXPECT_EQ(response.status, 504);
   EXPECT_THAT(response.body, HasSubstr(R"("errorType":"timeout")"));
   EXPECT_THAT(response.body, HasSubstr("insula: upstream shared did not"));
@@ -171,7 +171,7 @@ TEST_F(ApiTest, LetsTheStoreGoWhenTheClientDoes) {
   asio::post(strand,
              [&] { client_left.emit(asio::cancellation_type::terminal); });
   // The store's own server sees the connection end.
-  EXPECT_EQ(gone.get_future().wait_for(std::chrono::seconds(10)),
+  EXPECT_EQ(gone.get_future().wait_for(std::chrono::seconds(60)),
             std::future_status::ready);
   response.wait();
 }

@@ -18,7 +18,7 @@ _REGISTRY = ""
 _CTL = ""
 _SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                        "deploy", "config", "tenants.yaml")
-_PATIENCE = 60
+_PATIENCE = 120
 _KINDS = ("upstream", "limits", "rule-target", "tenant", "claim-rule", "binding", "access",
           "job")
 

@@ -21,7 +21,7 @@ from tools.demo_lib import registry as generated  # noqa: E402
 objects, messages, services = generated.load()
 
 _BINARY = ""
-_PATIENCE = 30
+_PATIENCE = 120
 
 
 def _tenant(name, label):

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 _TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _BIN = ""
-_PATIENCE = 30
+_PATIENCE = 120
 _SETTINGS = {
     "ingest-gateway": 'listeners: [{listen_address: "127.0.0.1:0"}]\n',
     "query-frontend": 'listeners: [{listen_address: "127.0.0.1:0"}]\n',

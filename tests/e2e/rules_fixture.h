@@ -80,9 +80,12 @@ class RulesFixture : public testing::Test {
             absl::StrCat("--web.listen-address=127.0.0.1:", prometheus_port_),
             "--web.enable-lifecycle", "--log.level=warn"},
         dir_.path() + "/prometheus.log");
-    ASSERT_TRUE(WaitUntil([this] {
-      return HttpSend(prometheus_port_, "GET", "/-/ready").status == 200;
-    })) << prometheus_->LogTail();
+    ASSERT_TRUE(WaitUntil(
+        [this] {
+          return HttpSend(prometheus_port_, "GET", "/-/ready").status == 200;
+        },
+        kStartTimeout))
+        << prometheus_->LogTail();
   }
 
   void StartRegistry() {
@@ -101,7 +104,7 @@ class RulesFixture : public testing::Test {
         std::make_unique<Process>(BIN_DIR "/tenant-registry",
                                   std::vector<std::string>{"--config", config},
                                   dir_.path() + "/registry.log");
-    ASSERT_TRUE(WaitUntil([this] { return Ready("registry"); }))
+    ASSERT_TRUE(WaitUntil([this] { return Ready("registry"); }, kStartTimeout))
         << registry_->LogTail();
   }
 
@@ -128,7 +131,7 @@ class RulesFixture : public testing::Test {
         dir_.path() + "/rule-sync.log");
   }
   void AwaitReady() {
-    ASSERT_TRUE(WaitUntil([this] { return Ready("rule-sync"); }))
+    ASSERT_TRUE(WaitUntil([this] { return Ready("rule-sync"); }, kStartTimeout))
         << rule_sync_->LogTail();
   }
 
@@ -154,7 +157,7 @@ class RulesFixture : public testing::Test {
         grpc::CreateChannel(absl::StrCat("127.0.0.1:", ports.at("grpc")),
                             grpc::InsecureChannelCredentials()));
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(1)));
     rules_v1::ListRulesRequest request;
     request.set_tenant_id(tenant);
     rules_v1::ListRulesResponse response;

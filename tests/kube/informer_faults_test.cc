@@ -47,7 +47,7 @@ constexpr char kCrd[] = R"({
 constexpr char kThings[] = "/apis/test.example/v1/namespaces/x/things";
 // A stalled connection is found in so long, and then some work is to be done.
 constexpr absl::Duration kLongestStall = absl::Seconds(30);
-constexpr absl::Duration kSlack = absl::Seconds(10);
+constexpr absl::Duration kSlack = absl::Seconds(30);
 
 class InformerFaultsTest : public testing::Test {
  protected:
@@ -112,7 +112,7 @@ class InformerFaultsTest : public testing::Test {
   }
   // Whether the copy becomes that.
   bool Becomes(const std::set<std::string>& names,
-               absl::Duration timeout = absl::Seconds(40)) {
+               absl::Duration timeout = absl::Minutes(1)) {
     if (WaitUntil([&] { return informer_->synced() && Names() == names; },
                   timeout)) {
       return true;
@@ -157,7 +157,7 @@ TEST_F(InformerFaultsTest, FollowsObjectsAndSaysWhatBecameOfThem) {
   Follow(options);
   ASSERT_TRUE(Becomes({"a"}));
   Put("b");
-  ASSERT_TRUE(Becomes({"a", "b"}, kSlack));
+  ASSERT_TRUE(Becomes({"a", "b"}));
   const Object first = informer_->Find("x/a");
   ASSERT_NE(first, nullptr);
 

@@ -30,7 +30,6 @@ using asio::ip::tcp;
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
-constexpr absl::Duration kStartTimeout = absl::Minutes(1);
 
 std::string Local(int port) { return absl::StrCat("127.0.0.1:", port); }
 

@@ -6,6 +6,7 @@
 #include <grpcpp/create_channel.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -209,7 +210,7 @@ class KubeTenantsFixture : public testing::Test {
     const std::string output = Dir().path() + "/kubectl.out";
     std::filesystem::remove(output);
     Process kubectl("/usr/bin/kubectl", std::move(arguments), output);
-    EXPECT_EQ(kubectl.Wait(absl::Seconds(60)), 0) << Read(output);
+    EXPECT_EQ(kubectl.Wait(absl::Minutes(2)), 0) << Read(output);
     return Read(output);
   }
 
@@ -261,7 +262,7 @@ class KubeTenantsFixture : public testing::Test {
     v1::ApplyRequest request;
     *request.add_operations() = std::move(operation);
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(1)));
     v1::ApplyResponse response;
     return registry_stub_->Apply(&context, request, &response).ok();
   }
@@ -271,7 +272,7 @@ class KubeTenantsFixture : public testing::Test {
     request.mutable_ref()->set_kind(kind);
     request.mutable_ref()->set_id(id);
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(1)));
     v1::GetResponse response;
     const grpc::Status status =
         registry_stub_->Get(&context, request, &response);
@@ -321,7 +322,7 @@ class KubeTenantsFixture : public testing::Test {
     rules_v1::ListRulesRequest request;
     request.set_tenant_id(tenant);
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(1)));
     rules_v1::ListRulesResponse response;
     rules_stub_->ListRules(&context, request, &response);
     return {response.groups().begin(), response.groups().end()};
@@ -347,7 +348,7 @@ class KubeTenantsFixture : public testing::Test {
 
   std::vector<federation::JobStatus> Jobs() {
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(1)));
     federation::ListJobsResponse response;
     EXPECT_TRUE(pusher_stub_->ListJobs(&context, {}, &response).ok());
     return {response.jobs().begin(), response.jobs().end()};
@@ -358,7 +359,7 @@ class KubeTenantsFixture : public testing::Test {
     federation::RunNowRequest request;
     request.set_job_id("goroutines");
     grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(1)));
     federation::RunNowResponse response;
     return pusher_stub_->RunNow(&context, request, &response).ok() &&
            response.run().error().empty() &&
@@ -408,17 +409,20 @@ class KubeTenantsFixture : public testing::Test {
     return all;
   }
   // Waits for all of them, and returns how long the last one took from
-  // `start`.
+  // `start`, on an idle machine.
   absl::Duration Until(std::vector<Condition> conditions, absl::Time start) {
-    absl::Duration last;
-    const bool all = WaitUntil([&] {
+    Waited waited;
+    waited.in_time = WaitUntil([&] {
       for (auto it = conditions.begin(); it != conditions.end();) {
-        if (!it->second()) {
+        const absl::Time asked = absl::Now();
+        const bool is_true = it->second();
+        waited.slowest = std::max(waited.slowest, absl::Now() - asked);
+        if (!is_true) {
           ++it;
           continue;
         }
-        last = absl::Now() - start;
-        std::cout << it->first << ": " << last << "\n";
+        waited.took = absl::Now() - start;
+        std::cout << it->first << ": " << waited.took << "\n";
         it = conditions.erase(it);
       }
       return conditions.empty();
@@ -426,8 +430,8 @@ class KubeTenantsFixture : public testing::Test {
     for (const Condition& missing : conditions) {
       ADD_FAILURE() << missing.first << " never came";
     }
-    EXPECT_TRUE(all);
-    return last;
+    EXPECT_TRUE(waited.in_time);
+    return waited.OnIdleMachine();
   }
 
   KubeApi api_;

@@ -12,7 +12,7 @@ using ::testing::Lt;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
-// On a machine with two busy cores and instrumented binaries.
+// With instrumented binaries, but on a machine that is idle otherwise.
 constexpr absl::Duration kEffective = absl::Seconds(1);
 
 using KubeTenantsTest = KubeTenantsFixture;

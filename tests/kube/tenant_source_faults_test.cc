@@ -12,7 +12,7 @@ using e2e::WaitUntil;
 
 // A stalled connection is found in 30 s, and then some work is to be done.
 constexpr absl::Duration kStall = absl::Seconds(30);
-constexpr absl::Duration kSlack = absl::Seconds(15);
+constexpr absl::Duration kSlack = absl::Seconds(30);
 constexpr absl::Duration kLong = absl::Minutes(1);
 
 class TenantSourceFaultsTest : public TenantSourceFixture {

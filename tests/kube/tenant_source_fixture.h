@@ -240,7 +240,7 @@ class TenantSourceFixture : public testing::Test {
   }
   // Whether the tenants of the source become these.
   bool Become(const std::set<std::string>& tenants,
-              absl::Duration timeout = absl::Seconds(30)) {
+              absl::Duration timeout = absl::Minutes(1)) {
     const bool so = e2e::WaitUntil(
         [&] { return Ids(v1::KIND_TENANT) == tenants; }, timeout);
     EXPECT_TRUE(so) << testing::PrintToString(Ids(v1::KIND_TENANT));

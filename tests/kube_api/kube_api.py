@@ -23,7 +23,7 @@ MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 
 
-def wait_until(condition, what, seconds=30):
+def wait_until(condition, what, seconds=120):
     """What `condition` returns once that is true."""
     deadline = time.monotonic() + seconds
     while True:

@@ -169,7 +169,7 @@ Server::Server(const std::vector<Series>& series) : port_(e2e::FreePort()) {
         {"tsdb", "create-blocks-from", "openmetrics",
          dir_.Write("series.om", OpenMetrics(series)), dir_.path() + "/tsdb"},
         dir_.path() + "/promtool.log");
-    EXPECT_EQ(promtool.Wait(absl::Seconds(60)), 0) << promtool.LogTail();
+    EXPECT_EQ(promtool.Wait(e2e::kStartTimeout), 0) << promtool.LogTail();
   }
   process_ = std::make_unique<e2e::Process>(
       "/usr/bin/prometheus",
@@ -179,9 +179,10 @@ Server::Server(const std::vector<Series>& series) : port_(e2e::FreePort()) {
           absl::StrCat("--web.listen-address=127.0.0.1:", port_),
           "--storage.tsdb.retention.time=3650d", "--log.level=warn"},
       dir_.path() + "/prometheus.log");
-  EXPECT_TRUE(e2e::WaitUntil([this] {
-    return e2e::HttpSend(port_, "GET", "/-/ready").status == 200;
-  })) << process_->LogTail();
+  EXPECT_TRUE(e2e::WaitUntil(
+      [this] { return e2e::HttpSend(port_, "GET", "/-/ready").status == 200; },
+      e2e::kStartTimeout))
+      << process_->LogTail();
 }
 
 Answer Server::Query(absl::string_view query, int64_t time) const {

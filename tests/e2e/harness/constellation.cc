@@ -116,9 +116,13 @@ void Constellation::StartStore() {
           "--web.enable-remote-write-receiver", "--web.enable-lifecycle",
           "--log.level=warn"},
       dir_.path() + "/store.log");
-  ASSERT_TRUE(WaitUntil([this] {
-    return HttpSend(store_port_, "GET", "/-/ready").status == 200;
-  })) << store->LogTail();
+  ASSERT_TRUE(WaitUntil(
+      [this] {
+        return HttpSend(store_port_, "GET", "/-/ready").status == 200 ||
+               !store->Running();
+      },
+      kStartTimeout));
+  ASSERT_TRUE(store->Running()) << store->LogTail();
 }
 
 std::unique_ptr<Process> Constellation::StartService(
@@ -186,7 +190,7 @@ int64_t Constellation::Apply(const std::vector<v1::Operation>& operations) {
   }
   grpc::ClientContext context;
   context.set_wait_for_ready(true);
-  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(30)));
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Minutes(1)));
   v1::ApplyResponse response;
   const grpc::Status status =
       RegistryStub()->Apply(&context, request, &response);

@@ -23,7 +23,7 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 HttpAnswer HttpSend(int port, absl::string_view method,
                     absl::string_view target, const HttpHeaders& headers = {},
                     absl::string_view body = "",
-                    absl::Duration timeout = absl::Seconds(30));
+                    absl::Duration timeout = absl::Minutes(1));
 
 // "name=value&..." with everything but letters and digits percent-encoded.
 std::string FormEncode(

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -54,6 +55,26 @@ bool WaitUntil(const std::function<bool()>& condition, absl::Duration timeout) {
     absl::SleepFor(absl::Milliseconds(5));  // Between two looks.
   }
   return true;
+}
+
+absl::Duration Waited::OnIdleMachine() const {
+  if (!in_time) return absl::InfiniteDuration();
+  return std::max(took - 10 * slowest, absl::ZeroDuration());
+}
+
+Waited TimeUntil(const std::function<bool()>& condition,
+                 absl::Duration timeout) {
+  Waited waited;
+  const absl::Time start = absl::Now();
+  const auto look = [&] {
+    const absl::Time asked = absl::Now();
+    const bool is_true = condition();
+    waited.slowest = std::max(waited.slowest, absl::Now() - asked);
+    return is_true;
+  };
+  waited.in_time = WaitUntil(look, timeout);
+  waited.took = absl::Now() - start;
+  return waited;
 }
 
 int FreePort() {
@@ -116,7 +137,7 @@ std::optional<int> Process::Wait(absl::Duration timeout) {
 
 void Process::Kill() {
   Signal(SIGKILL);
-  Wait(absl::Seconds(10));
+  Wait(absl::Minutes(1));
 }
 
 std::string Process::LogTail() const {

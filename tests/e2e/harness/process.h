@@ -31,9 +31,30 @@ class TempDir {
   std::string path_;
 };
 
+// For a process to get ready: the first start of a program reads a hundred
+// megabytes, and the disk may be a slow one.
+constexpr absl::Duration kStartTimeout = absl::Minutes(2);
+
 // Asks `condition` again and again until it is true. False after `timeout`.
 bool WaitUntil(const std::function<bool()>& condition,
-               absl::Duration timeout = absl::Seconds(30));
+               absl::Duration timeout = absl::Minutes(1));
+
+// How long something took to become true.
+struct Waited {
+  bool in_time = false;    // False: it had not when the timeout was over.
+  absl::Duration took;     // By the clock.
+  absl::Duration slowest;  // The longest that one look at the condition took.
+
+  // `took` less what a busy machine adds to it: ten looks as slow as the
+  // slowest. InfiniteDuration() unless it came true in time. So a bound on this
+  // holds on any machine if what is waited for takes no longer than the bound
+  // on an idle one, and about ten requests' work besides.
+  absl::Duration OnIdleMachine() const;
+};
+
+// As WaitUntil(), with the times. `condition` asks one thing, quick to answer.
+Waited TimeUntil(const std::function<bool()>& condition,
+                 absl::Duration timeout = absl::Minutes(1));
 
 // A TCP port of 127.0.0.1 that was free a moment ago, for servers that can't
 // pick one themselves.

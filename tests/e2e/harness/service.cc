@@ -45,13 +45,15 @@ Service StartService(const TempDir& dir, const std::string& binary,
   service.process = std::make_unique<Process>(
       binary, std::vector<std::string>{"--config", config_file}, base + ".log");
   bool ready = false;
-  WaitUntil([&] {
-    service.ports = ReadPorts(ports_file);
-    const auto admin = service.ports.find("admin");
-    ready = admin != service.ports.end() &&
-            HttpSend(admin->second, "GET", "/readyz").status == 200;
-    return ready || !service.process->Running();
-  });
+  WaitUntil(
+      [&] {
+        service.ports = ReadPorts(ports_file);
+        const auto admin = service.ports.find("admin");
+        ready = admin != service.ports.end() &&
+                HttpSend(admin->second, "GET", "/readyz").status == 200;
+        return ready || !service.process->Running();
+      },
+      kStartTimeout);
   if (!ready) service.ports.clear();
   return service;
 }

@@ -16,11 +16,11 @@ struct Service {
   std::map<std::string, int> ports;
 };
 
-// Starts `binary` and waits until it is ready, has ended, or half a minute has
-// passed. Its settings are `config`, YAML, with free ports of 127.0.0.1 for
-// gRPC, in plain text, unless `grpc_port` says which, and for the admin
-// listener. In `dir` are
-// its settings, its ports file and its output: NAME.yaml, .ports and .log.
+// Starts `binary` and waits until it is ready, has ended, or kStartTimeout is
+// over. Its settings are `config`, YAML, with free ports of 127.0.0.1 for gRPC,
+// in plain text, unless `grpc_port` says which, and for the admin listener. In
+// `dir` are its settings, its ports file and its output: NAME.yaml, .ports and
+// .log.
 Service StartService(const TempDir& dir, const std::string& binary,
                      absl::string_view name, absl::string_view config,
                      int grpc_port = 0);

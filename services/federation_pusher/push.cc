@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/endpoints.h"
 #include "services/federation_pusher/run.h"
 
 namespace insula::federation_pusher {
@@ -108,7 +109,7 @@ asio::awaitable<absl::StatusOr<PushVerdict>> Pusher::Try(
                      {"Content-Encoding", "snappy"},
                      {"X-Prometheus-Remote-Write-Version", "0.1.0"},
                      {"User-Agent", options_.user_agent},
-                     {"X-Scope-OrgID", tenant}};
+                     {std::string(tenancy::kDefaultTenantHeader), tenant}};
   if (!token.empty()) {
     request.headers.Set("Authorization", absl::StrCat("Bearer ", token));
   }

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/http/retry_after.h"
 #include "libs/http/status_code.h"
+#include "libs/tenancy/endpoints.h"
 
 namespace insula::ingest_gateway {
 namespace {
@@ -122,8 +123,7 @@ asio::awaitable<Receipt> Delivery::Send(const Shipment* shipment,
                      {"User-Agent", options_.user_agent}};
   if (recipient.upstream->spec.isolation() ==
       tenancy::v1::Upstream::ISOLATION_HEADER) {
-    const std::string& name = recipient.upstream->spec.tenant_header();
-    request.headers.Set(name.empty() ? "X-Scope-OrgID" : name,
+    request.headers.Set(tenancy::TenantHeaderOf(recipient.upstream->spec),
                         recipient.tenant->org_id());
   }
   request.body = shipment->body;

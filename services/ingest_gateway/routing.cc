@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "libs/tenancy/endpoints.h"
 #include "libs/tenancy/tenant_id.h"
 
 namespace insula::ingest_gateway {
@@ -62,11 +63,7 @@ Route Routing::Make(const tenancy::Tenant* tenant) {
   recipient->tenant = tenant;
   recipient->upstream = upstream;
   recipient->url = *std::move(url);
-  recipient->timeout = absl::Seconds(30);
-  if (upstream->spec.has_timeout()) {
-    recipient->timeout = absl::Seconds(upstream->spec.timeout().seconds()) +
-                         absl::Nanoseconds(upstream->spec.timeout().nanos());
-  }
+  recipient->timeout = tenancy::WriteTimeoutOf(upstream->spec);
   for (const auto& [name, value] : tenant->spec.enforced_labels()) {
     recipient->enforced_labels.push_back({name, value});
   }

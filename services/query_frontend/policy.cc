@@ -14,6 +14,7 @@
 #include "libs/promql/printer.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/endpoints.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -24,8 +25,6 @@ constexpr size_t kMaxMatches = 100;
 constexpr size_t kMaxSelectors = 1000;  // match[] that are sent.
 constexpr absl::string_view kNothing =
     R"({__name__="__denied__",__name__!="__denied__"})";
-constexpr absl::Duration kDefaultTimeout = absl::Minutes(2);
-constexpr absl::string_view kDefaultTenantHeader = "X-Scope-OrgID";
 
 absl::Status Denied(const tenancy::Tenant& tenant, absl::string_view what) {
   return absl::PermissionDeniedError(
@@ -45,9 +44,7 @@ absl::Status SetIsolation(const tenancy::Tenant& tenant,
       }
       return absl::OkStatus();
     case v1::Upstream::ISOLATION_HEADER:
-      policy->tenant_header = spec.tenant_header().empty()
-                                  ? std::string(kDefaultTenantHeader)
-                                  : spec.tenant_header();
+      policy->tenant_header = tenancy::TenantHeaderOf(spec);
       policy->org_id = tenant.org_id();
       return absl::OkStatus();
     default:
@@ -133,10 +130,7 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
                      " has a query_url that can't be used, correct it"));
   }
   policy.query_url = *std::move(url);
-  const auto& timeout = upstream->spec.timeout();
-  policy.timeout =
-      absl::Seconds(timeout.seconds()) + absl::Nanoseconds(timeout.nanos());
-  if (policy.timeout <= absl::ZeroDuration()) policy.timeout = kDefaultTimeout;
+  policy.timeout = tenancy::ReadTimeoutOf(upstream->spec);
 
   RETURN_IF_ERROR(SetIsolation(tenant, upstream->spec, &policy));
   policy.reads = tenancy::ReadPolicyOf(snapshot, tenant);

@@ -11,6 +11,7 @@
 #include "libs/rules/confine.h"
 #include "libs/rules/write.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/endpoints.h"
 #include "libs/tenancy/read_policy.h"
 
 namespace insula::rule_sync {
@@ -18,16 +19,8 @@ namespace {
 
 namespace v1 = ::insula::registry::v1;
 
-constexpr char kDefaultHeader[] = "X-Scope-OrgID";
-
 absl::Status Refused(absl::string_view why) {
   return absl::FailedPreconditionError(why);
-}
-
-absl::Duration TimeoutOf(const v1::RuleTarget& target) {
-  if (!target.has_timeout()) return absl::Seconds(30);
-  return absl::Seconds(target.timeout().seconds()) +
-         absl::Nanoseconds(target.timeout().nanos());
 }
 
 rules::Labels LabelsOf(const tenancy::Tenant& tenant) {
@@ -124,13 +117,11 @@ UnitSpec SpecOf(const tenancy::RuleTarget& target,
     spec.url = url->ToString();
   }
   while (absl::EndsWith(spec.url, "/")) spec.url.pop_back();
-  spec.timeout = TimeoutOf(target.spec);
+  spec.timeout = tenancy::TimeoutOf(target.spec);
   if (target.spec.type() == v1::RuleTarget::TYPE_PROMETHEUS) return spec;
   spec.type = UnitSpec::Type::kRuler;
   if (target.spec.isolation() == v1::Upstream::ISOLATION_HEADER) {
-    spec.header = target.spec.tenant_header().empty()
-                      ? kDefaultHeader
-                      : target.spec.tenant_header();
+    spec.header = tenancy::TenantHeaderOf(target.spec);
     spec.org_id = tenant.org_id();
   }
   return spec;

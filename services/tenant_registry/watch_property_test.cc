@@ -8,6 +8,7 @@
 #include <random>
 
 #include "absl/strings/numbers.h"
+#include "services/tenant_registry/forwarding_store.h"
 
 namespace insula::tenant_registry {
 namespace {
@@ -70,38 +71,23 @@ TEST(WatchPropertyTest, AlsoWithOtherSeeds) {
 }
 
 // Does what its store does, with a fault.
-class FaultyStore final : public Store {
+class FaultyStore final : public ForwardingStore {
  public:
   enum Fault { kSkipsAChange, kForgetsDeletions, kLosesAnObject };
   FaultyStore(std::unique_ptr<Store> store, Fault fault)
-      : store_(std::move(store)), fault_(fault) {}
+      : ForwardingStore(std::move(store)), fault_(fault) {}
 
   absl::StatusOr<Head> Load(
       const std::function<void(v1::Object)>& visit) override {
     int64_t seen = 0;
-    return store_->Load([&](v1::Object object) {
+    return ForwardingStore::Load([&](v1::Object object) {
       if (fault_ == kLosesAnObject && ++seen == 3) return;
       visit(std::move(object));
     });
   }
-  absl::Status LoadRetirements(
-      const std::function<void(const Retirement&)>& visit) override {
-    return store_->LoadRetirements(visit);
-  }
-  absl::Status ForgetRetirements(absl::Time until) override {
-    return store_->ForgetRetirements(until);
-  }
-  absl::Status Commit(const std::vector<Entry>& group,
-                      absl::Time now) override {
-    return store_->Commit(group, now);
-  }
-  absl::StatusOr<std::optional<Answer>> FindRequest(
-      absl::string_view request_id, absl::Time now) override {
-    return store_->FindRequest(request_id, now);
-  }
   absl::StatusOr<std::vector<Change>> ChangesAfter(int64_t revision,
                                                    int limit) override {
-    auto changes = store_->ChangesAfter(revision, limit);
+    auto changes = ForwardingStore::ChangesAfter(revision, limit);
     if (!changes.ok()) return changes;
     if (fault_ == kSkipsAChange && changes->size() > 2) {
       changes->erase(changes->begin() + 1);
@@ -115,24 +101,8 @@ class FaultyStore final : public Store {
     }
     return changes;
   }
-  absl::Status Compact(int64_t revision) override {
-    return store_->Compact(revision);
-  }
-  absl::StatusOr<int64_t> RevisionBefore(absl::Time time) override {
-    return store_->RevisionBefore(time);
-  }
-  absl::StatusOr<AuditPage> ReadAudit(const AuditQuery& query) override {
-    return store_->ReadAudit(query);
-  }
-  absl::StatusOr<int> CompactAudit(absl::Time time, int limit) override {
-    return store_->CompactAudit(time, limit);
-  }
-  absl::StatusOr<int64_t> Backup(const std::string& path) override {
-    return store_->Backup(path);
-  }
 
  private:
-  const std::unique_ptr<Store> store_;
   const Fault fault_;
 };
 

@@ -3,17 +3,14 @@
 
 #include <atomic>
 #include <condition_variable>
-#include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "libs/sync/mutex.h"
-#include "services/tenant_registry/store.h"
+#include "services/tenant_registry/forwarding_store.h"
 
 namespace insula::tenant_registry {
 
@@ -58,53 +55,18 @@ class CommitGate {
   std::vector<size_t> sizes_ ABSL_GUARDED_BY(mutex_);
 };
 
-class WrappedStore final : public Store {
+class WrappedStore final : public ForwardingStore {
  public:
   WrappedStore(std::unique_ptr<Store> store, std::shared_ptr<CommitGate> gate)
-      : store_(std::move(store)), gate_(std::move(gate)) {}
+      : ForwardingStore(std::move(store)), gate_(std::move(gate)) {}
 
-  absl::StatusOr<Head> Load(
-      const std::function<void(v1::Object)>& visit) override {
-    return store_->Load(visit);
-  }
-  absl::Status LoadRetirements(
-      const std::function<void(const Retirement&)>& visit) override {
-    return store_->LoadRetirements(visit);
-  }
-  absl::Status ForgetRetirements(absl::Time until) override {
-    return store_->ForgetRetirements(until);
-  }
   absl::Status Commit(const std::vector<Entry>& group,
                       absl::Time now) override {
     const absl::Status passed = gate_->Pass(group.size());
-    return passed.ok() ? store_->Commit(group, now) : passed;
-  }
-  absl::StatusOr<std::optional<Answer>> FindRequest(
-      absl::string_view request_id, absl::Time now) override {
-    return store_->FindRequest(request_id, now);
-  }
-  absl::StatusOr<std::vector<Change>> ChangesAfter(int64_t revision,
-                                                   int limit) override {
-    return store_->ChangesAfter(revision, limit);
-  }
-  absl::Status Compact(int64_t revision) override {
-    return store_->Compact(revision);
-  }
-  absl::StatusOr<int64_t> RevisionBefore(absl::Time time) override {
-    return store_->RevisionBefore(time);
-  }
-  absl::StatusOr<AuditPage> ReadAudit(const AuditQuery& query) override {
-    return store_->ReadAudit(query);
-  }
-  absl::StatusOr<int> CompactAudit(absl::Time time, int limit) override {
-    return store_->CompactAudit(time, limit);
-  }
-  absl::StatusOr<int64_t> Backup(const std::string& path) override {
-    return store_->Backup(path);
+    return passed.ok() ? ForwardingStore::Commit(group, now) : passed;
   }
 
  private:
-  const std::unique_ptr<Store> store_;
   const std::shared_ptr<CommitGate> gate_;
 };
 

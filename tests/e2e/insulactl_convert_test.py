@@ -167,7 +167,9 @@ class InsulactlConvertTest(unittest.TestCase):
                 (["--from=cortex-tenant", conf], f"{conf}:2: lissten: "),
                 (["--from=cortex-tenant", conf, "other.yml"], "'other.yml' is another one"),
                 (["--from=cortex-tenant", conf, "--token-file", self.path("empty", "\n")],
-                 "a token has 1 to"),
+                 "must hold one token, of 1 to"),
+                (["--from=cortex-tenant", conf, "--token-file", self.path("two", "one two\n")],
+                 "without white space between them"),
                 (["--from=cortex-tenant", "/no/such"], "/no/such: can't be opened")):
             run = _run("insulactl", "convert", *arguments)
             self.assertEqual((run.returncode, run.stdout), (2, ""), (arguments, run.stderr))

@@ -1,5 +1,4 @@
 // apply -f FILE.
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,24 +25,18 @@ class Apply final : public Command {
            "finished.";
   }
   void Declare(Options* options) override {
-    options
-        ->Texts("-f,--file", "FILE", &files_,
-                "Resource file, directory of such files, or - for stdin.")
-        .required = true;
+    DeclareFiles(options, &files_);
     options->Flag("--dry-run", &dry_run_,
                   "Let the registry check everything and change nothing.");
   }
   ExitCode Run(const Session& session) override {
-    const auto input = ReadResourcesToApply(files_, &std::cin);
-    if (!input.ok()) return session.Unusable(input.status());
-    for (const std::string& error : input->errors) {
-      session.console.Error(error);
-    }
-    if (!input->errors.empty()) return ExitCode::kDifferent;
+    ResourceInput input;
+    const ExitCode read = ReadOrTell(session, files_, &input);
+    if (read != ExitCode::kOk) return read;
     const auto client = session.Connect();
     if (!client.ok()) return session.Unusable(client.status());
-    if (dry_run_) return Check(session, client->get(), *input);
-    return SendAndTell(session, client->get(), PutBatches(input->resources),
+    if (dry_run_) return Check(session, client->get(), input);
+    return SendAndTell(session, client->get(), PutBatches(input.resources),
                        "applied");
   }
 

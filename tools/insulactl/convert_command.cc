@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
 #include "tools/insulactl/commands.h"
@@ -19,8 +18,6 @@
 
 namespace insula::insulactl {
 namespace {
-
-constexpr size_t kMaxTokenBytes = 64 << 10;
 
 absl::StatusOr<InputFile> Read(const std::string& path) {
   ASSIGN_OR_RETURN(std::string text,
@@ -37,18 +34,6 @@ absl::StatusOr<std::optional<InputFile>> ReadIfNamed(const std::string& path) {
   if (path.empty()) return std::nullopt;
   ASSIGN_OR_RETURN(InputFile file, Read(path));
   return std::optional<InputFile>(std::move(file));
-}
-
-absl::StatusOr<std::string> ReadToken(const std::string& path) {
-  if (path.empty()) return std::string();
-  ASSIGN_OR_RETURN(std::string text,
-                   ReadInputFile(path, &std::cin, kMaxTokenBytes));
-  absl::StripAsciiWhitespace(&text);
-  if (text.empty() || text.size() > kMaxTokenBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        InputName(path), ": a token has 1 to ", kMaxTokenBytes, " characters"));
-  }
-  return text;
 }
 
 // Of those that have no configuration file, the files are of flags.
@@ -134,7 +119,9 @@ class ConvertCommand final : public Command {
     ASSIGN_OR_RETURN(input.tokens, ReadIfNamed(tokens_));
     ASSIGN_OR_RETURN(input.whitelist, ReadIfNamed(whitelist_));
     ASSIGN_OR_RETURN(input.matches, ReadIfNamed(matches_));
-    ASSIGN_OR_RETURN(input.token, ReadToken(token_file_));
+    if (!token_file_.empty()) {
+      ASSIGN_OR_RETURN(input.token, ReadToken(token_file_, &std::cin));
+    }
     input.tenants = tenants_;
     input.upstream_url = upstream_url_;
     if (!input.file.has_value() && input.flags.empty()) {

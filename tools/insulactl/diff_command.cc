@@ -1,5 +1,4 @@
 // diff -f FILE.
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,29 +22,21 @@ class Diff final : public Command {
            "have it, and with 1 if not. Objects that the files don't name are "
            "not looked at. With -o json, a line for each object that differs.";
   }
-  void Declare(Options* options) override {
-    options
-        ->Texts("-f,--file", "FILE", &files_,
-                "Resource file, directory of such files, or - for stdin.")
-        .required = true;
-  }
+  void Declare(Options* options) override { DeclareFiles(options, &files_); }
   ExitCode Run(const Session& session) override {
-    const auto input = ReadResourcesToApply(files_, &std::cin);
-    if (!input.ok()) return session.Unusable(input.status());
-    for (const std::string& error : input->errors) {
-      session.console.Error(error);
-    }
-    if (!input->errors.empty()) return ExitCode::kDifferent;
+    ResourceInput input;
+    const ExitCode read = ReadOrTell(session, files_, &input);
+    if (read != ExitCode::kOk) return read;
     const auto client = session.Connect();
     if (!client.ok()) return session.Unusable(client.status());
     std::vector<resources::ObjectKey> keys;
-    for (const auto& resource : input->resources) {
+    for (const auto& resource : input.resources) {
       keys.push_back(KeyOf(resource.object));
     }
     const auto there = Fetch(ReadsOf(client->get()), keys);
     if (!there.ok()) return session.Refused(there.status());
     bool same = true;
-    for (const auto& resource : input->resources) {
+    for (const auto& resource : input.resources) {
       const auto it = there->find(KeyOf(resource.object));
       const v1::Object* before = it == there->end() ? nullptr : &it->second;
       // What both are printed as is all that files can say of them.

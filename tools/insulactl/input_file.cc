@@ -6,12 +6,16 @@
 #include <fstream>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "libs/status/status_macros.h"
 
 namespace insula::insulactl {
 namespace {
 
 constexpr size_t kPiece = 64 << 10;
+constexpr size_t kMaxTokenBytes = 16 << 10;
 
 absl::StatusOr<std::string> ReadStream(std::istream* in,
                                        const std::string& name, size_t most) {
@@ -44,6 +48,22 @@ absl::StatusOr<std::string> ReadInputFile(const std::string& path,
         absl::StrCat(path, ": can't be opened: ", strerror(errno)));
   }
   return ReadStream(&file, path, max_bytes + 1);
+}
+
+absl::StatusOr<std::string> ReadToken(const std::string& path,
+                                      std::istream* in) {
+  ASSIGN_OR_RETURN(const std::string text,
+                   ReadInputFile(path, in, kMaxTokenBytes));
+  const absl::string_view token = absl::StripAsciiWhitespace(text);
+  const bool visible = std::all_of(token.begin(), token.end(),
+                                   [](char c) { return c > ' ' && c < 0x7f; });
+  // Never shown: it is a secret, or half of one.
+  if (token.empty() || text.size() > kMaxTokenBytes || !visible) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        InputName(path), ": must hold one token, of 1 to ", kMaxTokenBytes,
+        " visible ASCII characters without white space between them"));
+  }
+  return std::string(token);
 }
 
 }  // namespace insula::insulactl

@@ -15,6 +15,12 @@ namespace insula::insulactl {
 absl::StatusOr<std::string> ReadInputFile(const std::string& path,
                                           std::istream* in, size_t max_bytes);
 
+// The one token that the file at `path` holds, or `in` for "-", without white
+// space around it: at most 16 KiB of visible ASCII characters. INVALID_ARGUMENT
+// otherwise, in words that don't show it.
+absl::StatusOr<std::string> ReadToken(const std::string& path,
+                                      std::istream* in);
+
 // What messages call it: `path`, or "stdin".
 std::string InputName(const std::string& path);
 

@@ -1,56 +1,24 @@
 // resolve.
-#include <openssl/sha.h>
-
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "libs/resources/resource_printer.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 #include "tools/insulactl/commands.h"
+#include "tools/insulactl/input_file.h"
 #include "tools/insulactl/object_output.h"
 #include "tools/insulactl/table.h"
 #include "tools/insulactl/text.h"
 
 namespace insula::insulactl {
 namespace {
-
-constexpr size_t kMaxTokenBytes = 16 << 10;
-
-// The token of a file, without white space around it.
-absl::StatusOr<std::string> ReadToken(std::istream* in,
-                                      const std::string& name) {
-  std::string text(kMaxTokenBytes + 1, '\0');
-  in->read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(in->gcount()));
-  if (in->bad() || (text.empty() && !in->eof())) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": can't be read"));
-  }
-  const absl::string_view token = absl::StripAsciiWhitespace(text);
-  const bool visible = std::all_of(token.begin(), token.end(),
-                                   [](char c) { return c > ' ' && c < 0x7f; });
-  // Never shown: it is a secret, or half of one.
-  if (token.empty() || text.size() > kMaxTokenBytes || !visible) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        name, ": must hold one token, of 1 to ", kMaxTokenBytes,
-        " visible ASCII characters without white space between them"));
-  }
-  return std::string(token);
-}
-
-std::string Sha256(const std::string& text) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
-}
 
 std::string Labels(const google::protobuf::Map<std::string, std::string>& map) {
   std::vector<std::string> labels;
@@ -109,14 +77,10 @@ class Resolve final : public Command {
     request.set_max_tenants(static_cast<int32_t>(max_tenants_));
     if (!binding_.empty()) request.set_binding_id(binding_);
     if (!tenant_.empty()) request.set_tenant_id(tenant_);
-    if (token_stdin_) {
-      ASSIGN_OR_RETURN(const std::string token, ReadToken(&std::cin, "stdin"));
-      request.set_token_sha256(Sha256(token));
-    }
-    if (!token_file_.empty()) {
-      std::ifstream in(token_file_, std::ios::binary);
-      ASSIGN_OR_RETURN(const std::string token, ReadToken(&in, token_file_));
-      request.set_token_sha256(Sha256(token));
+    if (token_stdin_ || !token_file_.empty()) {
+      ASSIGN_OR_RETURN(const std::string token,
+                       ReadToken(token_stdin_ ? "-" : token_file_, &std::cin));
+      request.set_token_sha256(tenancy::Sha256(token));
     }
     return request;
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <iterator>
 #include <system_error>
 #include <utility>
@@ -67,6 +68,13 @@ void Add(const std::string& text, const std::string& name,
 
 }  // namespace
 
+void DeclareFiles(Options* options, std::vector<std::string>* paths) {
+  options
+      ->Texts("-f,--file", "FILE", paths,
+              "Resource file, directory of such files, or - for stdin.")
+      .required = true;
+}
+
 absl::StatusOr<ResourceInput> ReadResources(
     const std::vector<std::string>& paths, std::istream* in) {
   ResourceInput input;
@@ -95,6 +103,16 @@ absl::StatusOr<ResourceInput> ReadResourcesToApply(
       [&](const resources::ObjectKey& /*key*/) { return &elsewhere; });
   input.errors.insert(input.errors.end(), errors.begin(), errors.end());
   return input;
+}
+
+ExitCode ReadOrTell(const Session& session,
+                    const std::vector<std::string>& paths,
+                    ResourceInput* input) {
+  absl::StatusOr<ResourceInput> read = ReadResourcesToApply(paths, &std::cin);
+  if (!read.ok()) return session.Unusable(read.status());
+  *input = *std::move(read);
+  for (const std::string& error : input->errors) session.console.Error(error);
+  return input->errors.empty() ? ExitCode::kOk : ExitCode::kDifferent;
 }
 
 }  // namespace insula::insulactl

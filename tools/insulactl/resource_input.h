@@ -7,6 +7,9 @@
 
 #include "absl/status/statusor.h"
 #include "libs/resources/resource_file.h"
+#include "tools/insulactl/command.h"
+#include "tools/insulactl/exit_code.h"
+#include "tools/insulactl/options.h"
 
 namespace insula::insulactl {
 
@@ -16,6 +19,9 @@ struct ResourceInput {
   // What of them is wrong: "red.yaml:3: Tenant/red: spec.state: what, cure".
   std::vector<std::string> errors;
 };
+
+// Option -f,--file of the commands that read resources: the paths.
+void DeclareFiles(Options* options, std::vector<std::string>* paths);
 
 // Each path is a file, a directory, of which the files *.yaml, *.yml and *.json
 // are read in the order of their names, or "-" for `in`. Each file is at most
@@ -28,5 +34,11 @@ absl::StatusOr<ResourceInput> ReadResources(
 // name and do not have themselves is at the registry.
 absl::StatusOr<ResourceInput> ReadResourcesToApply(
     const std::vector<std::string>& paths, std::istream* in);
+
+// The same with stdin for "-", for a command that goes on only if nothing is
+// wrong; otherwise it is told, and this is what the command ends with.
+ExitCode ReadOrTell(const Session& session,
+                    const std::vector<std::string>& paths,
+                    ResourceInput* input);
 
 }  // namespace insula::insulactl

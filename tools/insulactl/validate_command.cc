@@ -21,12 +21,7 @@ class Validate final : public Command {
            "objects name must be in the files. Against a registry that holds "
            "something, use apply --dry-run. Calls nobody.";
   }
-  void Declare(Options* options) override {
-    options
-        ->Texts("-f,--file", "FILE", &files_,
-                "Resource file, directory of such files, or - for stdin.")
-        .required = true;
-  }
+  void Declare(Options* options) override { DeclareFiles(options, &files_); }
   ExitCode Run(const Session& session) override {
     auto input = ReadResources(files_, &std::cin);
     if (!input.ok()) return session.Unusable(input.status());

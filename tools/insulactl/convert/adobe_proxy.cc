@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 #include "libs/tenancy/tenant_id.h"
 #include "tools/insulactl/convert/draft.h"
 #include "tools/insulactl/convert/settings.h"
@@ -320,7 +321,7 @@ class AdobeProxy {
       }
       draft_.tenant(value.text);
       v1::Binding& binding = draft_.binding(absl::StrCat(kId, "/key-", number));
-      binding.set_token_sha256(Sha256Of(value.key));
+      binding.set_token_sha256(tenancy::Sha256(value.key));
       binding.add_tenant_ids(value.text);
       binding.add_roles(v1::ROLE_READ);
     }

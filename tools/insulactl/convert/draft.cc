@@ -1,7 +1,5 @@
 #include "tools/insulactl/convert/draft.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
@@ -19,6 +17,7 @@
 #include "libs/resources/resource_printer.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/tenancy/tenant_id.h"
 
@@ -180,13 +179,6 @@ std::string IdLike(absl::string_view text) {
   return dots ? "x" + id : id;
 }
 
-std::string Sha256Of(absl::string_view text) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
-}
-
 absl::Status CheckSelector(absl::string_view selector) {
   ASSIGN_OR_RETURN(const std::vector<labels::Matcher> matchers,
                    promql::ParseMetricSelector(selector));
@@ -259,7 +251,7 @@ void AddSender(const ConvertInput& input, absl::string_view id,
     return;
   }
   v1::Binding& binding = draft.binding(id);
-  binding.set_token_sha256(Sha256Of(input.token));
+  binding.set_token_sha256(tenancy::Sha256(input.token));
   binding.add_roles(v1::ROLE_WRITE);
   binding.set_claim_rule_id(std::string(claim_rule_id));
   binding.set_every_tenant(every_tenant);

@@ -79,9 +79,6 @@ class Draft {
 // anything. Texts that differ may get the same.
 std::string IdLike(absl::string_view text);
 
-// 32 bytes.
-std::string Sha256Of(absl::string_view text);
-
 // A selector of series, as `match[]` takes it, that selects less than all.
 // INVALID_ARGUMENT says where it is wrong.
 absl::Status CheckSelector(absl::string_view selector);

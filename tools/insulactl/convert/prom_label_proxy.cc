@@ -8,6 +8,7 @@
 #include "libs/resources/resource_printer.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 #include "tools/insulactl/convert/draft.h"
 #include "tools/insulactl/convert/settings.h"
 #include "tools/insulactl/convert/systems.h"
@@ -219,7 +220,7 @@ class PromLabelProxy {
       return;
     }
     v1::Binding& binding = draft_.binding(kId);
-    binding.set_token_sha256(Sha256Of(input_.token));
+    binding.set_token_sha256(tenancy::Sha256(input_.token));
     binding.add_tenant_ids(std::string(tenant));
     binding.add_roles(v1::ROLE_READ);
   }

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 #include "tools/insulactl/convert/draft.h"
 #include "tools/insulactl/convert/settings.h"
 #include "tools/insulactl/convert/telemeter.h"
@@ -257,7 +258,7 @@ class Client {
       return absl::OkStatus();
     }
     v1::Binding& binding = draft_.binding(kId);
-    binding.set_token_sha256(Sha256Of(token));
+    binding.set_token_sha256(tenancy::Sha256(token));
     binding.add_tenant_ids(tenant_);
     binding.add_roles(v1::ROLE_WRITE);
     return absl::OkStatus();

@@ -11,6 +11,7 @@
 #include "libs/resources/resource_printer.h"
 #include "libs/resources/resource_tree.h"
 #include "libs/status/status_macros.h"
+#include "libs/tenancy/fact.h"
 #include "tools/insulactl/convert/draft.h"
 #include "tools/insulactl/convert/settings.h"
 #include "tools/insulactl/convert/telemeter.h"
@@ -132,7 +133,7 @@ absl::Status AddTokens(const InputFile& file, absl::string_view tenant,
                        " must be {\"token\": \"...\"} and nothing else"));
     }
     v1::Binding& binding = draft.binding(absl::StrCat(kId, "/token-", number));
-    binding.set_token_sha256(Sha256Of(token->scalar));
+    binding.set_token_sha256(tenancy::Sha256(token->scalar));
     binding.add_tenant_ids(std::string(tenant));
     binding.add_roles(v1::ROLE_WRITE);
     binding.add_roles(v1::ROLE_FEDERATE);

@@ -61,7 +61,7 @@ class InformerFaultsTest : public testing::Test {
              std::string token = "") {
     api_ = std::make_unique<KubeApi>(std::move(flags), tokens);
     proxy_ = std::make_unique<Proxy>(api_->port());
-    admin_token_ = tokens.empty() ? "" : "root-token";
+    admin_token_ = tokens.empty() ? "" : e2e::kAdminToken;
     token_ = std::move(token);
     MakeKind();
   }
@@ -287,22 +287,9 @@ TEST_F(InformerFaultsTest, OutlivesItsKind) {
 }
 
 TEST_F(InformerFaultsTest, KeepsItsCopyWhenAccessIsWithdrawn) {
-  Serve({"--authz", "rbac"},
-        "root-token,root,1,\"system:masters\"\nred-token,red,2\n", "red-token");
-  const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/";
-  const auto grant = [&] {
-    return Send("POST", rbac + "clusterrolebindings", R"({
-      "metadata": {"name": "red"},
-      "roleRef": {"apiGroup": "rbac.authorization.k8s.io",
-                  "kind": "ClusterRole", "name": "things"},
-      "subjects": [{"kind": "User", "name": "red"}]})");
-  };
-  ASSERT_EQ(Send("POST", rbac + "clusterroles", R"({
-      "metadata": {"name": "things"},
-      "rules": [{"apiGroups": ["test.example"], "resources": ["things"],
-                 "verbs": ["list", "watch"]}]})"),
-            201);
-  ASSERT_EQ(grant(), 201);
+  Serve({"--authz", "rbac"}, e2e::kRbacTokens, e2e::kRedToken);
+  e2e::RightsOfRed rights(api_.get(), R"({"apiGroups": ["test.example"],
+      "resources": ["things"], "verbs": ["list", "watch"]})");
   Put("a");
   Put("b");
   InformerOptions options;
@@ -310,7 +297,7 @@ TEST_F(InformerFaultsTest, KeepsItsCopyWhenAccessIsWithdrawn) {
   Follow(options);
   ASSERT_TRUE(Becomes({"a", "b"}));
 
-  ASSERT_EQ(Send("DELETE", rbac + "clusterrolebindings/red"), 200);
+  rights.Withdraw();
   ASSERT_TRUE(WaitUntil(
       [this] { return absl::IsPermissionDenied(informer_->status()); },
       absl::Minutes(1)))
@@ -326,7 +313,7 @@ TEST_F(InformerFaultsTest, KeepsItsCopyWhenAccessIsWithdrawn) {
   ASSERT_TRUE(
       WaitUntil([&] { return failed_lists.Value() >= 1; }, absl::Minutes(1)));
   EXPECT_EQ(Names(), std::set<std::string>({"a", "b"}));
-  ASSERT_EQ(grant(), 201);
+  rights.Give();
   EXPECT_TRUE(Becomes({"b"}, absl::Minutes(1)));
 }
 

@@ -29,6 +29,7 @@ using asio::ip::tcp;
 
 namespace {
 
+constexpr char kRbac[] = "/apis/rbac.authorization.k8s.io/v1/";
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 std::string Local(int port) { return absl::StrCat("127.0.0.1:", port); }
@@ -118,6 +119,34 @@ void KubeApi::Compact() {
       etcd_port_, "POST", "/v3/kv/compaction", {},
       absl::StrCat(R"({"revision":")", revision, R"(","physical":true})"));
   ASSERT_EQ(done.status, 200) << done.body;
+}
+
+RightsOfRed::RightsOfRed(KubeApi* api, absl::string_view rule) : api_(*api) {
+  const std::string role =
+      absl::StrCat(R"({"metadata": {"name": "red"}, "rules": [)", rule, "]}");
+  EXPECT_EQ(
+      api_.Send("POST", absl::StrCat(kRbac, "clusterroles"), role, kAdminToken)
+          .status,
+      201);
+  Give();
+}
+
+void RightsOfRed::Give() {
+  EXPECT_EQ(api_.Send("POST", absl::StrCat(kRbac, "clusterrolebindings"), R"({
+      "metadata": {"name": "red"},
+      "roleRef": {"apiGroup": "rbac.authorization.k8s.io",
+                  "kind": "ClusterRole", "name": "red"},
+      "subjects": [{"kind": "User", "name": "red"}]})",
+                      kAdminToken)
+                .status,
+            201);
+}
+
+void RightsOfRed::Withdraw() {
+  EXPECT_EQ(api_.Send("DELETE", absl::StrCat(kRbac, "clusterrolebindings/red"),
+                      "", kAdminToken)
+                .status,
+            200);
 }
 
 // Used on the thread of the pool.

@@ -49,6 +49,27 @@ class KubeApi {
   std::unique_ptr<Process> server_;
 };
 
+// The tokens of a server with `--authz rbac`: one that may do everything, and
+// that of the user `red`, who needs rights.
+inline constexpr char kAdminToken[] = "root-token";
+inline constexpr char kRedToken[] = "red-token";
+inline constexpr char kRbacTokens[] =
+    "root-token,root,1,\"system:masters\"\nred-token,red,2\n";
+
+// What `red` may do in the whole cluster, given and taken away. The test fails
+// if the server refuses.
+class RightsOfRed {
+ public:
+  // Gives them. `rule` is one of a ClusterRole, JSON. `api` outlives this.
+  RightsOfRed(KubeApi* api, absl::string_view rule);
+
+  void Give();
+  void Withdraw();
+
+ private:
+  KubeApi& api_;
+};
+
 // Passes TCP connections on to a port of 127.0.0.1. Thread-safe.
 class Proxy {
  public:

@@ -141,24 +141,10 @@ TEST_F(TenantSourceFaultsTest, TheDeletionOfAKindIsNotThatOfItsObjects) {
 }
 
 TEST_F(TenantSourceFaultsTest, KeepsAllWhenItsRightsAreWithdrawn) {
-  Begin({"--authz", "rbac"},
-        "root-token,root,1,\"system:masters\"\nred-token,red,2\n", "red-token");
-  const std::string rbac = "/apis/rbac.authorization.k8s.io/v1/";
-  const auto grant = [&] {
-    return Send("POST", rbac + "clusterrolebindings", R"({
-      "metadata": {"name": "red"},
-      "roleRef": {"apiGroup": "rbac.authorization.k8s.io",
-                  "kind": "ClusterRole", "name": "registry"},
-      "subjects": [{"kind": "User", "name": "red"}]})")
-        .status;
-  };
-  ASSERT_EQ(Send("POST", rbac + "clusterroles", R"({
-      "metadata": {"name": "registry"},
-      "rules": [{"apiGroups": ["observability.ethos.io", "open-metrics.vgs.io"],
-                 "resources": ["*"], "verbs": ["get", "list", "watch"]}]})")
-                .status,
-            201);
-  ASSERT_EQ(grant(), 201);
+  Begin({"--authz", "rbac"}, e2e::kRbacTokens, e2e::kRedToken);
+  e2e::RightsOfRed rights(api_.get(), R"({
+      "apiGroups": ["observability.ethos.io", "open-metrics.vgs.io"],
+      "resources": ["*"], "verbs": ["get", "list", "watch"]})");
   Declare("blue");
   Declare("red");
   Follow();
@@ -171,13 +157,13 @@ TEST_F(TenantSourceFaultsTest, KeepsAllWhenItsRightsAreWithdrawn) {
                .Value() >= 1;
   }));
 
-  ASSERT_EQ(Send("DELETE", rbac + "clusterrolebindings/red").status, 200);
+  rights.Withdraw();
   proxy_->Cut();  // Else the watch goes on until its end.
   Undeclare("blue");
   proxy_->Resume();
   ASSERT_TRUE(WaitUntil([&] { return Lists("error") >= 1; }, kLong));
   EXPECT_EQ(Ids(v1::KIND_TENANT), std::set<std::string>({"blue", "red"}));
-  ASSERT_EQ(grant(), 201);
+  rights.Give();
   EXPECT_TRUE(Become({"red"}, kLong));
 }
 

@@ -56,7 +56,7 @@ class TenantSourceFixture : public testing::Test {
              std::string token = "") {
     api_ = std::make_unique<e2e::KubeApi>(std::move(flags), tokens);
     proxy_ = std::make_unique<e2e::Proxy>(api_->port());
-    admin_token_ = tokens.empty() ? "" : "root-token";
+    admin_token_ = tokens.empty() ? "" : e2e::kAdminToken;
     token_ = std::move(token);
     for (const char* plural : {kAccesses, kRules, kTenants}) MakeKind(plural);
     auto store = OpenSqliteStore(dir_.path() + "/registry.db");

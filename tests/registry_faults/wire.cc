@@ -1,7 +1,5 @@
 #include "tests/registry_faults/wire.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,6 +8,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "tests/e2e/harness/http.h"
 
 namespace insula::registry_faults::wire {
 namespace {
@@ -91,16 +90,9 @@ std::string Reset(uint32_t stream) {
 }
 
 bool Converse(int port, absl::string_view bytes) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = e2e::Connect(port);
+  if (fd < 0) return false;
   const absl::Cleanup at_exit = [fd] { close(fd); };
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) !=
-      0) {
-    return false;
-  }
   bool sending = true;
   while (true) {
     if (sending && bytes.empty()) {

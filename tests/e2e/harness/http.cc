@@ -67,6 +67,8 @@ bool Parse(absl::string_view raw, bool closed, HttpAnswer* answer) {
   return true;
 }
 
+}  // namespace
+
 int Connect(int port, absl::Duration timeout) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const timeval limit = absl::ToTimeval(timeout);
@@ -83,8 +85,6 @@ int Connect(int port, absl::Duration timeout) {
   }
   return fd;
 }
-
-}  // namespace
 
 HttpAnswer HttpSend(int port, absl::string_view method,
                     absl::string_view target, const HttpHeaders& headers,

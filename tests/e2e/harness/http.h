@@ -25,6 +25,10 @@ HttpAnswer HttpSend(int port, absl::string_view method,
                     absl::string_view body = "",
                     absl::Duration timeout = absl::Minutes(1));
 
+// A TCP connection to a port of 127.0.0.1. No read or write on it waits longer
+// than `timeout`. The caller closes it. -1: nobody listens.
+int Connect(int port, absl::Duration timeout = absl::Minutes(1));
+
 // "name=value&..." with everything but letters and digits percent-encoded.
 std::string FormEncode(
     const std::vector<std::pair<std::string, std::string>>& params);

@@ -62,7 +62,7 @@ function(cc_test name)
     set(ARG_LABELS unit)
   endif()
   if(NOT ARG_TIMEOUT)
-    set(ARG_TIMEOUT 60)
+    set(ARG_TIMEOUT 180)
   endif()
   if(CMAKE_CROSSCOMPILING)
     math(EXPR ARG_TIMEOUT "5 * ${ARG_TIMEOUT}")  # An emulator runs it.

@@ -3,7 +3,6 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <openssl/evp.h>
 
 #include <chrono>
 #include <mutex>
@@ -11,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "insula/registry/v1/registry.grpc.pb.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::registry_client {
 namespace {
@@ -197,12 +197,8 @@ v1::Object MakeBinding(absl::string_view id, absl::string_view token,
   v1::Object object;
   object.mutable_meta()->set_kind(v1::KIND_BINDING);
   object.mutable_meta()->set_id(std::string(id));
-  std::string digest(32, '\0');
-  EVP_Digest(token.data(), token.size(),
-             reinterpret_cast<unsigned char*>(digest.data()), nullptr,
-             EVP_sha256(), nullptr);
   v1::Binding* binding = object.mutable_binding();
-  binding->set_token_sha256(digest);
+  binding->set_token_sha256(tenancy::Sha256(token));
   binding->add_roles(v1::ROLE_READ);
   binding->add_roles(v1::ROLE_WRITE);
   for (const std::string& tenant_id : tenant_ids) {

@@ -2,7 +2,6 @@
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <openssl/sha.h>
 
 #include <set>
 
@@ -16,6 +15,7 @@ namespace {
 
 namespace v1 = ::insula::registry::v1;
 using Key = History::Key;
+using tenancy::Sha256;
 
 std::string SpecOf(v1::Object object) {
   object.clear_meta();
@@ -26,13 +26,6 @@ std::string SpecOf(v1::Object object) {
   object.SerializeToCodedStream(&coded);
   coded.Trim();
   return bytes;
-}
-
-std::string Sha256(absl::string_view bytes) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
 }
 
 std::string Show(const Key& key) {

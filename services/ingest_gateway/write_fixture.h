@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gmock/gmock.h>
-#include <openssl/sha.h>
 #include <snappy.h>
 
 #include <algorithm>
@@ -20,6 +19,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "libs/remote_write/encode.h"
+#include "libs/tenancy/fact.h"
 #include "libs/time/fake_clock.h"
 #include "prometheus/remote.pb.h"
 #include "services/ingest_gateway/fake_store.h"
@@ -29,12 +29,7 @@ namespace insula::ingest_gateway {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
-inline std::string Sha256(absl::string_view token) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(),
-         digest);
-  return std::string(reinterpret_cast<const char*>(digest), sizeof(digest));
-}
+using tenancy::Sha256;
 
 inline std::string Message(const std::vector<Labels>& all) {
   std::string request;

@@ -22,6 +22,7 @@
 #include "libs/http/url.h"
 #include "libs/metrics/metrics.h"
 #include "libs/sync/mutex.h"
+#include "libs/tenancy/fact.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/clock.h"
 #include "services/query_frontend/api_handler.h"
@@ -29,6 +30,8 @@
 #include "services/query_frontend/metrics.h"
 
 namespace insula::query_frontend {
+
+using tenancy::Sha256;
 
 namespace v1 = ::insula::registry::v1;
 
@@ -203,8 +206,6 @@ class ApiTest : public testing::Test {
     });
     snapshot_ = std::move(builder).Build(7, "e");
   }
-
-  static std::string Sha256(absl::string_view text);
 
   static http::Request Request(absl::string_view method,
                                absl::string_view target,

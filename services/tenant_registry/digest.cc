@@ -2,7 +2,6 @@
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <openssl/sha.h>
 
 namespace insula::tenant_registry {
 
@@ -20,13 +19,6 @@ std::string SpecBytes(const registry::v1::Object& object) {
   registry::v1::Object spec = object;
   spec.clear_meta();
   return CanonicalBytes(spec);
-}
-
-std::string Sha256(absl::string_view bytes) {
-  std::string digest(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-         reinterpret_cast<unsigned char*>(digest.data()));
-  return digest;
 }
 
 }  // namespace insula::tenant_registry

@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "absl/strings/string_view.h"
 #include "insula/registry/v1/objects.pb.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::tenant_registry {
 
@@ -17,7 +17,6 @@ std::string CanonicalBytes(const google::protobuf::Message& message);
 // The same of an object without its meta data.
 std::string SpecBytes(const registry::v1::Object& object);
 
-// 32 bytes.
-std::string Sha256(absl::string_view bytes);
+using tenancy::Sha256;
 
 }  // namespace insula::tenant_registry

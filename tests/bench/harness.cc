@@ -1,7 +1,6 @@
 #include "tests/bench/harness.h"
 
 #include <netinet/tcp.h>
-#include <openssl/sha.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::bench {
 namespace {
@@ -79,11 +79,7 @@ e2e::Service StartOrDie(const e2e::TempDir& dir, const std::string& bin,
 }
 
 std::string TokenHash(absl::string_view token) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(),
-         digest);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(digest), sizeof(digest)));
+  return absl::BytesToHexString(tenancy::Sha256(token));
 }
 
 absl::Duration CpuTime(pid_t pid) {

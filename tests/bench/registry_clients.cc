@@ -2,7 +2,6 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/support/channel_arguments.h>
-#include <openssl/sha.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,6 +23,7 @@
 #include "libs/metrics/metrics.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/registry_client/saver.h"
+#include "libs/tenancy/fact.h"
 
 namespace insula::bench {
 namespace {
@@ -115,10 +115,9 @@ v1::Object MakeBinding(int number, int tenant) {
   object.mutable_meta()->set_kind(v1::KIND_BINDING);
   object.mutable_meta()->set_id(
       absl::StrCat(TenantName(tenant), "/sender-", number));
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(&number), sizeof(number), hash);
   v1::Binding* const binding = object.mutable_binding();
-  binding->set_token_sha256(hash, sizeof(hash));
+  binding->set_token_sha256(tenancy::Sha256(absl::string_view(
+      reinterpret_cast<const char*>(&number), sizeof(number))));
   binding->add_tenant_ids(TenantName(tenant));
   binding->add_roles(v1::ROLE_WRITE);
   binding->add_roles(v1::ROLE_READ);

@@ -2,7 +2,6 @@
 
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
-#include <openssl/sha.h>
 #include <snappy.h>
 
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
 #include "libs/remote_write/encode.h"
+#include "libs/tenancy/fact.h"
 #include "tests/e2e/harness/service.h"
 
 namespace insula::e2e {
@@ -61,10 +61,7 @@ std::string HexHash(absl::string_view token) {
 }  // namespace
 
 std::string TokenHash(absl::string_view token) {
-  unsigned char digest[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(),
-         digest);
-  return std::string(reinterpret_cast<const char*>(digest), sizeof(digest));
+  return tenancy::Sha256(token);
 }
 
 std::pair<std::string, std::string> Bearer(absl::string_view token) {

@@ -1,10 +1,11 @@
 // Methods of proving who one is: each turns a credential into a Principal.
 //
 // A Principal is never a tenant. Bindings of the registry say for which tenants
-// it may act; see binding_keys.h for how they are found.
+// it may act; see tenancy/fact.h for how they are found.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -76,17 +77,25 @@ class Verifier {
   virtual boost::asio::awaitable<absl::StatusOr<Principal>> Verify(
       Credential credential) = 0;
 
+  // The same, if it can be said without waiting, as of a credential that has
+  // been verified not long ago.
+  virtual std::optional<absl::StatusOr<Principal>> Known(
+      const Credential& /*credential*/) {
+    return std::nullopt;
+  }
+
   // A challenge for header WWW-Authenticate: `Keystone uri="https://..."`.
   virtual std::string Challenge() const = 0;
 };
 
 // What a caller wants to do in a namespace of Kubernetes, for a
-// SubjectAccessReview: `verb` on `resource` of `group`.
+// SubjectAccessReview: `verb` on `resource/subresource` of `group`.
 struct AccessQuestion {
   std::string namespace_name;
-  std::string verb;      // "get"
-  std::string group;     // "metrics.k8s.io"; empty: the core group.
-  std::string resource;  // "pods"
+  std::string verb;         // "get"
+  std::string group;        // "metrics.k8s.io"; empty: the core group.
+  std::string resource;     // "pods"
+  std::string subresource;  // "metrics"; may be empty.
   absl::Time deadline = absl::InfiniteFuture();
 };
 

@@ -63,6 +63,17 @@ absl::Status ListenerConfig::Validate() const {
     return absl::InvalidArgumentError(
         "tls_client_ca_file: set tls_cert_file and tls_key_file too");
   }
+  if (tls_client_ca_file.empty()) {
+    if (auth.client_certificate) {
+      return absl::InvalidArgumentError(
+          "client_certificate: set tls_client_ca_file, whose certificates "
+          "count");
+    }
+    if (!auth.trusted_names.empty()) {
+      return absl::InvalidArgumentError(
+          "trusted_names: set tls_client_ca_file, whose certificates count");
+    }
+  }
   if (max_connections < 1 || max_connections > kMaxConnections) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_connections: must be 1 to ", kMaxConnections, ", is ",

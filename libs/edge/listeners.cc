@@ -1,10 +1,15 @@
 #include "libs/edge/listeners.h"
 
+#include <boost/asio/awaitable.hpp>
+#include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "libs/status/annotate.h"
+#include "libs/status/status_macros.h"
+#include "libs/time/clock.h"
 
 namespace insula::edge {
 namespace {
@@ -22,25 +27,67 @@ http::ServerOptions OptionsOf(const ListenerConfig& config,
   return options;
 }
 
+// An answer of the handler that tells how to get in, if it does not let in.
+http::Response WithChallenges(http::Response response,
+                              const auth::Authenticator& auth) {
+  if (response.status != 401) return response;
+  response.headers.Remove("WWW-Authenticate");
+  for (const std::string& challenge : auth.challenges()) {
+    response.headers.Add("WWW-Authenticate", challenge);
+  }
+  return response;
+}
+
+boost::asio::awaitable<http::Response> Answer(Handler* handler,
+                                              const auth::Authenticator* auth,
+                                              http::Request request) {
+  http::Response response = co_await handler->Handle(std::move(request), auth);
+  co_return WithChallenges(std::move(response), *auth);
+}
+
+absl::StatusOr<std::unique_ptr<const auth::Authenticator>> MakeAuthenticator(
+    const ListenerConfig& config, const Listeners::SnapshotSource& snapshots,
+    runtime::Process* process) {
+  auth::MethodContext context;
+  context.executor = process->executor();
+  context.clock = &process->clock();
+  context.steady = SteadyClock::Get();
+  context.metrics = &process->metrics();
+  context.snapshot = snapshots;
+  ASSIGN_OR_RETURN(auth::Methods methods,
+                   auth::MakeMethods(config.auth, context));
+  return std::make_unique<const auth::Authenticator>(config.auth,
+                                                     std::move(methods));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Start(
     const std::vector<ListenerConfig>& configs,
     const http::ServerOptions& limits, Handler* handler,
-    runtime::Process* process) {
+    SnapshotSource snapshots, runtime::Process* process) {
   auto listeners = std::make_unique<Listeners>();
   for (const ListenerConfig& config : configs) {
     Listener& listener = listeners->listeners_.emplace_back();
-    listener.auth = config.auth;
-    const auth::ListenerAuth* const auth = &listener.auth;
+    auto made = MakeAuthenticator(config, snapshots, process);
+    if (!made.ok()) {
+      return Annotate(made.status(),
+                      absl::StrCat("listener '", config.name, "'"));
+    }
+    listener.auth = *std::move(made);
+    const auth::Authenticator* const auth = listener.auth.get();
     http::ServerOptions options = OptionsOf(config, limits);
-    options.admit = [handler, auth](const http::Request& request) {
-      return handler->Admit(request, auth);
+    options.admit =
+        [handler,
+         auth](const http::Request& request) -> std::optional<http::Response> {
+      std::optional<http::Response> refusal = handler->Admit(request, auth);
+      if (!refusal.has_value()) return std::nullopt;
+      return WithChallenges(*std::move(refusal), *auth);
     };
     absl::StatusOr<std::unique_ptr<http::Server>> server = http::Server::Start(
         std::move(options), process->executor(),
         [handler, auth](http::Request request) {
-          return handler->Handle(std::move(request), auth);
+          return Answer(handler, auth, std::move(request));
         },
         &process->metrics());
     if (!server.ok()) {

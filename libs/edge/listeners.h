@@ -2,12 +2,14 @@
 //
 //   ASSIGN_OR_RETURN(const auto listeners,
 //                    edge::Listeners::Start(edge::Plain(config.listeners),
-//                                           limits, &handler, &process));
+//                                           limits, &handler, snapshots,
+//                                           &process));
 //   process.SetReady();
 //   process.WaitForSignal();
 //   listeners->Drain(process.DrainTimeLeft());
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -15,25 +17,30 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "libs/auth/auth.h"
+#include "libs/auth/authenticator.h"
 #include "libs/edge/handler.h"
 #include "libs/edge/listener_config.h"
 #include "libs/http/server.h"
 #include "libs/runtime/process.h"
+#include "libs/tenancy/snapshot.h"
 
 namespace insula::edge {
 
 class Listeners {
  public:
+  using SnapshotSource =
+      std::function<std::shared_ptr<const tenancy::Snapshot>()>;
+
   // Binds every listener of `configs`, hands its requests to `handler`, and
   // announces all. `limits` holds for each of them, but for what its own
-  // settings say and for `admit`, which is the handler's. `handler` and
-  // `process` outlive the result. Errors are those of http::Server::Start and
-  // name the listener; then none is left listening.
+  // settings say and for `admit`, which is the handler's. `handler`, `process`
+  // and what `snapshots` needs outlive the result. Errors are those of
+  // http::Server::Start and auth::MakeMethods and name the listener; then none
+  // is left listening.
   static absl::StatusOr<std::unique_ptr<Listeners>> Start(
       const std::vector<ListenerConfig>& configs,
       const http::ServerOptions& limits, Handler* handler,
-      runtime::Process* process);
+      SnapshotSource snapshots, runtime::Process* process);
 
   // Drains all at the same time; see http::Server. Blocks.
   void Drain(absl::Duration timeout);
@@ -41,7 +48,7 @@ class Listeners {
  private:
   struct Listener {
     std::string name;
-    auth::ListenerAuth auth;
+    std::unique_ptr<const auth::Authenticator> auth;
     std::unique_ptr<http::Server> server;
   };
   std::list<Listener> listeners_;  // Requests point to `auth`.

@@ -49,18 +49,20 @@ using testing::SizeIs;
 
 constexpr absl::Duration kPatience = absl::Seconds(20);
 
-// Says by which header the listener knows tenants. Refuses /refused before its
-// body is read, and holds /held until it is released.
+// Says by which header the listener knows tenants. Refuses /refused and
+// /refused-unknown before the body is read, /unknown after it, and holds /held
+// until it is released.
 class FakeHandler : public Handler {
  public:
-  std::optional<http::Response> Admit(const http::Request& request,
-                                      const auth::ListenerAuth* auth) override {
+  std::optional<http::Response> Admit(
+      const http::Request& request, const auth::Authenticator* auth) override {
+    if (request.path() == "/refused-unknown") return Unknown();
     if (request.path() != "/refused") return std::nullopt;
-    return http::TextResponse(403, auth->trusted_header);
+    return http::TextResponse(403, auth->config().trusted_header);
   }
 
   asio::awaitable<http::Response> Handle(
-      http::Request request, const auth::ListenerAuth* auth) override {
+      http::Request request, const auth::Authenticator* auth) override {
     if (request.path() == "/held") {
       auto timer = std::make_shared<asio::steady_timer>(
           co_await asio::this_coro::executor,
@@ -68,8 +70,10 @@ class FakeHandler : public Handler {
       Hold(timer);
       co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
     }
+    if (request.path() == "/unknown") co_return Unknown();
     co_return http::TextResponse(
-        200, absl::StrCat(auth->trusted_header, " ", request.body.size()));
+        200,
+        absl::StrCat(auth->config().trusted_header, " ", request.body.size()));
   }
 
   void WaitForHeld(size_t count) {
@@ -87,6 +91,13 @@ class FakeHandler : public Handler {
   }
 
  private:
+  // In the handler's own words, which the listener's replace.
+  static http::Response Unknown() {
+    http::Response response = http::TextResponse(401, "who are you?");
+    response.headers.Set("WWW-Authenticate", "Password");
+    return response;
+  }
+
   void Hold(std::shared_ptr<asio::steady_timer> timer) {
     sync::MutexLock lock(&mutex_);
     held_.push_back(std::move(timer));
@@ -123,8 +134,8 @@ class ListenersTest : public testing::Test {
   ~ListenersTest() override { std::filesystem::remove(ports_file_); }
 
   absl::Status Start(const std::vector<ListenerConfig>& configs) {
-    auto listeners =
-        Listeners::Start(configs, limits_, &handler_, process_.get());
+    auto listeners = Listeners::Start(
+        configs, limits_, &handler_, [] { return nullptr; }, process_.get());
     if (!listeners.ok()) return listeners.status();
     listeners_ = *std::move(listeners);
     return absl::OkStatus();
@@ -221,6 +232,42 @@ TEST_F(ListenersTest, TlsIsOfTheListener) {
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("listener 'red': "),
                              HasSubstr("/nonexistent/cert.pem"))));
+}
+
+TEST_F(ListenersTest, ARefusalSaysHowToGetIn) {
+  ListenerConfig config = Known("red", "X-Red");
+  config.auth.api_key_header = "X-API-Key";
+  ASSERT_THAT(Start({config, Known("blue", "X-Blue")}), IsOk());
+  auto ports = Ports();
+  for (const char* path : {"/unknown", "/refused-unknown"}) {
+    const auto red = Post(ports["red"], path, "abc").get();
+    ASSERT_THAT(red, IsOk());
+    EXPECT_EQ(red->status, 401);
+    std::vector<std::string> challenges;
+    for (const auto& [name, value] : red->headers) {
+      if (absl::EqualsIgnoreCase(name, "WWW-Authenticate")) {
+        challenges.push_back(value);
+      }
+    }
+    EXPECT_THAT(challenges,
+                testing::ElementsAre("Bearer", "ApiKey header=\"X-API-Key\""));
+    const auto blue = Post(ports["blue"], path, "abc").get();
+    ASSERT_THAT(blue, IsOk());
+    EXPECT_EQ(blue->headers.Get("WWW-Authenticate"), "Bearer");
+    EXPECT_EQ(blue->headers.Count("WWW-Authenticate"), 1u);
+  }
+  const auto good = Post(ports["red"], "/", "").get();
+  ASSERT_THAT(good, IsOk());
+  EXPECT_EQ(good->headers.Count("WWW-Authenticate"), 0u);
+}
+
+TEST_F(ListenersTest, AMethodThatCanNotBeHadIsOfTheListener) {
+  ListenerConfig config = Known("red", "X-Red");
+  config.auth.jwt.emplace_back();
+  config.auth.jwt[0].issuer = "ftp://id.example";
+  EXPECT_THAT(Start({config}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                        AllOf(HasSubstr("listener 'red': "),
+                                              HasSubstr("issuer: "))));
 }
 
 TEST_F(ListenersTest, AllDrainAtTheSameTime) {

@@ -216,7 +216,7 @@ class WriteFixture : public testing::Test {
   int uids_ = 0;
   int64_t revision_ = 0;
   WriteConfig config_;
-  auth::ListenerAuth listener_;
+  const auth::Authenticator listener_{auth::ListenerAuth()};
   std::unique_ptr<metrics::Registry> handler_metrics_;
   std::unique_ptr<WriteHandler> handler_;
 };

@@ -20,6 +20,16 @@ using Verdict = Receipt::Verdict;
 // So that our answer is out before the server gives up on the handler.
 constexpr absl::Duration kAnswerMargin = absl::Seconds(1);
 
+// Too many is for a while here: that of failed attempts.
+http::Response RefuseCaller(const absl::Status& status) {
+  http::Response response = MakeRefusal(status);
+  if (status.code() == absl::StatusCode::kResourceExhausted) {
+    response.status = 429;
+    response.headers.Set("Retry-After", "5");
+  }
+  return response;
+}
+
 }  // namespace
 
 // Memory for the split of one request, used again and again.
@@ -90,25 +100,29 @@ WriteHandler::WriteHandler(const WriteConfig& config, std::string user_agent,
 WriteHandler::~WriteHandler() = default;
 
 std::optional<http::Response> WriteHandler::Admit(
-    const http::Request& request, const auth::ListenerAuth* listener) {
+    const http::Request& request, const auth::Authenticator* listener) {
   if (auto answer = AnswerByHead(request)) return answer;
-  const auto caller = auth::Authenticate(
-      request, *listener, snapshot_(), registry::v1::ROLE_WRITE, clock_->Now());
-  if (!caller.ok()) return MakeRefusal(caller.status());
-  return std::nullopt;
+  const auto caller = listener->TryNow(request, snapshot_(),
+                                       registry::v1::ROLE_WRITE, clock_->Now());
+  if (!caller.has_value() || caller->ok()) return std::nullopt;
+  return RefuseCaller(caller->status());
 }
 
 asio::awaitable<http::Response> WriteHandler::Handle(
-    http::Request request, const auth::ListenerAuth* listener) {
+    http::Request request, const auth::Authenticator* listener) {
   if (auto answer = AnswerByHead(request)) co_return *std::move(answer);
-  auto caller = auth::Authenticate(request, *listener, snapshot_(),
-                                   registry::v1::ROLE_WRITE, clock_->Now());
-  if (!caller.ok()) co_return MakeRefusal(caller.status());
+  auto caller = listener->TryNow(request, snapshot_(), registry::v1::ROLE_WRITE,
+                                 clock_->Now());
+  if (!caller.has_value()) {
+    caller = co_await listener->Authenticate(
+        &request, snapshot_(), registry::v1::ROLE_WRITE, clock_->Now());
+  }
+  if (!caller->ok()) co_return RefuseCaller(caller->status());
   if (request.headers.Get("Retry-Attempt")) {
     metrics_.retries_received.Increment();
   }
   const absl::Time start = clock_->Now();
-  auto work = Prepare(request, *std::move(caller));
+  auto work = Prepare(request, **std::move(caller));
   if (!work.ok()) {
     metrics_.requests_malformed.Increment();
     co_return MakeRefusal(work.status());

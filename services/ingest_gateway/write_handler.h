@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "libs/auth/auth.h"
+#include "libs/auth/authenticator.h"
 #include "libs/edge/handler.h"
 #include "libs/http/client.h"
 #include "libs/http/message.h"
@@ -43,15 +43,16 @@ class WriteHandler : public edge::Handler {
                const Clock* clock, metrics::Registry* registry);
   ~WriteHandler() override;
 
-  // Refuses what need not be read.
+  // Refuses what need not be read. A credential that a verifier must be asked
+  // about is left to Handle().
   std::optional<http::Response> Admit(
       const http::Request& request,
-      const auth::ListenerAuth* listener) override;
+      const auth::Authenticator* listener) override;
 
   // Answers by the table in answer.h. Parts are on their way until they have an
   // answer, even if the sender goes away meanwhile.
   boost::asio::awaitable<http::Response> Handle(
-      http::Request request, const auth::ListenerAuth* listener) override;
+      http::Request request, const auth::Authenticator* listener) override;
 
  private:
   struct Workspace;

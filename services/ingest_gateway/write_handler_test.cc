@@ -7,12 +7,15 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 #include <future>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "libs/auth/authenticator.h"
+#include "libs/auth/fake_verifier.h"
 #include "libs/status/status_matchers.h"
 #include "services/ingest_gateway/fake_store.h"
 #include "services/ingest_gateway/write_fixture.h"
@@ -362,6 +365,47 @@ TEST_F(WriteHandlerTest, RefusesBeforeTheBodyIsRead) {
   EXPECT_EQ(refused->status, 401);
   EXPECT_THAT(refused->body, StartsWith("insula:"));
   EXPECT_EQ(handler_->Admit(Request("sender", ""), &listener_), std::nullopt);
+}
+
+TEST_F(WriteHandlerTest, AsksAVerifierAboutTokensThatNoBindingNames) {
+  auto* fact = AddBinding("ann", {"red"}, "")->mutable_jwt();
+  fact->set_issuer("https://id");
+  fact->set_claim("sub");
+  fact->set_value("ann");
+  auth::ListenerAuth config;
+  config.jwt.emplace_back();
+  const auto verifier = std::make_shared<auth::FakeVerifier>("jwt");
+  verifier->answers.emplace("late-ann", verifier->Named("ann"));
+  verifier->answers.emplace("late-eve", verifier->Named("eve"));
+  verifier->answers.emplace("late-down", absl::UnavailableError("down"));
+  verifier->answers.emplace("late-many", absl::ResourceExhaustedError("many"));
+  auth::Methods methods;
+  methods.bearer = verifier;
+  const auth::Authenticator listener(config, methods);
+  const auto status = [&](const std::string& token) {
+    return boost::asio::co_spawn(
+               handlers_,
+               handler_->Handle(Request(token, BodyOf({"red"})), &listener),
+               boost::asio::use_future)
+        .get()
+        .status;
+  };
+  EXPECT_EQ(status("late-eve"), 403);
+  EXPECT_EQ(status("late-nobody"), 401);
+  EXPECT_EQ(status("late-down"), 503);
+  EXPECT_EQ(status("late-many"), 429);
+  EXPECT_EQ(status("cached-eve"), 403);
+  EXPECT_THAT(TenantsReached(), IsEmpty());
+  EXPECT_EQ(status("late-ann"), 204);
+  EXPECT_EQ(status("cached-ann"), 204);
+  EXPECT_THAT(TenantsReached(), ElementsAre("red", "red"));
+  EXPECT_EQ(verifier->asked.size(), 5u);
+
+  // Before the body is read, only what takes no waiting is refused.
+  EXPECT_EQ(handler_->Admit(Request("late-eve", ""), &listener), std::nullopt);
+  const auto refused = handler_->Admit(Request("cached-eve", ""), &listener);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->status, 403);
 }
 
 TEST_F(WriteHandlerTest, RefusesBodiesThatAreNoRemoteWrite) {

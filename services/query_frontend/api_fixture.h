@@ -248,7 +248,7 @@ class ApiTest : public testing::Test {
   http::Client client_{{}, pool_.get_executor(), &registry_};
   Backend backend_{&client_, &clock_, &metrics_, kMaxResponse};
   std::shared_ptr<const tenancy::Snapshot> snapshot_;
-  auth::ListenerAuth auth_;
+  const auth::Authenticator auth_{auth::ListenerAuth()};
   ApiHandler handler_{[this] { return snapshot_; }, &clock_, &backend_,
                       &metrics_};
 };

@@ -55,7 +55,7 @@ ApiHandler::ApiHandler(SnapshotSource snapshots, const Clock* clock,
       metrics_(*metrics) {}
 
 std::optional<http::Response> ApiHandler::Admit(
-    const http::Request& request, const auth::ListenerAuth* auth) {
+    const http::Request& request, const auth::Authenticator* auth) {
   if (request.method == "GET") return std::nullopt;
   const Route route = FindRoute(request.path());
   std::optional<http::Response> response;
@@ -64,8 +64,10 @@ std::optional<http::Response> ApiHandler::Admit(
     if (refusal->http_status == 405) {
       response->headers.Set("Allow", AllowedMethods(route.endpoint));
     }
-  } else if (const auto caller = Authenticate(request, auth); !caller.ok()) {
-    response = Refuse(caller.status(), &metrics_.refused_credentials);
+  } else if (auto known = auth->TryNow(request, snapshots_(), v1::ROLE_READ,
+                                       clock_.Now())) {
+    const auto caller = CheckCaller(*std::move(known));
+    if (!caller.ok()) response = RefuseCaller(caller.status());
   }
   if (response) {
     metrics_.Requests(route.endpoint, response->status).Increment();
@@ -74,7 +76,7 @@ std::optional<http::Response> ApiHandler::Admit(
 }
 
 asio::awaitable<http::Response> ApiHandler::Handle(
-    http::Request request, const auth::ListenerAuth* auth) {
+    http::Request request, const auth::Authenticator* auth) {
   const absl::Time begun_at = clock_.Now();
   const Route route = FindRoute(request.path());
   const std::string id = request.id;
@@ -91,7 +93,7 @@ asio::awaitable<http::Response> ApiHandler::Handle(
 }
 
 asio::awaitable<http::Response> ApiHandler::Dispatch(
-    Route route, http::Request request, const auth::ListenerAuth* auth) {
+    Route route, http::Request request, const auth::Authenticator* auth) {
   if (const auto refusal = CheckRoute(route, request.method)) {
     http::Response response = Refuse(*refusal);
     if (refusal->http_status == 405) {
@@ -103,10 +105,13 @@ asio::awaitable<http::Response> ApiHandler::Dispatch(
       route.endpoint == Endpoint::kReady) {
     co_return OwnAnswer(route.endpoint);
   }
-  absl::StatusOr<auth::Caller> caller = Authenticate(request, auth);
-  if (!caller.ok()) {
-    co_return Refuse(caller.status(), &metrics_.refused_credentials);
+  auto known = auth->TryNow(request, snapshots_(), v1::ROLE_READ, clock_.Now());
+  if (!known.has_value()) {
+    known = co_await auth->Authenticate(&request, snapshots_(), v1::ROLE_READ,
+                                        clock_.Now());
   }
+  absl::StatusOr<auth::Caller> caller = CheckCaller(*std::move(known));
+  if (!caller.ok()) co_return RefuseCaller(caller.status());
   const std::string tenant_id = caller->tenant->id.value();
   http::Response response;
   if (route.endpoint == Endpoint::kBuildInfo) {
@@ -131,10 +136,14 @@ std::optional<ApiHandler::Refusal> ApiHandler::CheckRoute(
                  &metrics_.refused_method};
 }
 
-absl::StatusOr<auth::Caller> ApiHandler::Authenticate(
-    const http::Request& request, const auth::ListenerAuth* auth) {
-  absl::StatusOr<auth::Caller> caller = auth::Authenticate(
-      request, *auth, snapshots_(), v1::ROLE_READ, clock_.Now());
+// Too many is for a while here, that of failed attempts: 429, not 422.
+http::Response ApiHandler::RefuseCaller(const absl::Status& why) {
+  return Refuse({http::ToHttpStatus(why.code()), std::string(why.message()),
+                 &metrics_.refused_credentials});
+}
+
+absl::StatusOr<auth::Caller> ApiHandler::CheckCaller(
+    absl::StatusOr<auth::Caller> caller) {
   if (!caller.ok()) return Annotate(caller.status(), "insula");
   if (caller->tenant == nullptr) {
     return absl::PermissionDeniedError(

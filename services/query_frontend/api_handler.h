@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "libs/auth/auth.h"
+#include "libs/auth/authenticator.h"
 #include "libs/edge/handler.h"
 #include "libs/http/message.h"
 #include "libs/tenancy/snapshot.h"
@@ -36,12 +36,13 @@ class ApiHandler : public edge::Handler {
              Metrics* metrics);
 
   // The refusal, if any, of a request whose body has not been read yet: its
-  // path, its method or its credential is no good. A GET is left to Handle.
+  // path, its method or its credential is no good. A GET is left to Handle, and
+  // so is a credential that a verifier must be asked about.
   std::optional<http::Response> Admit(const http::Request& request,
-                                      const auth::ListenerAuth* auth) override;
+                                      const auth::Authenticator* auth) override;
 
   boost::asio::awaitable<http::Response> Handle(
-      http::Request request, const auth::ListenerAuth* auth) override;
+      http::Request request, const auth::Authenticator* auth) override;
 
  private:
   // An answer to be, with the counter of its reason if it is a refusal.
@@ -53,8 +54,10 @@ class ApiHandler : public edge::Handler {
 
   std::optional<Refusal> CheckRoute(const Route& route,
                                     absl::string_view method);
-  absl::StatusOr<auth::Caller> Authenticate(const http::Request& request,
-                                            const auth::ListenerAuth* auth);
+  // Refuses callers of no one tenant, and says whose words these are.
+  static absl::StatusOr<auth::Caller> CheckCaller(
+      absl::StatusOr<auth::Caller> caller);
+  http::Response RefuseCaller(const absl::Status& why);
   // What to ask the upstream, or why not.
   absl::StatusOr<UpstreamQuery> Confine(const Route& route, ApiParams params,
                                         const Policy& policy);
@@ -63,7 +66,7 @@ class ApiHandler : public edge::Handler {
                                                      http::Request request,
                                                      auth::Caller caller);
   boost::asio::awaitable<http::Response> Dispatch(
-      Route route, http::Request request, const auth::ListenerAuth* auth);
+      Route route, http::Request request, const auth::Authenticator* auth);
   http::Response Refuse(const Refusal& refusal);
   http::Response Refuse(const absl::Status& why, metrics::Counter* reason);
 

@@ -2,21 +2,32 @@
 
 #include <gmock/gmock.h>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_future.hpp>
+#include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "libs/auth/authenticator.h"
+#include "libs/auth/fake_verifier.h"
+#include "libs/status/status_matchers.h"
+#include "libs/tenancy/snapshot.h"
 #include "services/query_frontend/api_fixture.h"
 
 namespace insula::query_frontend {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::Optional;
 using ::testing::Pair;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -352,6 +363,61 @@ TEST_F(ApiTest, BoundsTheTextOfQueriesAndMatches) {
   EXPECT_EQ(series.status, 400);
   EXPECT_THAT(series.body, HasSubstr("insula: tenant red: 101 match[]"));
   EXPECT_THAT(store_.asked(), SizeIs(1));
+}
+
+TEST_F(ApiTest, AsksAVerifierAboutTokensThatNoBindingNames) {
+  v1::Object binding;
+  binding.mutable_meta()->set_kind(v1::KIND_BINDING);
+  binding.mutable_meta()->set_id("ann");
+  auto* fact = binding.mutable_binding()->mutable_jwt();
+  fact->set_issuer("https://id");
+  fact->set_claim("sub");
+  fact->set_value("ann");
+  binding.mutable_binding()->add_tenant_ids("red");
+  binding.mutable_binding()->add_roles(v1::ROLE_READ);
+  tenancy::SnapshotBuilder builder(*snapshot_);
+  ASSERT_THAT(builder.Put(binding), IsOk());
+  snapshot_ = std::move(builder).Build(2, "epoch");
+
+  auth::ListenerAuth config;
+  config.jwt.emplace_back();
+  const auto verifier = std::make_shared<auth::FakeVerifier>("jwt");
+  verifier->answers.emplace("late-ann", verifier->Named("ann"));
+  verifier->answers.emplace("late-eve", verifier->Named("eve"));
+  verifier->answers.emplace("late-down", absl::UnavailableError("down"));
+  verifier->answers.emplace("late-many", absl::ResourceExhaustedError("many"));
+  auth::Methods methods;
+  methods.bearer = verifier;
+  const auth::Authenticator listener(config, methods);
+  const auto ask = [&](absl::string_view token) {
+    return boost::asio::co_spawn(
+               boost::asio::make_strand(pool_),
+               handler_.Handle(Request("GET", "/api/v1/labels", token),
+                               &listener),
+               boost::asio::use_future)
+        .get();
+  };
+  EXPECT_EQ(ask("late-eve").status, 403);
+  EXPECT_EQ(ask("late-nobody").status, 401);
+  EXPECT_EQ(ask("late-down").status, 503);
+  EXPECT_EQ(ask("late-many").status, 429);
+  EXPECT_EQ(ask("cached-eve").status, 403);
+  EXPECT_EQ(metrics_.refused_credentials.Value(), 5);
+  const http::Response late = ask("late-ann");
+  EXPECT_EQ(late.status, 200);
+  EXPECT_THAT(late.headers.Get("X-Insula-Tenant"), Optional(Eq("red")));
+  EXPECT_EQ(ask("cached-ann").status, 200);
+  EXPECT_EQ(ask("token-red").status, 200);
+  EXPECT_EQ(verifier->asked.size(), 5u);
+
+  // Before the body is read, only what takes no waiting is refused.
+  EXPECT_EQ(
+      handler_.Admit(Request("POST", "/api/v1/labels", "late-eve"), &listener),
+      std::nullopt);
+  const auto refused = handler_.Admit(
+      Request("POST", "/api/v1/labels", "cached-eve"), &listener);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->status, 403);
 }
 
 TEST_F(ApiTest, RefusesBeforeTheBodyWhatTheHeadDecides) {

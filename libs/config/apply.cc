@@ -254,6 +254,11 @@ absl::Status Applier::Set(const Field& field, absl::string_view text,
     return Error(place, field.key,
                  "is a list; set it in the configuration file");
   }
+  if (field.type == kSecretType) {
+    return Error(place, field.key,
+                 "is a secret; set it in the configuration file, others can "
+                 "read a command line and an environment");
+  }
   const absl::Status status = field.set(text);
   if (!status.ok()) return Error(place, field.key, status.message());
   places_[field.key] = place;
@@ -289,7 +294,7 @@ absl::Status Applier::Flags(const Fields& fields) {
     if (field == nullptr) {
       std::set<std::string> names;
       for (const Field& known : fields.fields()) {
-        if (known.set) {
+        if (known.set && known.type != kSecretType) {
           names.insert(absl::StrReplaceAll(known.key, {{"_", "-"}}));
         }
       }

@@ -26,7 +26,8 @@
 // A key's path is its name everywhere: `tls.cert_file` in YAML,
 // `TENANT_REGISTRY_TLS_CERT_FILE` in the environment, `--tls.cert-file` as a
 // flag (`-` and `_` are one). Flags win over environment over file over
-// defaults. Lists exist in YAML only and replace the default as a whole.
+// defaults. Lists exist in YAML only and replace the default as a whole;
+// secrets exist in YAML only, too.
 //
 // Errors say "PLACE: KEY: what, cure", PLACE being FILE:LINE, `environment
 // NAME` or `flag --NAME`. Unknown and repeated keys, YAML anchors and tags, and
@@ -51,6 +52,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/secret/secret.h"
 
 namespace insula::config {
 
@@ -66,16 +68,9 @@ std::string FormatBytes(Bytes bytes);
 // refused.
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
 
-// A secret; prints as <redacted> wherever a configuration is shown.
-class Secret {
- public:
-  Secret() = default;
-  explicit Secret(std::string value) : value_(std::move(value)) {}
-  const std::string& Reveal() const { return value_; }
-
- private:
-  std::string value_;
-};
+// Shown as <redacted> by its type, whatever its name. It comes out of the file
+// alone: others can read a command line, and children inherit an environment.
+using ::insula::Secret;
 
 // OK if `address` is HOST:PORT with a port from 0 to 65535, an IPv6 host in
 // brackets.
@@ -92,6 +87,9 @@ struct ListField {
   // Shows the fields of a fresh element.
   std::function<void(const std::function<void(const Fields&)>&)> with_fresh;
 };
+
+// The type of a field that holds a Secret.
+inline constexpr absl::string_view kSecretType = "secret";
 
 // One setting: a value, a list of strings or a list of structs.
 struct Field {

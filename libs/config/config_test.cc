@@ -269,6 +269,20 @@ TEST(ConfigErrorTest, ASecretIsNotShown) {
   EXPECT_FALSE(absl::StrContains(error, "s3cret"));
 }
 
+TEST(ConfigErrorTest, ASecretComesOutOfTheFileAlone) {
+  Sources flag = Yaml("");
+  flag.flags = {{"token", "s3cret"}};
+  Sources variable = Yaml("");
+  variable.env = {"TENANT_REGISTRY_TOKEN=s3cret"};
+  for (const Sources& sources : {flag, variable}) {
+    const absl::Status status = Load<TestConfig>(sources).status();
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kInvalidArgument,
+                                 HasSubstr("token: is a secret; set it in the "
+                                           "configuration file")));
+    EXPECT_FALSE(absl::StrContains(status.message(), "s3cret"));
+  }
+}
+
 TEST(ConfigErrorTest, HostileTextIsEscapedAndCut) {
   EXPECT_THAT(YamlError("\"a\\nb\": 1"), StartsWith("c.yaml:1: a\\nb: is "));
   EXPECT_THAT(YamlError("threads: " + std::string(5000, 'x')),

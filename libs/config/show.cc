@@ -42,8 +42,8 @@ std::string YamlText(absl::string_view text) {
 
 std::string ShownValue(const Field& field) {
   const std::string value = field.get();
-  return field.type == "string" || field.type == "secret" ? YamlText(value)
-                                                          : value;
+  return field.type == "string" || field.type == kSecretType ? YamlText(value)
+                                                             : value;
 }
 
 void DumpBelow(const Fields& fields, const std::string& prefix, size_t indent,
@@ -113,7 +113,7 @@ std::string Help(const Fields& fields) {
   std::string out;
   Visit(fields, "", [&out](const Row& row) {
     const Field& field = *row.field;
-    if (field.set && !row.in_list) {
+    if (field.set && !row.in_list && field.type != kSecretType) {
       absl::StrAppend(&out, "  --", absl::StrReplaceAll(row.key, {{"_", "-"}}),
                       " ", absl::AsciiStrToUpper(field.type));
     } else {

@@ -234,7 +234,7 @@ void Fields::Add(absl::string_view key, Bytes& value, absl::string_view help) {
 void Fields::Add(absl::string_view key, Secret& value, absl::string_view help) {
   AddField(key, help,
            MakeField(
-               "secret",
+               kSecretType,
                [&value](absl::string_view text) -> absl::Status {
                  if (absl::StrContains(text, '\0')) {
                    return absl::InvalidArgumentError(
@@ -244,7 +244,7 @@ void Fields::Add(absl::string_view key, Secret& value, absl::string_view help) {
                  return absl::OkStatus();
                },
                [&value]() -> std::string {
-                 return value.Reveal().empty() ? "" : "<redacted>";
+                 return value.empty() ? "" : std::string(Secret::kShown);
                }));
 }
 

@@ -269,7 +269,7 @@ TEST_F(MainTest, AnAdminAddressThatCannotBeBoundIsExitCode1) {
 
 TEST_F(MainTest, ADrainAfterSigtermIsExitCode0) {
   const Outcome outcome = RunMain(
-      {"--token=s3cret", "--log-format=json"},
+      {"--config", File("token: s3cret"), "--log-format=json"},
       [](const Config&, Process& process) {
         process.SetReady();
         const std::string shown = HttpGet(process.admin_address(), "/config");

@@ -23,5 +23,6 @@ find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 
 # Packages without a CMake configuration of their own.
 find_package(PkgConfig REQUIRED)
+pkg_check_modules(crypt REQUIRED IMPORTED_TARGET GLOBAL libcrypt)
 pkg_check_modules(re2 REQUIRED IMPORTED_TARGET GLOBAL re2)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)

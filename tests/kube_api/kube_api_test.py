@@ -127,7 +127,8 @@ class AccessTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.kube = cls.enterClassContext(KubeApi(
-            "--authz", "rbac", "--anonymous=false", token="root-token",
+            "--authz", "rbac", "--anonymous=false",
+            "--audiences", "https://kubernetes.default.svc,us", token="root-token",
             tokens='root-token,root,1,"system:masters"\nred-token,red,2,"team"\n'))
 
     def test_judges_callers_by_stored_roles(self):
@@ -159,6 +160,15 @@ class AccessTest(unittest.TestCase):
             _, review = self.kube.request("POST", path, {"spec": {"token": token}})
             self.assertEqual(review["status"].get("authenticated", False), wanted is not None)
             self.assertEqual(review["status"]["user"].get("username"), wanted)
+
+    def test_reviews_tokens_for_an_audience(self):
+        path = "/apis/authentication.k8s.io/v1/tokenreviews"
+        for audiences, wanted in ((["us"], ["us"]), (["other", "us"], ["us"]), (["other"], None),
+                                  ([], ["https://kubernetes.default.svc"])):
+            _, review = self.kube.request(
+                "POST", path, {"spec": {"token": "red-token", "audiences": audiences}})
+            self.assertEqual(review["status"].get("authenticated", False), wanted is not None)
+            self.assertEqual(review["status"].get("audiences"), wanted)
 
 
 if __name__ == "__main__":

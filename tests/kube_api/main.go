@@ -49,6 +49,7 @@ var (
 	prefix     = flag.String("prefix", "/registry", "etcd key prefix; servers with different ones can share an etcd")
 	dir        = flag.String("dir", "kube-api.d", "directory for the files that it writes")
 	tokens     = flag.String("tokens", "", `file of static tokens, lines TOKEN,USER,UID,"GROUP1,GROUP2"`)
+	audiences  = flag.String("audiences", "https://kubernetes.default.svc", "whom the static tokens are for, comma separated; the first is this server")
 	authzMode  = flag.String("authz", "allow", "allow: everyone may do everything; rbac: the stored RBAC objects decide (needs --core)")
 	anon       = flag.Bool("anonymous", true, "take requests without a token as system:anonymous; false: 401")
 	watchCache = flag.Bool("watch-cache", true, "false: lists and watches go to etcd, so a compaction shows as 410 at once")
@@ -74,7 +75,8 @@ func check(err error) {
 func authn() authenticator.Request {
 	var all []authenticator.Request
 	if *tokens != "" {
-		tokenAuthn = must(tokenfile.NewCSV(*tokens))
+		tokenAuthn = authenticator.WrapAudienceAgnosticToken(
+			authenticator.Audiences(strings.Split(*audiences, ",")), must(tokenfile.NewCSV(*tokens)))
 		all = append(all, bearertoken.New(tokenAuthn))
 	}
 	if *anon {

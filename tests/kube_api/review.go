@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -43,14 +44,22 @@ func reviewToken(ctx context.Context, t *authnv1.TokenReview) {
 	if tokenAuthn == nil {
 		return
 	}
-	result, ok, err := tokenAuthn.AuthenticateToken(ctx, t.Spec.Token)
+	// As kube-apiserver: of a review that names no audience, its own.
+	wanted := t.Spec.Audiences
+	if len(wanted) == 0 {
+		wanted = strings.Split(*audiences, ",")[:1]
+	}
+	result, ok, err := tokenAuthn.AuthenticateToken(authenticator.WithAudiences(ctx, wanted), t.Spec.Token)
+	if err != nil {
+		t.Status.Error = err.Error()
+	}
 	if err != nil || !ok {
 		return
 	}
 	u := result.User
 	t.Status = authnv1.TokenReviewStatus{
 		Authenticated: true,
-		Audiences:     t.Spec.Audiences,
+		Audiences:     result.Audiences,
 		User:          authnv1.UserInfo{Username: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups()},
 	}
 }

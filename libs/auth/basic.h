@@ -48,7 +48,7 @@ struct BasicOptions {
 // which is all that bcrypt looks at. An unknown user takes as long as a wrong
 // password. Thread-safe.
 //
-// Metrics: insula_auth_checks_total{method="basic",result}.
+// Metrics: insula_auth_verifications_total{method="basic",result}.
 class BasicVerifier final : public Verifier {
  public:
   struct Environment {

@@ -248,8 +248,8 @@ class BasicTest : public testing::Test {
 
   double Checks(const char* result) {
     return metrics_
-        .AddCounter("insula_auth_checks_total",
-                    "Checks of credentials and rights, by what came out.",
+        .AddCounter("insula_auth_verifications_total",
+                    "Credentials that a verifier was asked about, by outcome.",
                     {{"method", "basic"}, {"result", result}})
         .Value();
   }

@@ -71,7 +71,7 @@ struct KeystoneOptions {
 // Tokens are kept as SHA-256 of the whole. Equal tokens at one time are asked
 // for once. Thread-safe.
 //
-// Metrics: insula_auth_checks_total{method="keystone",result},
+// Metrics: insula_auth_verifications_total{method="keystone",result},
 // insula_auth_keystone_logins_total{result="ok|failed"}, and those of the
 // http::Client "keystone".
 class KeystoneVerifier final : public Verifier {

@@ -88,8 +88,8 @@ class KeystoneTest : public testing::Test {
 
   double Checks(const char* result) {
     return metrics_
-        .AddCounter("insula_auth_checks_total",
-                    "Checks of credentials and rights, by what came out.",
+        .AddCounter("insula_auth_verifications_total",
+                    "Credentials that a verifier was asked about, by outcome.",
                     {{"method", "keystone"}, {"result", result}})
         .Value();
   }

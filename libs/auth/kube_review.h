@@ -61,7 +61,7 @@ struct KubeReviewEnvironment {
 // UNAVAILABLE if it can't be asked, or does not let us ask. Equal tokens at one
 // time are asked for once. Thread-safe.
 //
-// Metrics: insula_auth_checks_total{method="kubernetes",result}.
+// Metrics: insula_auth_verifications_total{method="kubernetes",result}.
 class KubeTokenVerifier final : public Verifier {
  public:
   static absl::StatusOr<std::unique_ptr<KubeTokenVerifier>> Make(
@@ -85,7 +85,7 @@ class KubeTokenVerifier final : public Verifier {
 // anybody's here), and for a question that names no namespace (the API server
 // would take that for all of them). Thread-safe.
 //
-// Metrics: insula_auth_checks_total{method="kubernetes_access",result}.
+// Metrics: insula_auth_verifications_total{method="kubernetes_access",result}.
 class KubeAccessReviewer final : public AccessReviewer {
  public:
   static absl::StatusOr<std::unique_ptr<KubeAccessReviewer>> Make(

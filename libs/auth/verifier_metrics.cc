@@ -6,8 +6,8 @@ namespace {
 metrics::Counter& Checks(metrics::Registry* metrics, absl::string_view method,
                          const char* result) {
   return metrics->AddCounter(
-      "insula_auth_checks_total",
-      "Checks of credentials and rights, by what came out.",
+      "insula_auth_verifications_total",
+      "Credentials that a verifier was asked about, by outcome.",
       {{"method", std::string(method)}, {"result", result}});
 }
 

@@ -9,8 +9,9 @@
 
 namespace insula::auth {
 
-// insula_auth_checks_total{method,result}: `ok` and `cached` (said so before),
-// `wrong` (401), `refused` (403), `limited` (429), `unavailable` (503).
+// insula_auth_verifications_total{method,result}: `ok` and `cached` (said so
+// before), `wrong` (401), `refused` (403), `limited` (429), `unavailable`
+// (503).
 class VerifierMetrics {
  public:
   // `metrics` outlives it.

@@ -295,10 +295,11 @@ TEST(VerifierMetricsTest, CountsByResult) {
   metrics.Count(absl::DeadlineExceededError(""));
   for (const char* result :
        {"ok", "cached", "wrong", "refused", "limited", "unavailable"}) {
-    EXPECT_THAT(registry.Expose(),
-                HasSubstr(absl::StrCat(
-                    "\ninsula_auth_checks_total{method=\"basic\",result=\"",
-                    result, "\"} 1\n")));
+    EXPECT_THAT(
+        registry.Expose(),
+        HasSubstr(absl::StrCat(
+            "\ninsula_auth_verifications_total{method=\"basic\",result=\"",
+            result, "\"} 1\n")));
   }
 }
 

@@ -92,8 +92,6 @@ TEST(ResourcePrinterTest, EveryFactReadsBack) {
   binding->mutable_certificate()->set_uri("spiffe://example.org/a");
   ExpectReadsBack(object);
   binding->mutable_basic()->set_user("ann");
-  binding->mutable_basic()->set_bcrypt_hash(
-      "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234");
   ExpectReadsBack(object);
   binding->mutable_header()->set_header("X-Tenant-Namespace");
   binding->mutable_header()->set_value("web");

@@ -30,10 +30,10 @@ class Together {
       return Refused(key, "is given at ", it->second->where,
                      " already; keep one");
     }
-    if (resource.object.has_binding()) {
-      fact_holders_.emplace(tenancy::FactKeyOf(resource.object.binding()),
-                            &resource);
-    }
+    if (!resource.object.has_binding()) return absl::OkStatus();
+    const tenancy::FactKey fact = tenancy::FactKeyOf(resource.object.binding());
+    // Bindings without one have none in common.
+    if (!fact.empty()) fact_holders_.emplace(fact, &resource);
     return absl::OkStatus();
   }
 

@@ -93,6 +93,19 @@ TEST(ObjectRulesTest, AFactIsOfOneBindingWhateverNarrowsIt) {
                              "fact; a fact is of one binding"))));
 }
 
+// What is wrong with each of them is said by CheckObject().
+TEST(ObjectRulesTest, BindingsWithoutAFactHaveNoneInCommon) {
+  std::vector<Resource> resources =
+      Read(absl::StrCat("kind: Tenant\nid: red\nspec: {}\n",
+                        Binding("one", 'a'), Binding("two", 'b')));
+  for (Resource& resource : resources) {
+    if (resource.object.has_binding()) {
+      resource.object.mutable_binding()->clear_fact();
+    }
+  }
+  EXPECT_THAT(Verdict(resources), IsEmpty());
+}
+
 TEST(ObjectRulesTest, AnObjectIsGivenOnce) {
   std::vector<Resource> resources = Read("kind: Tenant\nid: red\nspec: {}\n");
   resources.push_back(resources[0]);

@@ -119,7 +119,9 @@ absl::Status Planner::Add(const v1::Operation& operation) {
   }
   RETURN_IF_ERROR(CheckOwner(key, before));
   if (object != nullptr && object->has_binding()) {
-    fact_holders_[tenancy::FactKeyOf(object->binding())].push_back(key);
+    const tenancy::FactKey fact = tenancy::FactKeyOf(object->binding());
+    // Bindings without one have none in common.
+    if (!fact.empty()) fact_holders_[fact].push_back(key);
   }
   if (!after_.emplace(key, std::move(object)).second) {
     return absl::InvalidArgumentError(

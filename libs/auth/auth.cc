@@ -150,7 +150,7 @@ class Inquiry {
       return listener_.trusted_header.empty() ? "'Authorization: Bearer TOKEN'"
                                               : "a bearer token";
     }
-    if (listener_.basic) return "user and password";
+    if (listener_.basic.enabled()) return "user and password";
     if (!listener_.api_key_header.empty()) {
       return absl::StrCat("an API key in header ", listener_.api_key_header);
     }
@@ -171,7 +171,7 @@ class Inquiry {
     if (listener_.bearer || listener_.AsksAboutBearer()) {
       ways.push_back("'Authorization: Bearer TOKEN'");
     }
-    if (listener_.basic) ways.push_back("user and password");
+    if (listener_.basic.enabled()) ways.push_back("user and password");
     if (!listener_.api_key_header.empty()) {
       ways.push_back(
           absl::StrCat("an API key in header ", listener_.api_key_header));

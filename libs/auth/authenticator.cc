@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "libs/auth/credentials.h"
-#include "libs/auth/jwt_verifier.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::auth {
@@ -122,29 +121,6 @@ asio::awaitable<absl::StatusOr<Caller>> Authenticator::Authenticate(
       co_await methods_.reviewer->Review(*principal, question);
   if (!allowed.ok()) co_return allowed;
   co_return caller;
-}
-
-absl::StatusOr<Methods> MakeMethods(const ListenerAuth& config,
-                                    const MethodContext& context) {
-  Methods methods;
-  if (!config.jwt.empty()) {
-    ASSIGN_OR_RETURN(
-        methods.bearer,
-        JwtVerifier::Make(config.jwt, context.executor, context.clock,
-                          context.steady, context.metrics));
-  }
-  if (config.keystone.enabled()) {
-    return absl::UnimplementedError(
-        "keystone.auth_url: this build can't validate tokens of Keystone");
-  }
-  if (config.kubernetes.enabled()) {
-    return absl::UnimplementedError(
-        "kubernetes.api_url: this build can't ask for token reviews");
-  }
-  if (config.basic) {
-    return absl::UnimplementedError("basic: this build can't check passwords");
-  }
-  return methods;
 }
 
 }  // namespace insula::auth

@@ -8,9 +8,7 @@
 //   }
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,32 +20,12 @@
 #include "insula/registry/v1/objects.pb.h"
 #include "libs/auth/auth.h"
 #include "libs/auth/listener_auth.h"
+#include "libs/auth/methods.h"
 #include "libs/auth/verifier.h"
 #include "libs/http/message.h"
-#include "libs/metrics/metrics.h"
 #include "libs/tenancy/snapshot.h"
-#include "libs/time/clock.h"
 
 namespace insula::auth {
-
-// The verifiers of a listener, by the credentials that they take. Null: such a
-// credential is refused.
-struct Methods {
-  std::shared_ptr<Verifier> bearer;
-  std::shared_ptr<Verifier> basic;
-  std::shared_ptr<Verifier> token;  // X-Auth-Token.
-  // For bindings that need a SubjectAccessReview.
-  std::shared_ptr<AccessReviewer> reviewer;
-};
-
-// What verifiers are made of. Clocks and metrics outlive them.
-struct MethodContext {
-  boost::asio::any_io_executor executor;
-  const Clock* clock = nullptr;
-  const Clock* steady = nullptr;  // Never jumps.
-  metrics::Registry* metrics = nullptr;
-  std::function<std::shared_ptr<const tenancy::Snapshot>()> snapshot;
-};
 
 // Thread-safe.
 class Authenticator {
@@ -87,10 +65,5 @@ class Authenticator {
   const Methods methods_;
   std::vector<std::string> challenges_;
 };
-
-// The verifiers that `config`, which is valid, asks for. Errors name the key of
-// `config`; UNIMPLEMENTED for a method that this build does not have.
-absl::StatusOr<Methods> MakeMethods(const ListenerAuth& config,
-                                    const MethodContext& context);
 
 }  // namespace insula::auth

@@ -6,6 +6,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <memory>
 #include <string>
@@ -15,8 +16,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "libs/auth/fake_verifier.h"
+#include "libs/auth/methods.h"
+#include "libs/metrics/metrics.h"
 #include "libs/status/status_matchers.h"
 #include "libs/tenancy/fact.h"
+#include "libs/time/fake_clock.h"
 
 namespace insula::auth {
 namespace {
@@ -40,10 +44,7 @@ class AuthenticatorTest : public testing::Test {
     const std::string red = "tenant_ids: 'red' roles: ROLE_READ ";
     Bind("ann",
          "jwt { issuer: 'https://id' claim: 'sub' value: 'ann' } " + red);
-    Bind("user",
-         "basic { user: 'ann' bcrypt_hash: '$2b$12$abcdefghijklmnopqrstuu"
-         "ABCDEFGHIJKLMNOPQRSTUVWXYZ01234' } " +
-             red);
+    Bind("user", "basic { user: 'ann' } " + red);
     Bind("kube",
          "kubernetes { user: 'bob' access { verb: 'get' resource: 'pods' } } "
          "every_tenant: true roles: ROLE_READ");
@@ -202,7 +203,7 @@ TEST_F(AuthenticatorTest, ATenantHeaderChoosesAndGrantsNothing) {
 
 TEST_F(AuthenticatorTest, EachCredentialGoesToItsVerifier) {
   TakeJwts();
-  config_.basic = true;
+  config_.basic.password_file = "passwords";
   config_.keystone.auth_url = "https://k";
   const auto basic = std::make_shared<FakeVerifier>("basic", "Basic");
   basic->answers.emplace("YTpi", basic->Named("ann"));
@@ -316,7 +317,7 @@ TEST_F(AuthenticatorTest, NobodyIsKnownBeforeTheRegistryIs) {
 TEST_F(AuthenticatorTest, MessagesHoldNoCredential) {
   TakeJwts();
   config_.api_key_header = "X-API-Key";
-  config_.basic = true;
+  config_.basic.password_file = "passwords";
   for (const HeaderList& fields :
        std::vector<HeaderList>{{Bearer("canary")},
                                {Bearer("canary"), {"X-API-Key", "canary"}},
@@ -341,10 +342,64 @@ TEST(AuthenticatorChallengeTest, ThereIsAlwaysOne) {
               ElementsAre("Bearer"));
 }
 
-TEST(MakeMethodsTest, MakesWhatIsAskedForOrSaysWhatIsMissing) {
-  const auto none = MakeMethods(ListenerAuth(), MethodContext());
-  ASSERT_THAT(none, IsOk());
-  EXPECT_EQ(none->bearer, nullptr);
+class MakeMethodsTest : public testing::Test {
+ protected:
+  ~MakeMethodsTest() override { pool_.join(); }
+
+  absl::StatusOr<Methods> Make(const ListenerAuth& config) {
+    MethodContext context;
+    context.executor = pool_.get_executor();
+    context.clock = &clock_;
+    context.steady = &clock_;
+    context.metrics = &metrics_;
+    return MakeMethods(config, context);
+  }
+  static KeystoneConfig Keystone() {
+    KeystoneConfig config;
+    config.auth_url = "https://127.0.0.1:1/v3";
+    config.user_name = "insula";
+    config.password_file = "password";
+    return config;
+  }
+
+  FakeClock clock_{kNow};
+  metrics::Registry metrics_;
+  asio::thread_pool pool_{1};
+};
+
+TEST_F(MakeMethodsTest, NoneIsMadeThatIsNotAskedFor) {
+  const auto methods = Make(ListenerAuth());
+  ASSERT_THAT(methods, IsOk());
+  EXPECT_EQ(methods->bearer, nullptr);
+  EXPECT_EQ(methods->basic, nullptr);
+  EXPECT_EQ(methods->token, nullptr);
+  EXPECT_EQ(methods->reviewer, nullptr);
+}
+
+TEST_F(MakeMethodsTest, KeystoneTakesBearerTokensUnlessAnotherDoes) {
+  ListenerAuth config;
+  config.keystone = Keystone();
+  const auto alone = Make(config);
+  ASSERT_THAT(alone, IsOk());
+  EXPECT_NE(alone->token, nullptr);
+  EXPECT_EQ(alone->bearer, alone->token);
+  EXPECT_THAT(Authenticator(config, *alone).challenges(),
+              ElementsAre("Bearer", "Keystone uri=\"https://127.0.0.1:1/v3\""));
+
+  config.kubernetes.api_url = "https://127.0.0.1:1";
+  config.kubernetes.token_file = "token";
+  const auto both = Make(config);
+  ASSERT_THAT(both, IsOk());
+  EXPECT_NE(both->bearer, both->token);
+  EXPECT_NE(both->reviewer, nullptr);
+}
+
+TEST_F(MakeMethodsTest, AnErrorNamesTheKey) {
+  ListenerAuth config;
+  config.basic.password_file = "/nonexistent/passwords";
+  EXPECT_THAT(
+      std::string(Make(config).status().message()),
+      AllOf(HasSubstr("basic.password_file: "), HasSubstr("/nonexistent")));
 }
 
 }  // namespace

@@ -83,15 +83,15 @@ class Finder {
       Note("bearer", text, kAuthorization);
       return absl::OkStatus();
     }
-    if (listener_.basic && ConsumeScheme("Basic", &text)) {
+    if (listener_.basic.enabled() && ConsumeScheme("Basic", &text)) {
       RETURN_IF_ERROR(CheckText("user and password", text));
       Note("basic", text, kAuthorization);
       return absl::OkStatus();
     }
     return absl::UnauthenticatedError(absl::StrCat(
         "header Authorization must be ", bearer ? "'Bearer TOKEN'" : "",
-        bearer && listener_.basic ? " or " : "",
-        listener_.basic ? "'Basic ' with user and password" : ""));
+        bearer && listener_.basic.enabled() ? " or " : "",
+        listener_.basic.enabled() ? "'Basic ' with user and password" : ""));
   }
 
   absl::Status ReadHeader(absl::string_view name, absl::string_view scheme,

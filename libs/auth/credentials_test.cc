@@ -23,7 +23,7 @@ using HeaderList = std::vector<std::pair<std::string, std::string>>;
 // A listener that accepts everything.
 ListenerAuth Everything() {
   ListenerAuth listener;
-  listener.basic = true;
+  listener.basic.password_file = "passwords";
   listener.client_certificate = true;
   listener.api_key_header = "X-API-Key";
   listener.keystone.auth_url = "https://keystone:5000/v3";

@@ -4,6 +4,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "libs/auth/digest.h"
 #include "libs/auth/jwt.h"
 #include "libs/auth/oidc_keys.h"
 #include "libs/http/tls.h"
@@ -12,6 +14,9 @@ namespace insula::auth {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr size_t kMaxCached = 10'000;
+constexpr absl::Duration kKnownFor = absl::Minutes(1);
 
 JwtRules RulesOf(const JwtIssuerConfig& config) {
   JwtRules rules;
@@ -39,14 +44,6 @@ OidcKeysOptions KeysOf(const JwtIssuerConfig& config) {
     options.tls = std::move(tls);
   }
   return options;
-}
-
-metrics::Counter& ResultCounter(metrics::Registry* metrics,
-                                const char* result) {
-  return metrics->AddCounter(
-      "insula_auth_verifications_total",
-      "Credentials that a verifier was asked about, by outcome.",
-      {{"method", "jwt"}, {"result", result}});
 }
 
 }  // namespace
@@ -78,11 +75,8 @@ JwtVerifier::JwtVerifier(const Clock* clock, const Clock* steady,
                          metrics::Registry* metrics)
     : clock_(*clock),
       steady_(*steady),
-      cache_(PrincipalCache::Options()),
-      ok_(ResultCounter(metrics, "ok")),
-      cached_(ResultCounter(metrics, "cached")),
-      refused_(ResultCounter(metrics, "refused")),
-      unavailable_(ResultCounter(metrics, "unavailable")) {}
+      cache_(kMaxCached),
+      metrics_(metrics, "jwt") {}
 
 JwtVerifier::~JwtVerifier() = default;
 
@@ -90,10 +84,14 @@ std::string JwtVerifier::Challenge() const { return "Bearer"; }
 
 std::optional<absl::StatusOr<Principal>> JwtVerifier::Known(
     const Credential& credential) {
-  std::optional<Principal> principal =
-      cache_.Find(credential, steady_.Now(), clock_.Now());
+  const Digest key = Sha256Of(credential.text);
+  std::optional<Principal> principal = cache_.Find(key, steady_.Now());
   if (!principal.has_value()) return std::nullopt;
-  cached_.Increment();
+  if (clock_.Now() >= principal->expires) {
+    cache_.Erase(key);
+    return std::nullopt;
+  }
+  metrics_.Cached();
   return absl::StatusOr<Principal>(*std::move(principal));
 }
 
@@ -101,13 +99,10 @@ asio::awaitable<absl::StatusOr<Principal>> JwtVerifier::Verify(
     Credential credential) {
   if (auto known = Known(credential)) co_return *std::move(known);
   absl::StatusOr<Principal> principal = co_await Check(credential.text);
+  metrics_.Count(principal.status());
   if (principal.ok()) {
-    ok_.Increment();
-    cache_.Put(credential, *principal, steady_.Now());
-  } else if (principal.status().code() == absl::StatusCode::kUnavailable) {
-    unavailable_.Increment();
-  } else {
-    refused_.Increment();
+    const absl::Time now = steady_.Now();
+    cache_.Put(Sha256Of(credential.text), *principal, now + kKnownFor, now);
   }
   co_return principal;
 }

@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "libs/auth/digest_cache.h"
 #include "libs/auth/listener_auth.h"
-#include "libs/auth/principal_cache.h"
 #include "libs/auth/verifier.h"
+#include "libs/auth/verifier_metrics.h"
 #include "libs/metrics/metrics.h"
 #include "libs/time/clock.h"
 
@@ -21,8 +22,8 @@ namespace insula::auth {
 // has. A verified token is not checked again for a minute, and so may outlive
 // its key by that.
 //
-// Metrics: insula_auth_verifications_total{method="jwt",result}, with result
-// ok, cached, refused or unavailable; and those of OidcKeys.
+// Metrics: insula_auth_verifications_total{method="jwt",result}, and those of
+// OidcKeys.
 class JwtVerifier final : public Verifier {
  public:
   // Begins to fetch the keys of the issuers, each of which is valid and there
@@ -50,11 +51,8 @@ class JwtVerifier final : public Verifier {
   const Clock& clock_;
   const Clock& steady_;
   std::vector<std::unique_ptr<const Issuer>> issuers_;
-  PrincipalCache cache_;
-  metrics::Counter& ok_;
-  metrics::Counter& cached_;
-  metrics::Counter& refused_;
-  metrics::Counter& unavailable_;
+  DigestCache<Principal> cache_;
+  VerifierMetrics metrics_;
 };
 
 }  // namespace insula::auth

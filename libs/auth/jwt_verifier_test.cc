@@ -187,7 +187,7 @@ TEST_F(JwtVerifierTest, RefusesWhatTheIssuerDidNotSayOfUs) {
   }
   EXPECT_THAT(metrics_.Expose(),
               AllOf(HasSubstr("insula_auth_verifications_total{method=\"jwt\","
-                              "result=\"refused\"} 10\n"),
+                              "result=\"wrong\"} 10\n"),
                     HasSubstr("insula_auth_verifications_total{method=\"jwt\","
                               "result=\"ok\"} 1\n")));
 }

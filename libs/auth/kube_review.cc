@@ -35,6 +35,11 @@ absl::Status Unavailable(absl::string_view why) {
       absl::StrCat("the Kubernetes API can't be asked: ", why));
 }
 
+std::string NameOf(const KubeReviewOptions& options) {
+  if (options.cluster.empty()) return "the cluster";
+  return absl::StrCat("cluster ", options.cluster);
+}
+
 bool IsOurs(const Credential& credential) {
   return credential.scheme == "bearer" && !credential.text.empty() &&
          credential.text.size() <= kMaxTokenBytes;
@@ -90,7 +95,7 @@ absl::StatusOr<Principal> ReadTokenReview(const Json& review,
   const Json& authenticated = At(review, {"status", "authenticated"});
   if (!authenticated.is_boolean() || !authenticated.get<bool>()) {
     return absl::UnauthenticatedError(absl::StrCat(
-        "cluster ", options.cluster,
+        NameOf(options),
         " does not take the token: it is wrong, expired or for another "
         "audience"));
   }
@@ -170,6 +175,8 @@ absl::Status ReadAccessReview(const Json& review, const Principal& principal,
   return absl::PermissionDeniedError(
       absl::StrCat("Forbidden (user=", absl::CHexEscape(principal.name),
                    ", verb=", question.verb, ", resource=", question.resource,
+                   question.subresource.empty() ? "" : ", subresource=",
+                   question.subresource,
                    ", namespace=", absl::CHexEscape(question.namespace_name),
                    "): grant it with a RoleBinding"));
 }
@@ -194,10 +201,6 @@ Digest KeyOf(const Secret& key, const Principal& principal,
 }  // namespace
 
 absl::Status KubeReviewOptions::Validate() const {
-  if (cluster.empty()) {
-    return absl::InvalidArgumentError(
-        "cluster: must be a name for the cluster, by which bindings tell it");
-  }
   for (const std::string& audience : audiences) {
     if (audience.empty()) {
       return absl::InvalidArgumentError("audiences: must not be empty texts");
@@ -389,7 +392,7 @@ class KubeAccessReviewer::State : public std::enable_shared_from_this<State> {
     if (principal.method != "kubernetes" ||
         principal.issuer != options_.cluster) {
       return absl::PermissionDeniedError(
-          absl::StrCat("only users of cluster ", options_.cluster,
+          absl::StrCat("only users of ", NameOf(options_),
                        " have rights there: send a token of it"));
     }
     if (question.namespace_name.empty() || question.verb.empty() ||
@@ -447,32 +450,6 @@ absl::StatusOr<std::unique_ptr<KubeAccessReviewer>> KubeAccessReviewer::Make(
 asio::awaitable<absl::Status> KubeAccessReviewer::Review(
     Principal principal, AccessQuestion question) {
   return State::Review(state_, std::move(principal), std::move(question));
-}
-
-absl::string_view VerbOfMethod(absl::string_view method) {
-  if (method == "GET") return "get";
-  if (method == "POST") return "create";
-  if (method == "PUT") return "update";
-  if (method == "PATCH") return "patch";
-  if (method == "DELETE") return "delete";
-  return "";
-}
-
-asio::awaitable<absl::Status> ReviewEach(AccessReviewer* reviewer,
-                                         Principal principal,
-                                         AccessQuestion question,
-                                         std::vector<std::string> namespaces) {
-  if (namespaces.empty() || namespaces.size() > kMaxReviewedNamespaces) {
-    co_return absl::PermissionDeniedError(
-        absl::StrCat("a request must name 1 to ", kMaxReviewedNamespaces,
-                     " namespaces, this one names ", namespaces.size()));
-  }
-  for (std::string& name : namespaces) {
-    AccessQuestion one = question;
-    one.namespace_name = std::move(name);
-    CO_RETURN_IF_ERROR(co_await reviewer->Review(principal, std::move(one)));
-  }
-  co_return absl::OkStatus();
 }
 
 }  // namespace insula::auth

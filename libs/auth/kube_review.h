@@ -14,7 +14,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/auth/failure_limiter.h"
 #include "libs/auth/verifier.h"
@@ -25,8 +24,8 @@
 namespace insula::auth {
 
 struct KubeReviewOptions {
-  // The issuer of the principals, to tell several clusters apart.
-  std::string cluster = "kubernetes";
+  // The issuer of the principals, to tell several clusters apart; may be empty.
+  std::string cluster;
   // A token must be for one of these. Empty: for the API server itself; then a
   // service that gets such a token could use it to act for its owner there, so
   // name one and have tokens made for it (`kubectl create token --audience`).
@@ -100,18 +99,5 @@ class KubeAccessReviewer final : public AccessReviewer {
   explicit KubeAccessReviewer(std::shared_ptr<State> state);
   const std::shared_ptr<State> state_;
 };
-
-// The verb that a request of that method is, as kube-rbac-proxy has it: get,
-// create, update, patch, delete. Empty for any other: it never stands for `*`.
-absl::string_view VerbOfMethod(absl::string_view method);
-
-inline constexpr size_t kMaxReviewedNamespaces = 100;
-
-// OK if `reviewer` allows `question` in each of `namespaces`. PERMISSION_DENIED
-// names the first that it does not; also for none, and for more than
-// kMaxReviewedNamespaces. `reviewer` outlives the call.
-boost::asio::awaitable<absl::Status> ReviewEach(
-    AccessReviewer* reviewer, Principal principal, AccessQuestion question,
-    std::vector<std::string> namespaces);
 
 }  // namespace insula::auth

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "libs/auth/address_set.h"
+#include "libs/auth/basic.h"
+#include "libs/auth/keystone.h"
+#include "libs/auth/kube_review.h"
 #include "libs/auth/oidc_keys.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
@@ -70,6 +74,12 @@ absl::Status CheckPeriod(absl::string_view key, absl::Duration value,
                absl::FormatDuration(most));
 }
 
+// What is wrong with a setting of group `key`.
+absl::Status Below(absl::string_view key, const absl::Status& status) {
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat(key, ".", status.message()));
+}
+
 }  // namespace
 
 void JwtIssuerConfig::Describe(config::Fields& fields) {
@@ -117,32 +127,82 @@ absl::Status JwtIssuerConfig::Validate() const {
   return CheckPeriod("max_lifetime", max_lifetime, absl::Hours(24 * 366));
 }
 
+BasicOptions BasicConfig::Options() const {
+  BasicOptions options;
+  options.passwords.file = password_file;
+  options.realm = realm;
+  return options;
+}
+
+void BasicConfig::Describe(config::Fields& fields) {
+  fields.Add("password_file", password_file,
+             "File of users and bcrypt hashes, as htpasswd -B makes it; users "
+             "that a binding names are accepted. Empty: none are.");
+  fields.Add("realm", realm, "What a browser asks a password for.");
+}
+
+absl::Status BasicConfig::Validate() const {
+  return enabled() ? Below("basic", Options().Validate()) : absl::OkStatus();
+}
+
+KeystoneOptions KeystoneConfig::Options() const {
+  KeystoneOptions options;
+  options.url = auth_url;
+  options.allow_loopback_http = true;
+  if (!ca_file.empty()) {
+    http::ClientTls tls;
+    tls.ca_file = ca_file;
+    options.tls = std::move(tls);
+  }
+  options.user_name = user_name;
+  options.user_domain = user_domain;
+  options.project_name = project_name;
+  options.project_domain = project_domain;
+  options.password_file = password_file;
+  options.accepted_roles = accepted_roles;
+  options.recheck_interval = recheck_interval;
+  options.wrong_interval = std::min(options.wrong_interval, recheck_interval);
+  options.timeout = timeout;
+  return options;
+}
+
 void KeystoneConfig::Describe(config::Fields& fields) {
   fields.Add("auth_url", auth_url,
-             "OpenStack identity service, e.g. https://keystone:5000/v3. "
-             "Empty: its tokens are not accepted.");
+             "OpenStack identity service, e.g. https://keystone:5000/v3; "
+             "bindings name it the same. Empty: its tokens are not accepted.");
   fields.Add("ca_file", ca_file, "Its CA, PEM. Empty: the system's.");
-  fields.Add("credential_id", credential_id,
-             "Id of the application credential with which tokens are "
-             "validated.");
-  fields.Add("credential_secret_file", credential_secret_file,
-             "File with its secret.");
-  fields.Add("cache_ttl", cache_ttl,
-             "For how long a validated token is not validated again.");
+  fields.Add("user_name", user_name,
+             "The service's own user, who may validate tokens.");
+  fields.Add("user_domain", user_domain, "Name of its domain.");
+  fields.Add("project_name", project_name,
+             "Project that it logs in to. Empty: to the system.");
+  fields.Add("project_domain", project_domain,
+             "Name of the domain of that project.");
+  fields.Add("password_file", password_file, "File with its password.");
+  fields.Add("accepted_roles", accepted_roles,
+             "A token needs one of these roles. Empty: any.");
+  fields.Add("recheck_interval", recheck_interval,
+             "For how long a validated token is not validated again: a revoked "
+             "one is out after that.");
   fields.Add("timeout", timeout, "Longest wait for an answer.");
 }
 
 absl::Status KeystoneConfig::Validate() const {
   if (!enabled()) return absl::OkStatus();
   RETURN_IF_ERROR(CheckServiceUrl("keystone.auth_url", auth_url));
-  if (credential_id.empty() || credential_secret_file.empty()) {
-    return Wrong(
-        "keystone.credential_id: must be set, with "
-        "keystone.credential_secret_file");
-  }
-  RETURN_IF_ERROR(
-      CheckPeriod("keystone.cache_ttl", cache_ttl, absl::Minutes(10)));
-  return CheckPeriod("keystone.timeout", timeout, absl::Minutes(1));
+  RETURN_IF_ERROR(CheckPeriod("keystone.timeout", timeout, absl::Minutes(1)));
+  return Below("keystone", Options().Validate());
+}
+
+KubeReviewOptions KubernetesConfig::Options() const {
+  KubeReviewOptions options;
+  options.cluster = cluster;
+  options.audiences = audiences;
+  options.token_ttl = cache_ttl;
+  options.allowed_ttl = cache_ttl;
+  options.refused_ttl = std::min(options.refused_ttl, cache_ttl);
+  options.timeout = timeout;
+  return options;
 }
 
 void KubernetesConfig::Describe(config::Fields& fields) {
@@ -169,7 +229,8 @@ absl::Status KubernetesConfig::Validate() const {
   if (token_file.empty()) return Wrong("kubernetes.token_file: must be set");
   RETURN_IF_ERROR(
       CheckPeriod("kubernetes.cache_ttl", cache_ttl, absl::Minutes(5)));
-  return CheckPeriod("kubernetes.timeout", timeout, absl::Minutes(1));
+  RETURN_IF_ERROR(CheckPeriod("kubernetes.timeout", timeout, absl::Minutes(1)));
+  return Below("kubernetes", Options().Validate());
 }
 
 const std::string& ListenerAuth::TenantHeader() const {
@@ -184,11 +245,10 @@ void ListenerAuth::Describe(config::Fields& fields) {
   fields.Add("api_key_header", api_key_header,
              "Header with an API key that a binding names, e.g. X-API-Key. "
              "Empty: none is accepted.");
-  fields.Add("basic", basic,
-             "Accept users and passwords (HTTP basic) that a binding names.");
   fields.Add("client_certificate", client_certificate,
              "Accept client certificates by the URI and DNS names that a "
              "binding names; needs tls_client_ca_file.");
+  fields.AddGroup("basic", basic);
   fields.AddList("jwt", jwt, "Issuers of JWTs that are accepted.");
   fields.AddGroup("keystone", keystone);
   fields.AddGroup("kubernetes", kubernetes);
@@ -207,6 +267,7 @@ void ListenerAuth::Describe(config::Fields& fields) {
 }
 
 absl::Status ListenerAuth::Validate() const {
+  RETURN_IF_ERROR(basic.Validate());
   RETURN_IF_ERROR(keystone.Validate());
   RETURN_IF_ERROR(kubernetes.Validate());
   if (jwt.size() > kMaxIssuers) {

@@ -28,17 +28,37 @@ struct JwtIssuerConfig {
   absl::Status Validate() const;
 };
 
+struct BasicOptions;
+struct KeystoneOptions;
+struct KubeReviewOptions;
+
+// Users and passwords.
+struct BasicConfig {
+  std::string password_file;  // Empty: none.
+  std::string realm = "insula";
+
+  bool enabled() const { return !password_file.empty(); }
+  BasicOptions Options() const;
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+};
+
 // An identity service of OpenStack.
 struct KeystoneConfig {
   std::string auth_url;  // Empty: none.
   std::string ca_file;
-  // With which tokens are validated: an application credential.
-  std::string credential_id;
-  std::string credential_secret_file;
-  absl::Duration cache_ttl = absl::Seconds(60);
+  // Who validates tokens.
+  std::string user_name;
+  std::string user_domain = "Default";
+  std::string project_name;
+  std::string project_domain = "Default";
+  std::string password_file;
+  std::vector<std::string> accepted_roles;
+  absl::Duration recheck_interval = absl::Seconds(30);
   absl::Duration timeout = absl::Seconds(5);
 
   bool enabled() const { return !auth_url.empty(); }
+  KeystoneOptions Options() const;
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
 };
@@ -54,6 +74,7 @@ struct KubernetesConfig {
   absl::Duration timeout = absl::Seconds(5);
 
   bool enabled() const { return !api_url.empty(); }
+  KubeReviewOptions Options() const;
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
 };
@@ -62,8 +83,8 @@ struct ListenerAuth {
   bool bearer = true;
   // The header that has an API key. Empty: none are accepted.
   std::string api_key_header;
-  bool basic = false;
   bool client_certificate = false;
+  BasicConfig basic;
   std::vector<JwtIssuerConfig> jwt;
   KeystoneConfig keystone;
   KubernetesConfig kubernetes;
@@ -83,7 +104,7 @@ struct ListenerAuth {
   }
   // Whether header Authorization is looked at.
   bool TakesAuthorization() const {
-    return bearer || basic || AsksAboutBearer();
+    return bearer || basic.enabled() || AsksAboutBearer();
   }
   // The header by which callers of several tenants name one.
   const std::string& TenantHeader() const;

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "libs/auth/basic.h"
+#include "libs/auth/keystone.h"
 #include "libs/config/config.h"
 #include "libs/status/status_matchers.h"
 
@@ -42,10 +44,12 @@ TEST(ListenerAuthTest, ReadsEveryMethod) {
       "    max_lifetime: 1h\n"
       "bearer: false\n"
       "api_key_header: X-API-Key\n"
-      "basic: true\n"
+      "basic: {password_file: passwords, realm: door}\n"
       "client_certificate: true\n"
       "keystone: {auth_url: https://keystone:5000/v3, ca_file: k.pem,\n"
-      "  credential_id: me, credential_secret_file: s, cache_ttl: 30s}\n"
+      "  user_name: insula, user_domain: ops, project_name: service,\n"
+      "  project_domain: other, password_file: p, accepted_roles: [member],\n"
+      "  recheck_interval: 20s, timeout: 2s}\n"
       "trusted_header: X-Tenant-Namespace\n"
       "trusted_header_bound: true\n"
       "trusted_addresses: []\n"
@@ -62,11 +66,22 @@ TEST(ListenerAuthTest, ReadsEveryMethod) {
   EXPECT_EQ(issuer.max_lifetime, absl::Hours(1));
   EXPECT_FALSE(loaded->bearer);
   EXPECT_TRUE(loaded->AsksAboutBearer());
-  EXPECT_TRUE(loaded->basic);
+  EXPECT_EQ(loaded->basic.Options().passwords.file, "passwords");
+  EXPECT_EQ(loaded->basic.Options().realm, "door");
   EXPECT_TRUE(loaded->client_certificate);
   EXPECT_EQ(loaded->api_key_header, "X-API-Key");
-  EXPECT_EQ(loaded->keystone.auth_url, "https://keystone:5000/v3");
-  EXPECT_EQ(loaded->keystone.cache_ttl, absl::Seconds(30));
+  const KeystoneOptions keystone = loaded->keystone.Options();
+  EXPECT_EQ(keystone.url, "https://keystone:5000/v3");
+  ASSERT_TRUE(keystone.tls.has_value());
+  EXPECT_EQ(keystone.tls->ca_file, "k.pem");
+  EXPECT_EQ(keystone.user_name, "insula");
+  EXPECT_EQ(keystone.user_domain, "ops");
+  EXPECT_EQ(keystone.project_name, "service");
+  EXPECT_EQ(keystone.project_domain, "other");
+  EXPECT_EQ(keystone.password_file, "p");
+  EXPECT_THAT(keystone.accepted_roles, ElementsAre("member"));
+  EXPECT_EQ(keystone.recheck_interval, absl::Seconds(20));
+  EXPECT_EQ(keystone.timeout, absl::Seconds(2));
   EXPECT_EQ(loaded->TenantHeader(), "X-Scope-OrgID");
   EXPECT_THAT(loaded->trusted_names, ElementsAre("spiffe://example/proxy"));
 }
@@ -82,10 +97,9 @@ TEST(ListenerAuthTest, TheTrustedHeaderNamesTenantsUnlessItIsBound) {
 
 TEST(ListenerAuthTest, AnyMethodIsEnough) {
   for (const char* yaml :
-       {"basic: true", "api_key_header: X-API-Key", "client_certificate: true",
-        "trusted_header: X-Tenant",
-        "keystone: {auth_url: 'https://k', credential_id: i, "
-        "credential_secret_file: f}",
+       {"basic: {password_file: f}", "api_key_header: X-API-Key",
+        "client_certificate: true", "trusted_header: X-Tenant",
+        "keystone: {auth_url: 'https://k', user_name: i, password_file: f}",
         "kubernetes: {api_url: 'https://k', token_file: f}"}) {
     EXPECT_THAT(Load(absl::StrCat("bearer: false\n", yaml, "\n")), IsOk())
         << yaml;
@@ -116,13 +130,24 @@ TEST(ListenerAuthTest, NamesTheKeyOfWhatCanNotWork) {
       {absl::StrCat(kIssuer,
                     "kubernetes: {api_url: 'https://k', token_file: f}\n"),
        "kubernetes.api_url: its tokens are JWTs too"},
-      {"keystone: {auth_url: 'http://keystone:5000', credential_id: i, "
-       "credential_secret_file: f}",
+      {"basic: {password_file: f, realm: 'a\"b'}", "basic.realm: must be"},
+      {"keystone: {auth_url: 'http://keystone:5000', user_name: i, "
+       "password_file: f}",
        "keystone.auth_url: must be an https URL"},
-      {"keystone: {auth_url: 'http://localhost.evil', credential_id: i, "
-       "credential_secret_file: f}",
+      {"keystone: {auth_url: 'http://localhost.evil', user_name: i, "
+       "password_file: f}",
        "keystone.auth_url: must be an https URL"},
-      {"keystone: {auth_url: 'https://k'}", "keystone.credential_id: must be"},
+      {"keystone: {auth_url: 'https://k'}", "keystone.user_name: must name"},
+      {"keystone: {auth_url: 'https://k', user_name: i}",
+       "keystone.password_file: must name"},
+      {"keystone: {auth_url: 'https://k', user_name: i, password_file: f, "
+       "recheck_interval: 1h}",
+       "keystone.recheck_interval: must be at most 5m"},
+      {"keystone: {auth_url: 'https://k', user_name: i, password_file: f, "
+       "timeout: 1h}",
+       "keystone.timeout: must be above 0"},
+      {"kubernetes: {api_url: 'https://k', token_file: f, audiences: ['']}",
+       "kubernetes.audiences: must not be"},
       {"kubernetes: {api_url: 'https://k'}", "kubernetes.token_file: must be"},
       {"kubernetes: {api_url: 'https://k', token_file: f, cache_ttl: 1h}",
        "kubernetes.cache_ttl: must be above 0"},

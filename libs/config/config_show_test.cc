@@ -107,7 +107,8 @@ TEST(HelpTest, ListsFlagsWithDefaultsAndElementsOfLists) {
       AllOf(HasSubstr("  --listen-address STRING, default 127.0.0.1:9701\n"
                       "      Where to serve gRPC.\n"),
             HasSubstr("  --tls.cert-file STRING\n"),
-            HasSubstr("  token (secret, in the file only)\n"),
+            HasSubstr("  token (secret, in the file only), default "
+                      "<redacted>\n"),
             HasSubstr("  --drain-timeout DURATION, default 20s\n"),
             HasSubstr("  files (list of strings, in the file only), default "
                       "a.yaml\n"),

@@ -1,12 +1,14 @@
 #include "libs/edge/listeners.h"
 
 #include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "libs/auth/methods.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "libs/time/clock.h"
@@ -46,14 +48,15 @@ boost::asio::awaitable<http::Response> Answer(Handler* handler,
 }
 
 absl::StatusOr<std::unique_ptr<const auth::Authenticator>> MakeAuthenticator(
-    const ListenerConfig& config, const Listeners::SnapshotSource& snapshots,
-    runtime::Process* process) {
+    const ListenerConfig& config, runtime::Process* process) {
   auth::MethodContext context;
   context.executor = process->executor();
+  context.run_blocking = [process](std::function<absl::Status()> work) {
+    return process->blocking().Run(std::move(work));
+  };
   context.clock = &process->clock();
   context.steady = SteadyClock::Get();
   context.metrics = &process->metrics();
-  context.snapshot = snapshots;
   ASSIGN_OR_RETURN(auth::Methods methods,
                    auth::MakeMethods(config.auth, context));
   return std::make_unique<const auth::Authenticator>(config.auth,
@@ -65,11 +68,11 @@ absl::StatusOr<std::unique_ptr<const auth::Authenticator>> MakeAuthenticator(
 absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Start(
     const std::vector<ListenerConfig>& configs,
     const http::ServerOptions& limits, Handler* handler,
-    SnapshotSource snapshots, runtime::Process* process) {
+    runtime::Process* process) {
   auto listeners = std::make_unique<Listeners>();
   for (const ListenerConfig& config : configs) {
     Listener& listener = listeners->listeners_.emplace_back();
-    auto made = MakeAuthenticator(config, snapshots, process);
+    auto made = MakeAuthenticator(config, process);
     if (!made.ok()) {
       return Annotate(made.status(),
                       absl::StrCat("listener '", config.name, "'"));

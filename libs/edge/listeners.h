@@ -2,14 +2,12 @@
 //
 //   ASSIGN_OR_RETURN(const auto listeners,
 //                    edge::Listeners::Start(edge::Plain(config.listeners),
-//                                           limits, &handler, snapshots,
-//                                           &process));
+//                                           limits, &handler, &process));
 //   process.SetReady();
 //   process.WaitForSignal();
 //   listeners->Drain(process.DrainTimeLeft());
 #pragma once
 
-#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -22,25 +20,21 @@
 #include "libs/edge/listener_config.h"
 #include "libs/http/server.h"
 #include "libs/runtime/process.h"
-#include "libs/tenancy/snapshot.h"
 
 namespace insula::edge {
 
 class Listeners {
  public:
-  using SnapshotSource =
-      std::function<std::shared_ptr<const tenancy::Snapshot>()>;
-
   // Binds every listener of `configs`, hands its requests to `handler`, and
   // announces all. `limits` holds for each of them, but for what its own
-  // settings say and for `admit`, which is the handler's. `handler`, `process`
-  // and what `snapshots` needs outlive the result. Errors are those of
+  // settings say and for `admit`, which is the handler's. `handler` and
+  // `process` outlive the result. Errors are those of
   // http::Server::Start and auth::MakeMethods and name the listener; then none
   // is left listening.
   static absl::StatusOr<std::unique_ptr<Listeners>> Start(
       const std::vector<ListenerConfig>& configs,
       const http::ServerOptions& limits, Handler* handler,
-      SnapshotSource snapshots, runtime::Process* process);
+      runtime::Process* process);
 
   // Drains all at the same time; see http::Server. Blocks.
   void Drain(absl::Duration timeout);

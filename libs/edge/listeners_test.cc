@@ -134,8 +134,8 @@ class ListenersTest : public testing::Test {
   ~ListenersTest() override { std::filesystem::remove(ports_file_); }
 
   absl::Status Start(const std::vector<ListenerConfig>& configs) {
-    auto listeners = Listeners::Start(
-        configs, limits_, &handler_, [] { return nullptr; }, process_.get());
+    auto listeners =
+        Listeners::Start(configs, limits_, &handler_, process_.get());
     if (!listeners.ok()) return listeners.status();
     listeners_ = *std::move(listeners);
     return absl::OkStatus();

@@ -41,10 +41,10 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                                                   &process.metrics()),
                          {&service}));
   process.Announce("grpc", grpc->address());
-  ASSIGN_OR_RETURN(const auto listeners,
-                   edge::Listeners::Start(edge::Plain(config.listeners),
-                                          config.write.ServerLimits(), &handler,
-                                          snapshots, &process));
+  ASSIGN_OR_RETURN(
+      const auto listeners,
+      edge::Listeners::Start(edge::Plain(config.listeners),
+                             config.write.ServerLimits(), &handler, &process));
   process.AddReadyCheck("registry", [&registry] { return registry->Ready(); });
   process.SetReady();
   process.WaitForSignal();

@@ -44,10 +44,10 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                                                   &process.metrics()),
                          {&service}));
   process.Announce("grpc", grpc->address());
-  ASSIGN_OR_RETURN(const auto http,
-                   edge::Listeners::Start(edge::Plain(config.listeners),
-                                          config.api.ServerLimits(), &handler,
-                                          snapshots, &process));
+  ASSIGN_OR_RETURN(
+      const auto http,
+      edge::Listeners::Start(edge::Plain(config.listeners),
+                             config.api.ServerLimits(), &handler, &process));
   process.SetReady();
   process.WaitForSignal();
 

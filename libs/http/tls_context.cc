@@ -110,10 +110,12 @@ absl::StatusOr<Context> MakeServerContext(const ServerTls& tls) {
   SSL_CTX_set_verify(context->native_handle(),
                      SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                      nullptr);
-  // Resumption needs a context id when clients are verified.
-  static constexpr unsigned char kSessionId[] = "insula";
-  SSL_CTX_set_session_id_context(context->native_handle(), kSessionId,
-                                 sizeof(kSessionId) - 1);
+  // Each connection shows the certificate anew. A resumed session stands for
+  // the one of before, which may have expired since, and which another user of
+  // the same proxy may have shown.
+  SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_TICKET);
+  SSL_CTX_set_num_tickets(context->native_handle(), 0);
+  SSL_CTX_set_session_cache_mode(context->native_handle(), SSL_SESS_CACHE_OFF);
   return context;
 }
 

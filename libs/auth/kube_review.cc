@@ -13,6 +13,7 @@
 #include "libs/auth/digest_cache.h"
 #include "libs/auth/single_flight.h"
 #include "libs/auth/verifier_metrics.h"
+#include "libs/kube/api_error.h"
 #include "libs/kube/json.h"
 #include "libs/secret/secret.h"
 #include "libs/status/annotate.h"
@@ -33,6 +34,18 @@ constexpr size_t kMaxValues = 1000;  // Groups of a user, values of an extra.
 absl::Status Unavailable(absl::string_view why) {
   return absl::UnavailableError(
       absl::StrCat("the Kubernetes API can't be asked: ", why));
+}
+
+// After a call for `reviews` that came to `error`. Callers see this: what the
+// API server writes may hold the token that it was asked about, or our own.
+absl::Status Failed(const absl::Status& error, absl::string_view reviews) {
+  const int status = kube::HttpStatusOf(error);
+  if (status == 0) return Unavailable(error.message());
+  return Unavailable(absl::StrCat(
+      "it answers ", status, " to ", reviews,
+      status == 401 || status == 403
+          ? ", give our own account ClusterRole system:auth-delegator"
+          : ""));
 }
 
 std::string NameOf(const KubeReviewOptions& options) {
@@ -298,7 +311,7 @@ class KubeTokenVerifier::State : public std::enable_shared_from_this<State> {
             std::move(request), absl::Now() + self->options_.timeout);
     absl::StatusOr<Principal> result =
         review.ok() ? ReadTokenReview(*review, self->options_)
-                    : Unavailable(review.status().message());
+                    : Failed(review.status(), "tokenreviews");
     if (!absl::IsUnauthenticated(result.status())) {
       self->by_source_.Succeed(source);
     }
@@ -416,7 +429,9 @@ class KubeAccessReviewer::State : public std::enable_shared_from_this<State> {
     const absl::StatusOr<Json> review =
         co_await self->environment_.client->Call(
             std::move(request), absl::Now() + self->options_.timeout);
-    if (!review.ok()) co_return Unavailable(review.status().message());
+    if (!review.ok()) {
+      co_return Failed(review.status(), "subjectaccessreviews");
+    }
     const absl::Status answer = ReadAccessReview(*review, principal, question);
     const absl::Time now = self->environment_.steady->Now();
     if (answer.ok() || absl::IsPermissionDenied(answer)) {

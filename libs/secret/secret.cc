@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 
+#include <cstdio>
 #include <utility>
 
 namespace insula {
@@ -19,6 +20,10 @@ struct WipedText {
 }  // namespace
 
 Secret::Secret(std::string&& text) {
+#ifdef INSULA_SHOW_SECRETS
+  // For the test that searches all output for secrets: it must find these.
+  std::fprintf(stderr, "secret: %s\n", text.c_str());
+#endif
   if (!text.empty()) {
     // Of just its size: a copy that grows would leave pieces behind.
     auto owned = std::make_shared<WipedText>(text);

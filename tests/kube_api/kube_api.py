@@ -6,6 +6,7 @@
 Both processes end with the block, and what they stored is gone.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -100,20 +101,49 @@ class KubeApi:
         wait_until(lambda: self._alive("etcd") and
                    _get(self.etcd + "/health", "GET", None, {})[0] == 200, "etcd")
 
-    def _start_server(self):
+    def _start_server(self, address="127.0.0.1:0"):
         if not os.path.exists(BINARY):
             raise AssertionError(f"there is no {BINARY}, run tests/kube_api/build")
+        tokens = []
         if self._tokens:
             with open(self._path("tokens"), "w", encoding="utf-8") as file:
                 file.write(self._tokens)
-            self._flags += ["--tokens", self._path("tokens")]
-        self._start("server", BINARY, "--http", "127.0.0.1:0", "--etcd", self.etcd,
-                    "--dir", self._path("server"), "--core", "--compaction", "0", *self._flags)
+            tokens = ["--tokens", self._path("tokens")]
         addresses = self._path("server", "addresses")
+        if os.path.exists(addresses):
+            os.unlink(addresses)
+        self._start("server", BINARY, "--http", address, "--etcd", self.etcd, "--dir",
+                    self._path("server"), "--core", "--compaction", "0", *self._flags, *tokens)
         wait_until(lambda: self._alive("server") and os.path.exists(addresses), "the server")
         with open(addresses, encoding="utf-8") as file:
             self.url = "http://" + dict(line.split() for line in file)["http"]
         wait_until(lambda: self.request("GET", "/readyz")[0] == 200, "a ready server")
+
+    @contextlib.contextmanager
+    def down(self):
+        """The server is gone meanwhile; it comes back where it was."""
+        server = self._processes.pop()
+        server.kill()
+        server.wait()
+        try:
+            yield
+        finally:
+            self._start_server(self.url.removeprefix("http://"))
+
+    def restart(self, tokens):
+        """With other tokens."""
+        with self.down():
+            self._tokens = tokens
+
+    @contextlib.contextmanager
+    def paused(self):
+        """The server takes connections meanwhile, and answers nothing."""
+        server = self._processes[-1]
+        server.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            server.send_signal(signal.SIGCONT)
 
     def request(self, method, path, body=None, content_type="application/json", token=None):
         """Status and the answer: decoded if JSON, else text. `body` is a dict or text.

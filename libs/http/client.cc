@@ -7,6 +7,8 @@
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -85,8 +87,13 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
  private:
   asio::awaitable<absl::StatusOr<Response>> SendOnStrand(ClientRequest* request,
                                                          absl::Time deadline);
-  asio::awaitable<absl::StatusOr<Response>> Exchange(
+  // With credentials, and once more if the host does not take them.
+  asio::awaitable<absl::StatusOr<Response>> Exchange(ClientRequest* request,
+                                                     absl::Time deadline);
+  asio::awaitable<absl::StatusOr<Response>> ExchangeOnce(
       const ClientRequest* request, absl::Time deadline);
+  asio::awaitable<absl::Status> Authorize(ClientRequest* request,
+                                          absl::Time deadline);
   asio::awaitable<absl::StatusOr<ResponseHead>> OpenExchange(
       ResponseStream::State* state, absl::Time deadline);
   // `strand` is the caller's.
@@ -101,6 +108,7 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
   metrics::Histogram& seconds_;
   CodeCounters requests_;
   TlsSource tls_;  // Read with the first https URL.
+  std::map<std::string, TlsSource> host_tls_;
 };
 
 Client::Impl::Impl(ClientOptions options, asio::any_io_executor executor,
@@ -119,7 +127,11 @@ Client::Impl::Impl(ClientOptions options, asio::any_io_executor executor,
       requests_(metrics, "insula_http_client_requests_total",
                 "Requests by HTTP status, or by what went wrong.",
                 {{"client", options_.name}}),
-      tls_(options_.tls.value_or(ClientTls()), metrics) {}
+      tls_(options_.tls.value_or(ClientTls()), metrics) {
+  for (const auto& [host, tls] : options_.host_tls) {
+    host_tls_.try_emplace(host, tls, metrics);
+  }
+}
 
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
     ClientRequest request, absl::Time deadline) {
@@ -145,7 +157,31 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::SendOnStrand(
   co_return result;
 }
 
+asio::awaitable<absl::Status> Client::Impl::Authorize(ClientRequest* request,
+                                                      absl::Time deadline) {
+  const absl::Status status =
+      co_await options_.authorizer->Authorize(request, deadline);
+  if (!status.ok()) co_return Annotate(status, PeerOf(*request));
+  co_return status;
+}
+
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::Exchange(
+    ClientRequest* request, absl::Time deadline) {
+  if (options_.authorizer == nullptr) {
+    co_return co_await ExchangeOnce(request, deadline);
+  }
+  const Headers bare = request->headers;
+  CO_RETURN_IF_ERROR(co_await Authorize(request, deadline));
+  absl::StatusOr<Response> result = co_await ExchangeOnce(request, deadline);
+  if (!result.ok() || result->status != 401) co_return result;
+  const bool renewed = co_await options_.authorizer->Renew(request, deadline);
+  if (!renewed) co_return result;
+  request->headers = bare;
+  CO_RETURN_IF_ERROR(co_await Authorize(request, deadline));
+  co_return co_await ExchangeOnce(request, deadline);
+}
+
+asio::awaitable<absl::StatusOr<Response>> Client::Impl::ExchangeOnce(
     const ClientRequest* request, absl::Time deadline) {
   const asio::any_io_executor strand = co_await asio::this_coro::executor;
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<ClientExchange> exchange,
@@ -175,6 +211,9 @@ asio::awaitable<absl::StatusOr<ResponseHead>> Client::Impl::OpenExchange(
   if (!IsStrand(strand)) {
     co_return absl::InternalError("a stream was not opened on a strand");
   }
+  if (options_.authorizer != nullptr) {
+    CO_RETURN_IF_ERROR(co_await Authorize(&state->request, deadline));
+  }
   CO_ASSIGN_OR_RETURN(state->exchange,
                       NewExchange(&state->request, deadline, strand));
   absl::StatusOr<ResponseHead> head = co_await state->exchange->Open();
@@ -187,11 +226,21 @@ absl::StatusOr<std::shared_ptr<ClientExchange>> Client::Impl::NewExchange(
     asio::any_io_executor strand) {
   RETURN_IF_ERROR(CheckRequest(*request));
   ExchangeContext context = {&options_, executor_, pool_.get(), &connections_,
-                             nullptr};
+                             nullptr,   "",        nullptr};
+  context.proxy = options_.proxy.For(request->url);
   if (request->url.scheme == "https") {
-    absl::StatusOr<Stream::TlsContext> tls = tls_.Get();
+    const std::string host = request->url.HostPort();
+    const auto own = host_tls_.find(host);
+    TlsSource& source = own == host_tls_.end() ? tls_ : own->second;
+    absl::StatusOr<Stream::TlsContext> tls = source.Get();
     if (!tls.ok()) return Annotate(tls.status(), PeerOf(*request));
     context.tls = *tls;
+    if (own != host_tls_.end()) {
+      context.server_name = options_.host_tls.at(host).server_name;
+    } else if (options_.tls.has_value()) {
+      context.server_name = options_.tls->server_name;
+    }
+    if (context.server_name.empty()) context.server_name = request->url.host;
   }
   return std::make_shared<ClientExchange>(std::move(context), request, deadline,
                                           std::move(strand));

@@ -3,6 +3,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,7 +11,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/http/authorizer.h"
 #include "libs/http/message.h"
+#include "libs/http/networks.h"
+#include "libs/http/proxy.h"
 #include "libs/http/tls.h"
 #include "libs/http/url.h"
 #include "libs/metrics/metrics.h"
@@ -26,6 +30,14 @@ struct ClientOptions {
   absl::Duration idle_timeout = absl::Seconds(50);
   absl::Duration connect_timeout = absl::Seconds(5);
   std::optional<ClientTls> tls;  // For https URLs; unset: system CAs.
+  // In place of `tls` for the https URLs of a host, by Url::HostPort().
+  std::map<std::string, ClientTls> host_tls;
+  // A host with such an address is not connected to. A host that is asked
+  // through a proxy is looked up by the proxy: then it is the proxy's address
+  // that is checked, and the host's if it is written as one.
+  Networks refused_networks = Networks::LinkLocalAndMetadata();
+  ProxyRules proxy;
+  std::shared_ptr<Authorizer> authorizer;  // May be null.
 };
 
 // What to send. `headers` go out as they are; Host, Content-Length,
@@ -68,8 +80,10 @@ class ResponseStream {
   std::unique_ptr<State> state_;
 };
 
-// Thread-safe. Follows no redirects. May be destroyed while requests are open:
-// they go on, and `metrics` must outlive them. A request on a pooled connection
+// Thread-safe. Follows no redirects. A name is looked up once for each
+// connection, and the addresses that were checked are those that are connected
+// to. May be destroyed while requests are open: they go on, and `metrics` must
+// outlive them. A request on a pooled connection
 // that turns out to be closed before any byte of the answer is sent again,
 // once, on a new one.
 //
@@ -84,13 +98,16 @@ class Client {
 
   // Any HTTP status is a result; gzip is decoded. DEADLINE_EXCEEDED at
   // `deadline`, UNAVAILABLE if no answer came, RESOURCE_EXHAUSTED if it was too
-  // large, CANCELLED if the calling coroutine was cancelled.
+  // large, CANCELLED if the calling coroutine was cancelled, PERMISSION_DENIED
+  // if the host has an address of `refused_networks`, and the authorizer's
+  // errors.
   boost::asio::awaitable<absl::StatusOr<Response>> Send(ClientRequest request,
                                                         absl::Time deadline);
 
   // Like Send, but returns when the head of the answer has come, before
-  // `deadline`. The body is not asked for in gzip, nor bounded in size. To be
-  // called on a strand. May be destroyed while streams are open.
+  // `deadline`; 401 is an answer like others. The body is not asked for in
+  // gzip, nor bounded in size. To be called on a strand. May be destroyed while
+  // streams are open.
   boost::asio::awaitable<absl::StatusOr<std::unique_ptr<ResponseStream>>> Open(
       ClientRequest request, absl::Time deadline);
 

@@ -1,9 +1,12 @@
 #include "libs/http/client_exchange.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/bind_executor.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/write.hpp>
 #include <utility>
 #include <vector>
 
@@ -14,6 +17,7 @@
 #include "libs/http/body.h"
 #include "libs/http/gzip.h"
 #include "libs/http/tls_context.h"
+#include "libs/secret/secret.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
@@ -26,13 +30,14 @@ using asio::ip::tcp;
 constexpr size_t kHeadRoom = 16 << 10;
 constexpr size_t kMaxFields = 200;
 constexpr int kMaxInterimAnswers = 8;
+constexpr size_t kMaxTunnelAnswer = 16 << 10;
 
 // The client's own, or of one hop.
 bool IsClientsOwn(absl::string_view name) {
   for (const absl::string_view own :
        {"host", "content-length", "accept-encoding", "connection",
-        "transfer-encoding", "keep-alive", "proxy-connection", "te", "trailer",
-        "upgrade", "expect"}) {
+        "transfer-encoding", "keep-alive", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "upgrade", "expect"}) {
     if (absl::EqualsIgnoreCase(name, own)) return true;
   }
   return false;
@@ -69,11 +74,19 @@ absl::Status CheckRequest(const ClientRequest& request) {
   return absl::OkStatus();
 }
 
-std::string RequestHeadText(const ClientRequest& request, bool accept_gzip) {
+std::string RequestHeadText(const ClientRequest& request, bool accept_gzip,
+                            const Proxy* proxy) {
+  // A proxy that is asked for an https host passes on what it can't read.
+  const bool to_proxy = proxy != nullptr && request.url.scheme == "http";
   std::string text;
   text.reserve(512 + request.url.target.size());
-  absl::StrAppend(&text, request.method, " ", request.url.target,
+  absl::StrAppend(&text, request.method, " ",
+                  to_proxy ? request.url.ToString() : request.url.target,
                   " HTTP/1.1\r\nHost: ", request.url.HostPort(), "\r\n");
+  if (to_proxy && !proxy->authorization.empty()) {
+    absl::StrAppend(
+        &text, "Proxy-Authorization: ", proxy->authorization.Reveal(), "\r\n");
+  }
   for (const auto& [name, value] : request.headers) {
     if (!IsClientsOwn(name)) absl::StrAppend(&text, name, ": ", value, "\r\n");
   }
@@ -180,12 +193,43 @@ asio::awaitable<absl::Status> ClientExchange::Acquire() {
   co_return Failure(absl::UnavailableError("gave up to wait for a connection"));
 }
 
+absl::Status ClientExchange::CheckEndpoints(absl::string_view host,
+                                            const Endpoints& endpoints) const {
+  for (const tcp::endpoint& endpoint : endpoints) {
+    const asio::ip::address& address = endpoint.address();
+    if (!context_.options->refused_networks.Contain(address)) continue;
+    return absl::PermissionDeniedError(absl::StrCat(
+        "host '", host, "' has the address ", address.to_string(),
+        ", which this service must not connect to: use another host, or take "
+        "the address out of the refused networks"));
+  }
+  return absl::OkStatus();
+}
+
 asio::awaitable<absl::StatusOr<ClientExchange::Endpoints>>
-ClientExchange::Resolve() {
+ClientExchange::FindEndpoints() {
   const Url& url = request_.url;
-  const auto port = static_cast<uint16_t>(url.port);
+  std::string host = url.host;
+  auto port = static_cast<uint16_t>(url.port);
+  if (context_.proxy != nullptr) {
+    boost::system::error_code not_numeric;
+    const auto address = asio::ip::make_address(host, not_numeric);
+    if (!not_numeric) {
+      const Endpoints behind(1, tcp::endpoint(address, port));
+      CO_RETURN_IF_ERROR(CheckEndpoints(host, behind));
+    }
+    host = context_.proxy->host;
+    port = static_cast<uint16_t>(context_.proxy->port);
+  }
+  CO_ASSIGN_OR_RETURN(Endpoints endpoints, co_await Resolve(host, port));
+  CO_RETURN_IF_ERROR(CheckEndpoints(host, endpoints));
+  co_return endpoints;
+}
+
+asio::awaitable<absl::StatusOr<ClientExchange::Endpoints>>
+ClientExchange::Resolve(std::string host, uint16_t port) {
   boost::system::error_code not_numeric;
-  const auto address = asio::ip::make_address(url.host, not_numeric);
+  const auto address = asio::ip::make_address(host, not_numeric);
   if (!not_numeric) co_return Endpoints(1, tcp::endpoint(address, port));
 
   // A look-up can't be interrupted, so it is left behind at the deadline.
@@ -201,7 +245,7 @@ ClientExchange::Resolve() {
   };
   auto lookup = std::make_shared<Lookup>(context_.executor, strand_);
   lookup->resolver.async_resolve(
-      url.host, absl::StrCat(url.port), tcp::resolver::numeric_service,
+      host, absl::StrCat(port), tcp::resolver::numeric_service,
       asio::bind_executor(strand_, [lookup](boost::system::error_code error,
                                             const auto& found) {
         if (error) {
@@ -224,12 +268,22 @@ asio::awaitable<absl::Status> ClientExchange::Connect() {
   lease_.connection = nullptr;
   const absl::Duration left = deadline_ - absl::Now();
   watchdog_->Set(std::min(left, context_.options->connect_timeout));
-  CO_ASSIGN_OR_RETURN(const Endpoints endpoints, co_await Resolve());
+  CO_ASSIGN_OR_RETURN(const Endpoints endpoints, co_await FindEndpoints());
   if (watchdog_->expired()) {
     co_return Failure(absl::UnavailableError("connecting took too long"));
   }
   lease_.connection = std::make_unique<ClientConnection>(
       tcp::socket(context_.executor), context_.tls, context_.connections);
+  CO_RETURN_IF_ERROR(co_await ConnectTo(endpoints));
+  if (lease_.connection->stream.is_tls()) {
+    if (context_.proxy != nullptr) CO_RETURN_IF_ERROR(co_await OpenTunnel());
+    CO_RETURN_IF_ERROR(co_await Handshake());
+  }
+  watchdog_->Set(deadline_ - absl::Now());
+  co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::Status> ClientExchange::ConnectTo(Endpoints endpoints) {
   Stream& stream = lease_.connection->stream;
   Stream::ErrorCode error = asio::error::host_not_found;
   for (const tcp::endpoint& endpoint : endpoints) {
@@ -240,30 +294,92 @@ asio::awaitable<absl::Status> ClientExchange::Connect() {
     if (!error || watchdog_->expired()) break;
   }
   if (error) {
+    const absl::string_view whom =
+        context_.proxy == nullptr ? "" : " to the proxy";
     co_return Failure(absl::UnavailableError(
         watchdog_->expired()
-            ? "connecting took too long"
-            : absl::StrCat("can't connect: ", error.message())));
+            ? absl::StrCat("connecting", whom, " took too long")
+            : absl::StrCat("can't connect", whom, ": ", error.message())));
   }
   stream.socket().set_option(tcp::no_delay(true), error);
-  if (stream.is_tls()) {
-    const auto& tls = context_.options->tls;
-    const bool named = tls && !tls->server_name.empty();
-    CO_RETURN_IF_ERROR(ExpectServer(
-        stream.ssl(), named ? tls->server_name : request_.url.host));
-    const auto [failed] = co_await stream.Handshake(/*as_server=*/false);
-    if (failed) {
-      co_return Failure(absl::UnavailableError(
-          absl::StrCat("TLS handshake failed: ", failed.message())));
-    }
-  }
-  watchdog_->Set(deadline_ - absl::Now());
   co_return absl::OkStatus();
+}
+
+asio::awaitable<absl::Status> ClientExchange::Handshake() {
+  Stream& stream = lease_.connection->stream;
+  CO_RETURN_IF_ERROR(ExpectServer(stream.ssl(), context_.server_name));
+  const auto [failed] = co_await stream.Handshake(/*as_server=*/false);
+  if (!failed) co_return absl::OkStatus();
+  co_return Failure(absl::UnavailableError(
+      absl::StrCat("TLS handshake failed: ", failed.message())));
+}
+
+asio::awaitable<absl::Status> ClientExchange::OpenTunnel() {
+  const std::string host =
+      absl::StrCat(absl::StrContains(request_.url.host, ':')
+                       ? absl::StrCat("[", request_.url.host, "]")
+                       : request_.url.host,
+                   ":", request_.url.port);
+  std::string text =
+      absl::StrCat("CONNECT ", host, " HTTP/1.1\r\nHost: ", host, "\r\n");
+  if (!context_.proxy->authorization.empty()) {
+    absl::StrAppend(&text, "Proxy-Authorization: ",
+                    context_.proxy->authorization.Reveal(), "\r\n");
+  }
+  text.append("\r\n");
+  const asio::const_buffer bytes = asio::buffer(text);
+  const auto [failed, sent] = co_await asio::async_write(
+      lease_.connection->stream.socket(), bytes, kAwaitTuple);
+  WipeString(&text);
+  if (failed) {
+    co_return Failure(absl::UnavailableError(
+        absl::StrCat("can't send to the proxy: ", failed.message())));
+  }
+  absl::StatusOr<ResponseHead> head = co_await ReadTunnelAnswer();
+  if (!head.ok()) {
+    co_return Failure(absl::UnavailableError(
+        absl::StrCat("the proxy's answer: ", head.status().message())));
+  }
+  if (head->status / 100 == 2) co_return absl::OkStatus();
+  co_return absl::UnavailableError(absl::StrCat(
+      "the proxy answered ", head->status, " to CONNECT",
+      head->status == 407
+          ? ": put user and password into the proxy's URL, or mend them"
+          : ""));
+}
+
+asio::awaitable<absl::StatusOr<ResponseHead>>
+ClientExchange::ReadTunnelAnswer() {
+  HeadScanner::Limits limits;
+  limits.max_bytes = kMaxTunnelAnswer;
+  limits.max_fields = kMaxFields;
+  HeadScanner scanner(limits);
+  std::string answer;
+  std::array<char, 1024> piece;
+  while (true) {
+    const asio::mutable_buffer room = asio::buffer(piece);
+    const auto [error, bytes] =
+        co_await lease_.connection->stream.socket().async_read_some(
+            room, kAwaitTuple);
+    if (error) {
+      co_return absl::UnavailableError(
+          absl::StrCat("ended too early: ", error.message()));
+    }
+    answer.append(piece.data(), bytes);
+    CO_ASSIGN_OR_RETURN(const std::optional<size_t> end, scanner.Scan(answer));
+    if (!end.has_value()) continue;
+    // The host behind it speaks when it is spoken to.
+    if (*end != answer.size() && answer.substr(9, 1) == "2") {
+      co_return absl::UnavailableError("has bytes behind it");
+    }
+    co_return ParseResponseHead(absl::string_view(answer).substr(0, *end));
+  }
 }
 
 asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::RoundTrip(
     bool accept_gzip) {
-  const std::string text = RequestHeadText(request_, accept_gzip);
+  const std::string text =
+      RequestHeadText(request_, accept_gzip, context_.proxy);
   const auto [write_error, bytes] =
       co_await lease_.connection->stream.WriteAll(text, request_.body);
   // A host may refuse a request before it has read all of it: then its answer

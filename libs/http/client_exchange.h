@@ -6,6 +6,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@
 #include "libs/http/framing.h"
 #include "libs/http/head.h"
 #include "libs/http/message.h"
+#include "libs/http/proxy.h"
 #include "libs/http/stream.h"
 #include "libs/http/watchdog.h"
 #include "libs/metrics/metrics.h"
@@ -33,15 +35,19 @@ struct ExchangeContext {
   boost::asio::any_io_executor executor;  // Of new connections.
   ConnectionPool* pool;
   metrics::Gauge* connections;
-  Stream::TlsContext tls;  // Null for http.
+  Stream::TlsContext tls;   // Null for http.
+  std::string server_name;  // In its certificate.
+  const Proxy* proxy;       // Null: straight.
 };
 
 // INVALID_ARGUMENT if something in `request` would change the meaning of the
 // message it becomes.
 absl::Status CheckRequest(const ClientRequest& request);
 
-// The head of `request`, with the fields that are the client's own.
-std::string RequestHeadText(const ClientRequest& request, bool accept_gzip);
+// The head of `request`, with the fields that are the client's own, for the
+// host itself, or for `proxy` if that is not null.
+std::string RequestHeadText(const ClientRequest& request, bool accept_gzip,
+                            const Proxy* proxy = nullptr);
 
 // Runs on the strand of the caller's coroutine, which is told of cancellation
 // by an exception. Either Run() or Open() is called, once.
@@ -65,7 +71,17 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   boost::asio::awaitable<absl::Status> Acquire();
   boost::asio::awaitable<absl::Status> Connect();
   using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
-  boost::asio::awaitable<absl::StatusOr<Endpoints>> Resolve();
+  // Of the host or its proxy; none that is refused.
+  boost::asio::awaitable<absl::StatusOr<Endpoints>> FindEndpoints();
+  boost::asio::awaitable<absl::StatusOr<Endpoints>> Resolve(std::string host,
+                                                            uint16_t port);
+  absl::Status CheckEndpoints(absl::string_view host,
+                              const Endpoints& endpoints) const;
+  boost::asio::awaitable<absl::Status> ConnectTo(Endpoints endpoints);
+  // Through the proxy to the host, below TLS.
+  boost::asio::awaitable<absl::Status> OpenTunnel();
+  boost::asio::awaitable<absl::StatusOr<ResponseHead>> ReadTunnelAnswer();
+  boost::asio::awaitable<absl::Status> Handshake();
   boost::asio::awaitable<absl::StatusOr<ResponseHead>> RoundTrip(
       bool accept_gzip);
   boost::asio::awaitable<absl::Status> ReadHead(ResponseHead* head);

@@ -85,7 +85,8 @@ void KubeApi::Start() {
   Demand(WaitUntil(
              [this] {
                const int status = Send("GET", "/readyz").status;
-               return status == 200 || status == 403;  // Ready, or no right.
+               // It answers: ready, or who asks may not know.
+               return status == 200 || status == 401 || status == 403;
              },
              kStartTimeout),
          "the server does not become ready", *server_);

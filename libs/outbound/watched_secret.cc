@@ -23,23 +23,24 @@ WatchedSecret::WatchedSecret(std::string path, RunBlocking run_blocking,
       clock_(*clock) {}
 
 asio::awaitable<absl::StatusOr<Secret>> WatchedSecret::Get() {
-  return GetNotOlder(kReloadInterval);
-}
-
-asio::awaitable<absl::StatusOr<Secret>> WatchedSecret::GetNow() {
-  return GetNotOlder(kLeastInterval);
-}
-
-asio::awaitable<absl::StatusOr<Secret>> WatchedSecret::GetNotOlder(
-    absl::Duration age) {
   const absl::Time now = clock_.Now();
   {
     const sync::MutexLock lock(&mutex_);
-    const bool fresh = now - read_at_ < age && now >= read_at_;
+    const bool fresh = now - read_at_ < kReloadInterval && now >= read_at_;
     if (fresh && !secret_.empty()) co_return secret_;
     // One reads; the others use what there is.
     read_at_ = now;
   }
+  co_return co_await Read(now);
+}
+
+asio::awaitable<absl::StatusOr<Secret>> WatchedSecret::GetNow() {
+  // All that were refused look, for what another is about to read is not yet
+  // there; a file that has not changed costs them a stat.
+  return Read(clock_.Now());
+}
+
+asio::awaitable<absl::StatusOr<Secret>> WatchedSecret::Read(absl::Time now) {
   absl::StatusOr<Secret> secret = absl::InternalError("not read");
   const std::function<absl::Status()> read = [this, &secret, now] {
     secret = file_.Get(now);

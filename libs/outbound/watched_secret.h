@@ -24,10 +24,8 @@ using RunBlocking = std::function<boost::asio::awaitable<absl::Status>(
 // What SecretFile promises, without blocking the caller's thread. Thread-safe.
 class WatchedSecret {
  public:
-  // The file is looked at again after so long, and after a refusal.
+  // The file is looked at again after so long, and after each refusal.
   static constexpr absl::Duration kReloadInterval = absl::Seconds(10);
-  // Refusals don't have it read more often.
-  static constexpr absl::Duration kLeastInterval = absl::Milliseconds(200);
 
   // `clock` outlives this.
   WatchedSecret(std::string path, RunBlocking run_blocking, const Clock* clock);
@@ -36,14 +34,13 @@ class WatchedSecret {
   // again, the last one. Errors are those of SecretFile, as long as there never
   // was one, or of `run_blocking`.
   boost::asio::awaitable<absl::StatusOr<Secret>> Get();
-  // The same, as of the last kLeastInterval: the present one does not work.
+  // The same, as of now: the one that was had does not work.
   boost::asio::awaitable<absl::StatusOr<Secret>> GetNow();
 
   const std::string& path() const { return file_.path(); }
 
  private:
-  boost::asio::awaitable<absl::StatusOr<Secret>> GetNotOlder(
-      absl::Duration age);
+  boost::asio::awaitable<absl::StatusOr<Secret>> Read(absl::Time now);
 
   SecretFile file_;
   const RunBlocking run_blocking_;

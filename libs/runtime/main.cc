@@ -1,5 +1,6 @@
 #include "libs/runtime/main.h"
 
+#include <openssl/crypto.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -199,6 +200,9 @@ absl::Status CheckHealth(absl::string_view name, Arguments arguments,
 int MainWith(absl::string_view name, int argc, char** argv,
              const ConfigOps& config,
              const std::function<absl::Status(Process&)>& run) {
+  // gRPC's threads may be amid a handshake when the process exits: OpenSSL must
+  // not take from them what it has by then.
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   const bool health = argc > 1 && absl::string_view(argv[1]) == "health";
   const auto wrong = [name, health](const absl::Status& status) {
     std::cerr << name << ": " << status.message() << std::endl;

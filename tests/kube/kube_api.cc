@@ -80,10 +80,15 @@ KubeApi::~KubeApi() {
 }
 
 void KubeApi::Start() {
-  server_ = std::make_unique<Process>(KUBE_API_BINARY, arguments_,
-                                      directory_.path() + "/server.log");
+  const auto run = [this] {
+    server_ = std::make_unique<Process>(KUBE_API_BINARY, arguments_,
+                                        directory_.path() + "/server.log");
+  };
+  run();
   Demand(WaitUntil(
-             [this] {
+             [this, &run] {
+               // Somebody's connection may have its port for a moment.
+               if (!server_->Running()) run();
                const int status = Send("GET", "/readyz").status;
                // It answers: ready, or who asks may not know.
                return status == 200 || status == 401 || status == 403;

@@ -92,7 +92,7 @@ absl::Status BasicOptions::Validate() const {
   return CheckFailures("source_failures", source_failures);
 }
 
-class BasicVerifier::State : public std::enable_shared_from_this<State> {
+class BasicVerifier::State {
  public:
   using Flights = SingleFlight<Principal>;
 

@@ -10,11 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "libs/auth/asked_tokens.h"
 #include "libs/auth/digest.h"
-#include "libs/auth/digest_cache.h"
 #include "libs/auth/keystone_api.h"
 #include "libs/auth/single_flight.h"
-#include "libs/auth/verifier_metrics.h"
 #include "libs/http/client.h"
 #include "libs/http/url.h"
 #include "libs/secret/secret_file.h"
@@ -115,9 +114,8 @@ absl::Status KeystoneOptions::Validate() const {
   return absl::OkStatus();
 }
 
-class KeystoneVerifier::State : public std::enable_shared_from_this<State> {
+class KeystoneVerifier::State {
  public:
-  using Checks = SingleFlight<Principal>;
   using Logins = SingleFlight<Secret>;
 
   State(KeystoneOptions options, http::Url url, Environment environment)
@@ -127,13 +125,8 @@ class KeystoneVerifier::State : public std::enable_shared_from_this<State> {
         client_(ToClientOptions(options_), environment_.executor,
                 environment_.metrics),
         password_(options_.password_file),
-        good_(options_.max_tokens),
-        wrong_(options_.max_tokens),
-        by_source_(options_.source_failures),
-        checks_(std::make_shared<Checks>(environment_.executor,
-                                         options_.max_checks)),
+        tokens_(MakeTokens()),
         logins_(std::make_shared<Logins>(environment_.executor, 1)),
-        metrics_(environment_.metrics, "keystone"),
         good_logins_(LoginCounter("ok")),
         failed_logins_(LoginCounter("failed")) {}
 
@@ -142,32 +135,18 @@ class KeystoneVerifier::State : public std::enable_shared_from_this<State> {
   static asio::awaitable<absl::StatusOr<Principal>> Verify(
       std::shared_ptr<State> self, Credential credential) {
     if (!IsOurs(credential)) {
-      absl::Status status = absl::UnauthenticatedError(
+      co_return self->tokens_->Refuse(
           "send a token of Keystone in header X-Auth-Token");
-      self->metrics_.Count(status);
-      co_return status;
     }
-    const Digest key = Sha256Of(credential.text);
-    if (const auto known = self->Known(key)) {
-      self->metrics_.Cached();
-      co_return *known;
-    }
-    const Secret token(std::move(credential.text));
-    Checks::Work work = [self, key, token, source = credential.peer_address] {
-      return Check(self, key, token, source);
+    AskedTokens::Ask ask = [self](Secret token) {
+      return Ask(self, std::move(token));
     };
-    const absl::Time deadline =
-        std::min(credential.deadline, absl::Now() + self->options_.timeout);
-    absl::StatusOr<Principal> result =
-        co_await Checks::Run(self->checks_, key, std::move(work), deadline);
-    self->metrics_.Count(result.status());
-    co_return result;
+    co_return co_await AskedTokens::Verify(self->tokens_, std::move(credential),
+                                           std::move(ask));
   }
 
   std::optional<absl::StatusOr<Principal>> Known(const Credential& credential) {
-    auto known = Known(Sha256Of(credential.text));
-    if (known.has_value()) metrics_.Cached();
-    return known;
+    return tokens_->Known(credential);
   }
 
  private:
@@ -184,52 +163,22 @@ class KeystoneVerifier::State : public std::enable_shared_from_this<State> {
         {{"result", result}});
   }
 
-  // What was said of that token not long ago.
-  std::optional<absl::StatusOr<Principal>> Known(const Digest& key) {
-    const absl::Time now = environment_.steady->Now();
-    if (std::optional<absl::StatusOr<Principal>> found = good_.Find(key, now)) {
-      if (!found->ok() || environment_.clock->Now() < (*found)->expires) {
-        return found;
-      }
-      good_.Erase(key);
-      return std::nullopt;
-    }
-    if (const std::optional<absl::Status> wrong = wrong_.Find(key, now)) {
-      return absl::StatusOr<Principal>(*wrong);
-    }
-    return std::nullopt;
-  }
-
-  // Keeps what Keystone has said; nothing that it has not.
-  void Remember(const Digest& key, const absl::StatusOr<Principal>& result) {
-    const absl::Time now = environment_.steady->Now();
-    if (result.ok() || absl::IsPermissionDenied(result.status())) {
-      good_.Put(key, result, now + options_.recheck_interval, now);
-      wrong_.Erase(key);
-    } else if (absl::IsUnauthenticated(result.status())) {
-      wrong_.Put(key, result.status(), now + options_.wrong_interval, now);
-      good_.Erase(key);
-    }
-  }
-
-  static asio::awaitable<absl::StatusOr<Principal>> Check(
-      std::shared_ptr<State> self, Digest key, Secret token,
-      std::string source) {
-    // By a check that ended when this one began.
-    if (auto known = self->Known(key)) co_return *std::move(known);
-    const std::optional<absl::Duration> wait =
-        self->by_source_.Begin(source, self->environment_.steady->Now());
-    if (wait.has_value()) {
-      co_return absl::ResourceExhaustedError(absl::StrCat(
-          "too many wrong tokens from this address, try again in ",
-          absl::FormatDuration(absl::Ceil(*wait, absl::Seconds(1)))));
-    }
-    absl::StatusOr<Principal> result = co_await Ask(self, token);
-    if (!absl::IsUnauthenticated(result.status())) {
-      self->by_source_.Succeed(source);
-    }
-    self->Remember(key, result);
-    co_return result;
+  std::shared_ptr<AskedTokens> MakeTokens() const {
+    AskedTokens::Options options;
+    options.method = "keystone";
+    options.good_ttl = options_.recheck_interval;
+    options.wrong_ttl = options_.wrong_interval;
+    options.max_tokens = options_.max_tokens;
+    options.source_failures = options_.source_failures;
+    options.timeout = options_.timeout;
+    options.max_checks = options_.max_checks;
+    AskedTokens::Environment environment;
+    environment.executor = environment_.executor;
+    environment.clock = environment_.clock;
+    environment.steady = environment_.steady;
+    environment.metrics = environment_.metrics;
+    return std::make_shared<AskedTokens>(std::move(options),
+                                         std::move(environment));
   }
 
   static asio::awaitable<absl::StatusOr<Principal>> Ask(
@@ -377,10 +326,7 @@ class KeystoneVerifier::State : public std::enable_shared_from_this<State> {
   const Environment environment_;
   http::Client client_;
   SecretFile password_;
-  DigestCache<absl::StatusOr<Principal>> good_;  // Known: let in or not.
-  DigestCache<absl::Status> wrong_;
-  FailureLimiter by_source_;
-  const std::shared_ptr<Checks> checks_;
+  const std::shared_ptr<AskedTokens> tokens_;
   const std::shared_ptr<Logins> logins_;
 
   sync::Mutex mutex_;
@@ -388,7 +334,6 @@ class KeystoneVerifier::State : public std::enable_shared_from_this<State> {
   absl::Status login_problem_ ABSL_GUARDED_BY(mutex_);
   absl::Time next_login_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 
-  VerifierMetrics metrics_;
   metrics::Counter& good_logins_;
   metrics::Counter& failed_logins_;
 };

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
+#include "libs/auth/asked_tokens.h"
 #include "libs/auth/digest.h"
 #include "libs/auth/digest_cache.h"
 #include "libs/auth/single_flight.h"
@@ -234,104 +235,61 @@ absl::Status KubeReviewOptions::Validate() const {
   return absl::OkStatus();
 }
 
-class KubeTokenVerifier::State : public std::enable_shared_from_this<State> {
+class KubeTokenVerifier::State {
  public:
-  using Flights = SingleFlight<Principal>;
-
   State(KubeReviewOptions options, KubeReviewEnvironment environment)
       : options_(std::move(options)),
         environment_(std::move(environment)),
-        good_(options_.max_entries),
-        wrong_(options_.max_entries),
-        by_source_(options_.source_failures),
-        flights_(std::make_shared<Flights>(environment_.executor,
-                                           options_.max_checks)),
-        metrics_(environment_.metrics, "kubernetes") {}
+        tokens_(MakeTokens()) {}
 
   static asio::awaitable<absl::StatusOr<Principal>> Verify(
       std::shared_ptr<State> self, Credential credential) {
     if (!IsOurs(credential)) {
-      const absl::Status status = absl::UnauthenticatedError(
+      co_return self->tokens_->Refuse(
           "send a token of the cluster as 'Authorization: Bearer TOKEN'");
-      self->metrics_.Count(status);
-      co_return status;
     }
-    const Digest key = Sha256Of(credential.text);
-    if (auto known = self->Known(key)) {
-      self->metrics_.Cached();
-      co_return *std::move(known);
-    }
-    const Secret token(std::move(credential.text));
-    Flights::Work work = [self, key, token, source = credential.peer_address] {
-      return Check(self, key, token, source);
+    AskedTokens::Ask ask = [self](Secret token) {
+      return Ask(self, std::move(token));
     };
-    const absl::Time deadline =
-        std::min(credential.deadline, absl::Now() + self->options_.timeout);
-    absl::StatusOr<Principal> result =
-        co_await Flights::Run(self->flights_, key, std::move(work), deadline);
-    self->metrics_.Count(result.status());
-    co_return result;
+    co_return co_await AskedTokens::Verify(self->tokens_, std::move(credential),
+                                           std::move(ask));
   }
 
   std::optional<absl::StatusOr<Principal>> Known(const Credential& credential) {
-    auto known = Known(Sha256Of(credential.text));
-    if (known.has_value()) metrics_.Cached();
-    return known;
+    return tokens_->Known(credential);
   }
 
  private:
-  // What was said of that token not long ago.
-  std::optional<absl::StatusOr<Principal>> Known(const Digest& key) {
-    const absl::Time now = environment_.steady->Now();
-    if (std::optional<Principal> good = good_.Find(key, now)) {
-      return absl::StatusOr<Principal>(*std::move(good));
-    }
-    if (std::optional<absl::Status> wrong = wrong_.Find(key, now)) {
-      return absl::StatusOr<Principal>(*std::move(wrong));
-    }
-    return std::nullopt;
+  std::shared_ptr<AskedTokens> MakeTokens() const {
+    AskedTokens::Options options;
+    options.method = "kubernetes";
+    options.good_ttl = options_.token_ttl;
+    options.wrong_ttl = options_.refused_ttl;
+    options.max_tokens = options_.max_entries;
+    options.source_failures = options_.source_failures;
+    options.timeout = options_.timeout;
+    options.max_checks = options_.max_checks;
+    AskedTokens::Environment environment;
+    environment.executor = environment_.executor;
+    environment.steady = environment_.steady;
+    environment.metrics = environment_.metrics;
+    return std::make_shared<AskedTokens>(std::move(options),
+                                         std::move(environment));
   }
 
-  static asio::awaitable<absl::StatusOr<Principal>> Check(
-      std::shared_ptr<State> self, Digest key, Secret token,
-      std::string source) {
-    // By a check that ended when this one began.
-    if (auto known = self->Known(key)) co_return *std::move(known);
-    const Clock& steady = *self->environment_.steady;
-    const std::optional<absl::Duration> wait =
-        self->by_source_.Begin(source, steady.Now());
-    if (wait.has_value()) {
-      co_return absl::ResourceExhaustedError(absl::StrCat(
-          "too many wrong tokens from this address, try again in ",
-          absl::FormatDuration(absl::Ceil(*wait, absl::Seconds(1)))));
-    }
+  static asio::awaitable<absl::StatusOr<Principal>> Ask(
+      std::shared_ptr<State> self, Secret token) {
     kube::ApiRequest request = TokenReviewOf(token, self->options_.audiences);
     const absl::StatusOr<Json> review =
         co_await self->environment_.client->Call(
             std::move(request), absl::Now() + self->options_.timeout);
-    absl::StatusOr<Principal> result =
-        review.ok() ? ReadTokenReview(*review, self->options_)
-                    : Failed(review.status(), "tokenreviews");
-    if (!absl::IsUnauthenticated(result.status())) {
-      self->by_source_.Succeed(source);
-    }
-    const absl::Time now = steady.Now();
-    if (result.ok()) {
-      self->good_.Put(key, *result, now + self->options_.token_ttl, now);
-    } else if (absl::IsUnauthenticated(result.status())) {
-      self->wrong_.Put(key, result.status(), now + self->options_.refused_ttl,
-                       now);
-    }
-    co_return result;
+    if (!review.ok()) co_return Failed(review.status(), "tokenreviews");
+    co_return ReadTokenReview(*review, self->options_);
   }
 
   const KubeReviewOptions options_;
   const KubeReviewEnvironment environment_;
-  DigestCache<Principal> good_;
-  DigestCache<absl::Status> wrong_;
-  FailureLimiter by_source_;
-  const std::shared_ptr<Flights> flights_;
-  VerifierMetrics metrics_;
+  const std::shared_ptr<AskedTokens> tokens_;
 };
 
 KubeTokenVerifier::KubeTokenVerifier(std::shared_ptr<State> state)
@@ -360,7 +318,7 @@ std::string KubeTokenVerifier::Challenge() const {
   return "Bearer realm=\"kubernetes\"";
 }
 
-class KubeAccessReviewer::State : public std::enable_shared_from_this<State> {
+class KubeAccessReviewer::State {
  public:
   // The value says nothing; a refusal is an error.
   using Flights = SingleFlight<bool>;

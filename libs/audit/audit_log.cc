@@ -65,6 +65,7 @@ std::string FormatEvent(absl::Time time, absl::string_view service,
   add("principal", event.principal);
   add("tenant", event.tenant);
   add("object", event.object);
+  add("source", event.source);
   add("listener", event.listener);
   add("peer", event.peer);
   add("request_id", event.request_id);

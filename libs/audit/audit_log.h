@@ -36,11 +36,12 @@ struct Event {
   std::string event;      // "request", "change"
   std::string decision;   // "refused", "allowed"
   std::string code;       // "UNAUTHENTICATED"
-  std::string reason;     // A constant: "series_of_other_tenants".
+  std::string reason;     // A constant: "foreign_series".
   std::string method;     // "POST /api/v1/write", "Apply"
   std::string principal;  // As proven: "binding/agents".
   std::string tenant;
-  std::string object;  // "tenant/blue"
+  std::string object;  // "Tenant/blue"
+  std::string source;  // Of a change: "api", "file:PATH".
   std::string listener;
   std::string peer;
   std::string request_id;

@@ -42,6 +42,11 @@ absl::StatusOr<std::optional<AccessQuestion>> QuestionIfAny(
   return QuestionAbout(*caller);
 }
 
+// Whether `why` says that the caller is not let in, not that it can't be said.
+bool IsRefusal(const absl::Status& why) {
+  return absl::IsUnauthenticated(why) || absl::IsPermissionDenied(why);
+}
+
 }  // namespace
 
 Authenticator::Authenticator(ListenerAuth config, Methods methods)
@@ -68,7 +73,43 @@ absl::StatusOr<Caller> Authenticator::CallerFrom(
                              role, now);
 }
 
+void Authenticator::Note(const http::Request& request, const Snapshot* snapshot,
+                         const absl::Status& why,
+                         absl::string_view reason) const {
+  if (on_refusal_ == nullptr || !IsRefusal(why)) return;
+  Refusal refusal{why, IdentityIn(why), "", std::string(reason)};
+  const auto named = ReadTenantHeader(request.headers, config_.TenantHeader());
+  if (named.ok() && named->has_value() && snapshot != nullptr &&
+      snapshot->FindTenant((*named)->value()) != nullptr) {
+    refusal.tenant = (*named)->value();
+  }
+  on_refusal_(request, refusal);
+}
+
+void Authenticator::NoteRefusal(const http::Request& request,
+                                const Caller& caller, const absl::Status& why,
+                                absl::string_view reason) const {
+  Note(request, caller.snapshot.get(), WithIdentity(why, caller.identity),
+       reason);
+}
+
 std::optional<absl::StatusOr<Caller>> Authenticator::TryNow(
+    const http::Request& request, std::shared_ptr<const Snapshot> snapshot,
+    v1::Role role, absl::Time now) const {
+  auto caller = DecideNow(request, snapshot, role, now);
+  if (caller.has_value()) Note(request, snapshot.get(), caller->status());
+  return caller;
+}
+
+asio::awaitable<absl::StatusOr<Caller>> Authenticator::Authenticate(
+    const http::Request* request, std::shared_ptr<const Snapshot> snapshot,
+    v1::Role role, absl::Time now) const {
+  absl::StatusOr<Caller> caller = co_await Decide(request, snapshot, role, now);
+  Note(*request, snapshot.get(), caller.status());
+  co_return caller;
+}
+
+std::optional<absl::StatusOr<Caller>> Authenticator::DecideNow(
     const http::Request& request, std::shared_ptr<const Snapshot> snapshot,
     v1::Role role, absl::Time now) const {
   auto decided = AuthenticateNow(request, config_, snapshot, role, now);
@@ -84,12 +125,14 @@ std::optional<absl::StatusOr<Caller>> Authenticator::TryNow(
   absl::StatusOr<Caller> caller =
       CallerFrom(request, *principal, std::move(snapshot), role, now);
   const auto question = QuestionIfAny(caller);
-  if (!question.ok()) return question.status();
+  if (!question.ok()) {
+    return WithIdentity(question.status(), caller->identity);
+  }
   if (question->has_value()) return std::nullopt;
   return caller;
 }
 
-asio::awaitable<absl::StatusOr<Caller>> Authenticator::Authenticate(
+asio::awaitable<absl::StatusOr<Caller>> Authenticator::Decide(
     const http::Request* request, std::shared_ptr<const Snapshot> snapshot,
     v1::Role role, absl::Time now) const {
   auto decided = AuthenticateNow(*request, config_, snapshot, role, now);
@@ -107,19 +150,20 @@ asio::awaitable<absl::StatusOr<Caller>> Authenticator::Authenticate(
   absl::StatusOr<Caller> caller =
       CallerFrom(*request, principal, std::move(snapshot), role, now);
   const auto asked = QuestionIfAny(caller);
-  if (!asked.ok()) co_return asked.status();
+  if (!asked.ok()) co_return WithIdentity(asked.status(), caller->identity);
   if (!asked->has_value()) co_return caller;
   if (methods_.reviewer == nullptr) {
-    co_return absl::PermissionDeniedError(absl::StrCat(
+    const absl::Status lacking = absl::PermissionDeniedError(absl::StrCat(
         "binding '", caller->binding->id,
         "' needs an access review, which this listener can't ask for: set "
         "kubernetes.api_url"));
+    co_return WithIdentity(lacking, caller->identity);
   }
   AccessQuestion question = **asked;
   question.deadline = request->deadline;
   const absl::Status allowed =
       co_await methods_.reviewer->Review(*principal, question);
-  if (!allowed.ok()) co_return allowed;
+  if (!allowed.ok()) co_return WithIdentity(allowed, caller->identity);
   co_return caller;
 }
 

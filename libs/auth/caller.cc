@@ -1,9 +1,12 @@
 #include "libs/auth/caller.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -21,6 +24,7 @@ using tenancy::Tenant;
 using tenancy::TenantId;
 
 constexpr absl::string_view kTenantHeader = "X-Scope-OrgID";
+constexpr absl::string_view kIdentityUrl = "insula/identity";
 
 bool Writes(v1::Role role) {
   return role == v1::ROLE_WRITE || role == v1::ROLE_FEDERATE;
@@ -185,8 +189,24 @@ absl::StatusOr<Caller> CallerOf(std::shared_ptr<const Snapshot> snapshot,
                                 absl::Time now) {
   Caller caller;
   caller.snapshot = std::move(snapshot);
-  RETURN_IF_ERROR(UseBinding(&caller, binding, named, header, role, now));
+  const absl::Status used =
+      UseBinding(&caller, binding, named, header, role, now);
+  if (!used.ok()) {
+    return WithIdentity(used, absl::StrCat("binding/", binding.id));
+  }
   return caller;
+}
+
+std::string IdentityIn(const absl::Status& refusal) {
+  const auto identity = refusal.GetPayload(kIdentityUrl);
+  return identity.has_value() ? std::string(*identity) : "";
+}
+
+absl::Status WithIdentity(absl::Status status, absl::string_view identity) {
+  if (!status.ok() && !status.GetPayload(kIdentityUrl).has_value()) {
+    status.SetPayload(kIdentityUrl, absl::Cord(identity));
+  }
+  return status;
 }
 
 absl::StatusOr<Caller> CallerWithPrincipal(
@@ -201,11 +221,13 @@ absl::StatusOr<Caller> CallerWithPrincipal(
                                       absl::UTCTimeZone()),
                      ": use a new one"));
   }
-  ASSIGN_OR_RETURN(const std::vector<const Binding*> bindings,
-                   BindingsOf(*snapshot, principal));
-  ASSIGN_OR_RETURN(const Binding* binding,
-                   ChooseBinding(bindings, named, header, role, now));
-  return CallerOf(std::move(snapshot), *binding, named, header, role, now);
+  const std::string proven =
+      absl::StrCat(principal.method, " ", principal.name);
+  const auto bindings = BindingsOf(*snapshot, principal);
+  if (!bindings.ok()) return WithIdentity(bindings.status(), proven);
+  const auto binding = ChooseBinding(*bindings, named, header, role, now);
+  if (!binding.ok()) return WithIdentity(binding.status(), proven);
+  return CallerOf(std::move(snapshot), **binding, named, header, role, now);
 }
 
 absl::StatusOr<std::optional<AccessQuestion>> QuestionAbout(

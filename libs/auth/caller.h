@@ -85,6 +85,14 @@ absl::StatusOr<Caller> CallerWithHeader(
 absl::StatusOr<tenancy::TenantId> ParseTenantHeader(absl::string_view value,
                                                     absl::string_view name);
 
+// Who was proven to have sent what `refusal`, an error of the functions above,
+// refuses: "binding/ID", or "METHOD NAME" of a principal. Empty if nobody was.
+// For audits.
+std::string IdentityIn(const absl::Status& refusal);
+
+// `status` with `identity` for IdentityIn(), unless it is OK or has one.
+absl::Status WithIdentity(absl::Status status, absl::string_view identity);
+
 // OK if something is known of the registry, else UNAVAILABLE.
 absl::Status CheckKnown(const tenancy::Snapshot* snapshot);
 

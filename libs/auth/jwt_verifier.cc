@@ -33,11 +33,13 @@ JwtRules RulesOf(const JwtIssuerConfig& config) {
   return rules;
 }
 
-OidcKeysOptions KeysOf(const JwtIssuerConfig& config) {
+OidcKeysOptions KeysOf(const JwtIssuerConfig& config,
+                       const http::ProxyRules& proxy) {
   OidcKeysOptions options;
   options.issuer = config.issuer;
   options.jwks_url = config.jwks_url;
   options.allow_loopback_http = config.allow_loopback_http;
+  options.proxy = proxy;
   if (!config.ca_file.empty()) {
     http::ClientTls tls;
     tls.ca_file = config.ca_file;
@@ -56,7 +58,8 @@ struct JwtVerifier::Issuer {
 
 absl::StatusOr<std::shared_ptr<JwtVerifier>> JwtVerifier::Make(
     const std::vector<JwtIssuerConfig>& issuers, asio::any_io_executor executor,
-    const Clock* clock, const Clock* steady, metrics::Registry* metrics) {
+    const Clock* clock, const Clock* steady, metrics::Registry* metrics,
+    const http::ProxyRules& proxy) {
   std::shared_ptr<JwtVerifier> verifier(
       new JwtVerifier(clock, steady, metrics));
   for (const JwtIssuerConfig& config : issuers) {
@@ -64,8 +67,8 @@ absl::StatusOr<std::shared_ptr<JwtVerifier>> JwtVerifier::Make(
     auto issuer = std::make_unique<Issuer>();
     issuer->rules = RulesOf(config);
     issuer->claims = config.claims;
-    issuer->keys =
-        std::make_unique<OidcKeys>(KeysOf(config), executor, steady, metrics);
+    issuer->keys = std::make_unique<OidcKeys>(KeysOf(config, proxy), executor,
+                                              steady, metrics);
     verifier->issuers_.push_back(std::move(issuer));
   }
   return verifier;

@@ -13,6 +13,7 @@
 #include "libs/auth/listener_auth.h"
 #include "libs/auth/verifier.h"
 #include "libs/auth/verifier_metrics.h"
+#include "libs/http/proxy.h"
 #include "libs/metrics/metrics.h"
 #include "libs/time/clock.h"
 
@@ -31,7 +32,8 @@ class JwtVerifier final : public Verifier {
   static absl::StatusOr<std::shared_ptr<JwtVerifier>> Make(
       const std::vector<JwtIssuerConfig>& issuers,
       boost::asio::any_io_executor executor, const Clock* clock,
-      const Clock* steady, metrics::Registry* metrics);
+      const Clock* steady, metrics::Registry* metrics,
+      const http::ProxyRules& proxy);
   ~JwtVerifier() override;
 
   boost::asio::awaitable<absl::StatusOr<Principal>> Verify(

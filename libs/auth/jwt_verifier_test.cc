@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "libs/auth/jwt_signer.h"
 #include "libs/http/message.h"
+#include "libs/http/proxy.h"
 #include "libs/http/server.h"
 #include "libs/metrics/metrics.h"
 #include "libs/status/status_matchers.h"
@@ -93,7 +94,7 @@ class JwtVerifierTest : public testing::Test {
 
   void Make() {
     auto made = JwtVerifier::Make({config_}, pool_.get_executor(), &clock_,
-                                  &steady_, &metrics_);
+                                  &steady_, &metrics_, http::ProxyRules());
     ASSERT_THAT(made, IsOk());
     verifier_ = *std::move(made);
   }
@@ -253,8 +254,9 @@ TEST_F(JwtVerifierTest, SeveralIssuersAreKnownByTheirNames) {
   JwtIssuerConfig second = config_;
   second.issuer = "https://127.0.0.1:1/unreachable";
   second.claims = {"email"};
-  auto made = JwtVerifier::Make({second, config_}, pool_.get_executor(),
-                                &clock_, &steady_, &metrics_);
+  auto made =
+      JwtVerifier::Make({second, config_}, pool_.get_executor(), &clock_,
+                        &steady_, &metrics_, http::ProxyRules());
   ASSERT_THAT(made, IsOk());
   verifier_ = *std::move(made);
   // That one can't be reached does not concern the tokens of the other.
@@ -268,7 +270,7 @@ TEST_F(JwtVerifierTest, SeveralIssuersAreKnownByTheirNames) {
 TEST_F(JwtVerifierTest, TakesNoIssuerThatIsNone) {
   config_.audiences.clear();
   EXPECT_THAT(JwtVerifier::Make({config_}, pool_.get_executor(), &clock_,
-                                &steady_, &metrics_),
+                                &steady_, &metrics_, http::ProxyRules()),
               StatusIs(kInvalidArgument, HasSubstr("audiences")));
 }
 

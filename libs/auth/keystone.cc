@@ -50,12 +50,14 @@ absl::StatusOr<http::Url> CheckedUrl(const KeystoneOptions& options) {
       absl::StrCat("'", url.ToString(), "' must be an https URL"));
 }
 
-http::ClientOptions ToClientOptions(const KeystoneOptions& options) {
+http::ClientOptions ToClientOptions(const KeystoneOptions& options,
+                                    const http::ProxyRules& proxy) {
   http::ClientOptions client;
   client.name = "keystone";
   client.max_response_bytes = kMaxAnswerBytes;
   client.max_connections_per_host = 16;
   client.tls = options.tls;
+  client.proxy = proxy;
   return client;
 }
 
@@ -122,8 +124,8 @@ class KeystoneVerifier::State {
       : options_(std::move(options)),
         url_(std::move(url)),
         environment_(std::move(environment)),
-        client_(ToClientOptions(options_), environment_.executor,
-                environment_.metrics),
+        client_(ToClientOptions(options_, environment_.proxy),
+                environment_.executor, environment_.metrics),
         password_(options_.password_file),
         tokens_(MakeTokens()),
         logins_(std::make_shared<Logins>(environment_.executor, 1)),

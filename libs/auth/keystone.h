@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "libs/auth/failure_limiter.h"
 #include "libs/auth/verifier.h"
+#include "libs/http/proxy.h"
 #include "libs/http/tls.h"
 #include "libs/metrics/metrics.h"
 #include "libs/time/clock.h"
@@ -87,6 +88,7 @@ class KeystoneVerifier final : public Verifier {
     const Clock* steady = nullptr;  // Never jumps.
     metrics::Registry* metrics = nullptr;
     // All outlive the verifier and the checks that are under way.
+    http::ProxyRules proxy;
   };
 
   // INVALID_ARGUMENT for options that Validate() refuses. Asks nothing yet.

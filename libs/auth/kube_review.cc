@@ -4,20 +4,13 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "libs/auth/asked_tokens.h"
-#include "libs/auth/digest.h"
-#include "libs/auth/digest_cache.h"
-#include "libs/auth/single_flight.h"
-#include "libs/auth/verifier_metrics.h"
-#include "libs/kube/api_error.h"
+#include "libs/auth/kube_review_parts.h"
 #include "libs/kube/json.h"
 #include "libs/secret/secret.h"
-#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::auth {
@@ -28,31 +21,8 @@ using kube::At;
 using kube::Json;
 using kube::StringAt;
 
-constexpr absl::string_view kExtraPrefix = "extra/";
 constexpr size_t kMaxTokenBytes = 8192;
 constexpr size_t kMaxValues = 1000;  // Groups of a user, values of an extra.
-
-absl::Status Unavailable(absl::string_view why) {
-  return absl::UnavailableError(
-      absl::StrCat("the Kubernetes API can't be asked: ", why));
-}
-
-// After a call for `reviews` that came to `error`. Callers see this: what the
-// API server writes may hold the token that it was asked about, or our own.
-absl::Status Failed(const absl::Status& error, absl::string_view reviews) {
-  const int status = kube::HttpStatusOf(error);
-  if (status == 0) return Unavailable(error.message());
-  return Unavailable(absl::StrCat(
-      "it answers ", status, " to ", reviews,
-      status == 401 || status == 403
-          ? ", give our own account ClusterRole system:auth-delegator"
-          : ""));
-}
-
-std::string NameOf(const KubeReviewOptions& options) {
-  if (options.cluster.empty()) return "the cluster";
-  return absl::StrCat("cluster ", options.cluster);
-}
 
 bool IsOurs(const Credential& credential) {
   return credential.scheme == "bearer" && !credential.text.empty() &&
@@ -65,11 +35,12 @@ absl::StatusOr<std::vector<std::string>> TextsOf(const Json& json,
   std::vector<std::string> texts;
   if (json.is_null()) return texts;
   if (!json.is_array() || json.size() > kMaxValues) {
-    return Unavailable(absl::StrCat("its ", what, " are no list, or too many"));
+    return ReviewUnavailable(
+        absl::StrCat("its ", what, " are no list, or too many"));
   }
   for (const Json& element : json) {
     if (!element.is_string()) {
-      return Unavailable(absl::StrCat("its ", what, " are no texts"));
+      return ReviewUnavailable(absl::StrCat("its ", what, " are no texts"));
     }
     texts.push_back(element.get<std::string>());
   }
@@ -104,12 +75,12 @@ absl::StatusOr<Principal> ReadTokenReview(const Json& review,
                                           const KubeReviewOptions& options) {
   if (StringAt(review, {"kind"}) != "TokenReview" ||
       !At(review, {"status"}).is_object()) {
-    return Unavailable("its answer is no TokenReview");
+    return ReviewUnavailable("its answer is no TokenReview");
   }
   const Json& authenticated = At(review, {"status", "authenticated"});
   if (!authenticated.is_boolean() || !authenticated.get<bool>()) {
     return absl::UnauthenticatedError(absl::StrCat(
-        NameOf(options),
+        ClusterName(options),
         " does not take the token: it is wrong, expired or for another "
         "audience"));
   }
@@ -125,7 +96,7 @@ absl::StatusOr<Principal> ReadTokenReview(const Json& review,
   principal.method = "kubernetes";
   principal.issuer = options.cluster;
   principal.name = StringAt(user, {"username"});
-  if (principal.name.empty()) return Unavailable("its user has no name");
+  if (principal.name.empty()) return ReviewUnavailable("its user has no name");
   ASSIGN_OR_RETURN(std::vector<std::string> groups,
                    TextsOf(At(user, {"groups"}), "groups"));
   principal.attributes.push_back({"groups", std::move(groups)});
@@ -133,83 +104,14 @@ absl::StatusOr<Principal> ReadTokenReview(const Json& review,
   if (!uid.empty()) principal.attributes.push_back({"uid", {uid}});
   const Json& extra = At(user, {"extra"});
   if (!extra.is_object()) return principal;
-  if (extra.size() > kMaxValues) return Unavailable("its extras are too many");
+  if (extra.size() > kMaxValues)
+    return ReviewUnavailable("its extras are too many");
   for (const auto& [key, values] : extra.items()) {
     ASSIGN_OR_RETURN(std::vector<std::string> texts, TextsOf(values, "extras"));
     principal.attributes.push_back(
-        {absl::StrCat(kExtraPrefix, key), std::move(texts)});
+        {absl::StrCat(kReviewExtraPrefix, key), std::move(texts)});
   }
   return principal;
-}
-
-kube::ApiRequest AccessReviewOf(const Principal& principal,
-                                const AccessQuestion& question) {
-  Json attributes = Json::object();
-  attributes["namespace"] = question.namespace_name;
-  attributes["verb"] = question.verb;
-  attributes["group"] = question.group;
-  attributes["resource"] = question.resource;
-  if (!question.subresource.empty()) {
-    attributes["subresource"] = question.subresource;
-  }
-  Json spec = Json::object();
-  spec["user"] = principal.name;
-  spec["resourceAttributes"] = std::move(attributes);
-  for (const auto& [name, values] : principal.attributes) {
-    absl::string_view key = name;
-    if (name == "groups") {
-      spec["groups"] = values;
-    } else if (name == "uid" && !values.empty()) {
-      spec["uid"] = values[0];
-    } else if (absl::ConsumePrefix(&key, kExtraPrefix)) {
-      spec["extra"][std::string(key)] = values;
-    }
-  }
-  Json review = Json::object();
-  review["apiVersion"] = "authorization.k8s.io/v1";
-  review["kind"] = "SubjectAccessReview";
-  review["spec"] = std::move(spec);
-  kube::ApiRequest request;
-  request.method = "POST";
-  request.path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-  request.body = kube::ToText(review);
-  return request;
-}
-
-absl::Status ReadAccessReview(const Json& review, const Principal& principal,
-                              const AccessQuestion& question) {
-  const Json& allowed = At(review, {"status", "allowed"});
-  if (StringAt(review, {"kind"}) != "SubjectAccessReview" ||
-      !allowed.is_boolean()) {
-    return Unavailable("its answer is no SubjectAccessReview");
-  }
-  const Json& denied = At(review, {"status", "denied"});
-  const bool is_denied = !denied.is_null() && denied != Json(false);
-  if (allowed.get<bool>() && !is_denied) return absl::OkStatus();
-  return absl::PermissionDeniedError(
-      absl::StrCat("Forbidden (user=", absl::CHexEscape(principal.name),
-                   ", verb=", question.verb, ", resource=", question.resource,
-                   question.subresource.empty() ? "" : ", subresource=",
-                   question.subresource,
-                   ", namespace=", absl::CHexEscape(question.namespace_name),
-                   "): grant it with a RoleBinding"));
-}
-
-// All that the answer depends on.
-Digest KeyOf(const Secret& key, const Principal& principal,
-             const AccessQuestion& question) {
-  KeyedDigest digest(key);
-  digest.Add(principal.name)
-      .Add(question.namespace_name)
-      .Add(question.verb)
-      .Add(question.group)
-      .Add(question.resource)
-      .Add(question.subresource);
-  for (const auto& [name, values] : principal.attributes) {
-    digest.Add(name).Add(absl::StrCat(values.size()));
-    for (const std::string& value : values) digest.Add(value);
-  }
-  return digest.Finish();
 }
 
 }  // namespace
@@ -283,7 +185,7 @@ class KubeTokenVerifier::State {
     const absl::StatusOr<Json> review =
         co_await self->environment_.client->Call(
             std::move(request), absl::Now() + self->options_.timeout);
-    if (!review.ok()) co_return Failed(review.status(), "tokenreviews");
+    if (!review.ok()) co_return ReviewFailed(review.status(), "tokenreviews");
     co_return ReadTokenReview(*review, self->options_);
   }
 
@@ -316,113 +218,6 @@ std::optional<absl::StatusOr<Principal>> KubeTokenVerifier::Known(
 
 std::string KubeTokenVerifier::Challenge() const {
   return "Bearer realm=\"kubernetes\"";
-}
-
-class KubeAccessReviewer::State {
- public:
-  // The value says nothing; a refusal is an error.
-  using Flights = SingleFlight<bool>;
-
-  State(KubeReviewOptions options, KubeReviewEnvironment environment)
-      : options_(std::move(options)),
-        environment_(std::move(environment)),
-        key_(RandomKey()),
-        answers_(options_.max_entries),
-        flights_(std::make_shared<Flights>(environment_.executor,
-                                           options_.max_checks)),
-        metrics_(environment_.metrics, "kubernetes_access") {}
-
-  static asio::awaitable<absl::Status> Review(std::shared_ptr<State> self,
-                                              Principal principal,
-                                              AccessQuestion question) {
-    const absl::Status sane = self->CheckQuestion(principal, question);
-    if (!sane.ok()) {
-      self->metrics_.Count(sane);
-      co_return sane;
-    }
-    const Digest key = KeyOf(self->key_, principal, question);
-    const absl::Time now = self->environment_.steady->Now();
-    if (std::optional<absl::Status> known = self->answers_.Find(key, now)) {
-      self->metrics_.Cached();
-      co_return *std::move(known);
-    }
-    const absl::Time deadline =
-        std::min(question.deadline, absl::Now() + self->options_.timeout);
-    Flights::Work work = [self, key, principal, question] {
-      return Ask(self, key, principal, question);
-    };
-    const absl::StatusOr<bool> result =
-        co_await Flights::Run(self->flights_, key, std::move(work), deadline);
-    self->metrics_.Count(result.status());
-    co_return result.status();
-  }
-
- private:
-  absl::Status CheckQuestion(const Principal& principal,
-                             const AccessQuestion& question) const {
-    if (principal.method != "kubernetes" ||
-        principal.issuer != options_.cluster) {
-      return absl::PermissionDeniedError(
-          absl::StrCat("only users of ", NameOf(options_),
-                       " have rights there: send a token of it"));
-    }
-    if (question.namespace_name.empty() || question.verb.empty() ||
-        question.verb == "*" || question.resource.empty()) {
-      return absl::PermissionDeniedError(
-          "a request must name a namespace, and be one that stands for a verb");
-    }
-    return absl::OkStatus();
-  }
-
-  static asio::awaitable<absl::StatusOr<bool>> Ask(std::shared_ptr<State> self,
-                                                   Digest key,
-                                                   Principal principal,
-                                                   AccessQuestion question) {
-    if (const auto known =
-            self->answers_.Find(key, self->environment_.steady->Now())) {
-      if (known->ok()) co_return true;
-      co_return *known;
-    }
-    kube::ApiRequest request = AccessReviewOf(principal, question);
-    const absl::StatusOr<Json> review =
-        co_await self->environment_.client->Call(
-            std::move(request), absl::Now() + self->options_.timeout);
-    if (!review.ok()) {
-      co_return Failed(review.status(), "subjectaccessreviews");
-    }
-    const absl::Status answer = ReadAccessReview(*review, principal, question);
-    const absl::Time now = self->environment_.steady->Now();
-    if (answer.ok() || absl::IsPermissionDenied(answer)) {
-      const absl::Duration ttl =
-          answer.ok() ? self->options_.allowed_ttl : self->options_.refused_ttl;
-      self->answers_.Put(key, answer, now + ttl, now);
-    }
-    if (!answer.ok()) co_return answer;
-    co_return true;
-  }
-
-  const KubeReviewOptions options_;
-  const KubeReviewEnvironment environment_;
-  const Secret key_;
-  DigestCache<absl::Status> answers_;
-  const std::shared_ptr<Flights> flights_;
-  VerifierMetrics metrics_;
-};
-
-KubeAccessReviewer::KubeAccessReviewer(std::shared_ptr<State> state)
-    : state_(std::move(state)) {}
-KubeAccessReviewer::~KubeAccessReviewer() = default;
-
-absl::StatusOr<std::unique_ptr<KubeAccessReviewer>> KubeAccessReviewer::Make(
-    KubeReviewOptions options, KubeReviewEnvironment environment) {
-  RETURN_IF_ERROR(options.Validate());
-  return std::unique_ptr<KubeAccessReviewer>(new KubeAccessReviewer(
-      std::make_shared<State>(std::move(options), std::move(environment))));
-}
-
-asio::awaitable<absl::Status> KubeAccessReviewer::Review(
-    Principal principal, AccessQuestion question) {
-  return State::Review(state_, std::move(principal), std::move(question));
 }
 
 }  // namespace insula::auth

@@ -36,6 +36,7 @@ absl::StatusOr<std::shared_ptr<Verifier>> MakeKeystone(
   environment.clock = context.clock;
   environment.steady = context.steady;
   environment.metrics = context.metrics;
+  environment.proxy = context.proxy;
   return KeystoneVerifier::Make(config.Options(), std::move(environment));
 }
 
@@ -50,6 +51,7 @@ absl::StatusOr<std::shared_ptr<kube::Client>> MakeKubeClient(
   kube::ClientOptions options;
   options.max_answer_bytes = kMaxReviewBytes;
   options.run_blocking = context.run_blocking;
+  options.proxy = context.proxy;
   return std::make_shared<kube::Client>(std::move(cluster), std::move(options),
                                         context.executor, context.metrics);
 }
@@ -77,7 +79,7 @@ absl::StatusOr<Methods> MakeMethods(const ListenerAuth& config,
     ASSIGN_OR_RETURN(
         methods.bearer,
         JwtVerifier::Make(config.jwt, context.executor, context.clock,
-                          context.steady, context.metrics));
+                          context.steady, context.metrics, context.proxy));
   }
   if (config.kubernetes.enabled()) {
     RETURN_IF_ERROR(Annotate(

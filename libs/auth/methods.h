@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "libs/auth/listener_auth.h"
 #include "libs/auth/verifier.h"
+#include "libs/http/proxy.h"
 #include "libs/metrics/metrics.h"
 #include "libs/time/clock.h"
 
@@ -35,6 +36,8 @@ struct MethodContext {
   const Clock* clock = nullptr;
   const Clock* steady = nullptr;  // Never jumps.
   metrics::Registry* metrics = nullptr;
+  // Of what verifiers ask.
+  http::ProxyRules proxy;
 };
 
 // The verifiers of `config`, which is valid. Blocks: reads files. Errors name

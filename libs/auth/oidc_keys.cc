@@ -49,6 +49,7 @@ http::ClientOptions ToClientOptions(const OidcKeysOptions& options) {
   client.max_response_bytes = JwkSet::kMaxBytes;
   client.max_connections_per_host = 2;
   client.tls = options.tls;
+  client.proxy = options.proxy;
   return client;
 }
 

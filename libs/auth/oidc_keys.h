@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "libs/auth/jwk.h"
+#include "libs/http/proxy.h"
 #include "libs/http/tls.h"
 #include "libs/metrics/metrics.h"
 #include "libs/time/clock.h"
@@ -27,6 +28,7 @@ struct OidcKeysOptions {
   // Plain http to 127.0.0.1, ::1 and localhost. For tests and demonstrations.
   bool allow_loopback_http = false;
   std::optional<http::ClientTls> tls;
+  http::ProxyRules proxy;
 
   absl::Duration refresh_interval = absl::Minutes(10);
   // Between two fetches that a token with an unknown kid asks for, and after

@@ -47,6 +47,9 @@ void ListenerConfig::DescribeAs(absl::string_view what,
   fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
   fields.Add("tls_client_ca_file", tls_client_ca_file,
              "CA of client certificates, PEM. Set: they are demanded.");
+  fields.Add("tls_client_crl_file", tls_client_crl_file,
+             "Client certificates that are revoked: a CRL of each CA of a "
+             "client's chain, PEM. Empty: none.");
   fields.Add("max_connections", max_connections,
              "Open connections; further ones wait.");
 }
@@ -64,6 +67,11 @@ absl::Status ListenerConfig::Validate() const {
         "tls_client_ca_file: set tls_cert_file and tls_key_file too");
   }
   if (tls_client_ca_file.empty()) {
+    if (!tls_client_crl_file.empty()) {
+      return absl::InvalidArgumentError(
+          "tls_client_crl_file: set tls_client_ca_file, whose certificates it "
+          "revokes");
+    }
     if (auth.client_certificate) {
       return absl::InvalidArgumentError(
           "client_certificate: set tls_client_ca_file, whose certificates "

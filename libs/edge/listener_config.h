@@ -41,11 +41,12 @@ struct ListenerConfig {
   std::string tls_key_file;
   std::string
       tls_client_ca_file;  // Not empty: client certificates are demanded.
+  std::string tls_client_crl_file;  // Empty: none are revoked.
   int max_connections = 10'000;
 
   // Keys: name, listen_address, those of auth::ListenerAuth, tls_cert_file,
-  // tls_key_file, tls_client_ca_file, max_connections. `what` is the help of
-  // listen_address.
+  // tls_key_file, tls_client_ca_file, tls_client_crl_file, max_connections.
+  // `what` is the help of listen_address.
   void DescribeAs(absl::string_view what, config::Fields& fields);
 
   // INVALID_ARGUMENT, naming the key, for what can't work whatever the files

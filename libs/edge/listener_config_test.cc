@@ -61,7 +61,8 @@ TEST(ListenerConfigTest, ReadsEveryKey) {
       "  - {name: front.1, listen_address: '[::]:443', bearer: false,\n"
       "     trusted_header: X-Tenant, trusted_addresses: [10.0.0.0/8],\n"
       "     tls_cert_file: c.pem, tls_key_file: k.pem,\n"
-      "     tls_client_ca_file: ca.pem, max_connections: 1}\n"
+      "     tls_client_ca_file: ca.pem, tls_client_crl_file: crl.pem,\n"
+      "     max_connections: 1}\n"
       "  - name: back\n");
   ASSERT_THAT(house, IsOk());
   ASSERT_EQ(house->doors.size(), 2u);
@@ -75,6 +76,7 @@ TEST(ListenerConfigTest, ReadsEveryKey) {
   EXPECT_EQ(front.tls_cert_file, "c.pem");
   EXPECT_EQ(front.tls_key_file, "k.pem");
   EXPECT_EQ(front.tls_client_ca_file, "ca.pem");
+  EXPECT_EQ(front.tls_client_crl_file, "crl.pem");
   EXPECT_EQ(front.max_connections, 1);
   EXPECT_EQ(house->doors[1].name, "back");
 }
@@ -103,6 +105,8 @@ TEST(ListenerConfigTest, NamesTheKeyOfWhatCanNotWork) {
       {"doors: [{tls_cert_file: a}]", "doors[0].tls_cert_file: set tls_key"},
       {"doors: [{tls_key_file: a}]", "doors[0].tls_cert_file: set tls_key"},
       {"doors: [{tls_client_ca_file: a}]", "doors[0].tls_client_ca_file: set"},
+      {"doors: [{tls_client_crl_file: a}]",
+       "doors[0].tls_client_crl_file: set tls_client_ca_file"},
       {"doors: [{client_certificate: true}]",
        "doors[0].client_certificate: set tls_client_ca_file"},
       {"doors: [{trusted_header: X-T, trusted_names: [a]}]",

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libs/auth/methods.h"
+#include "libs/http/proxy.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "libs/time/clock.h"
@@ -23,8 +24,9 @@ http::ServerOptions OptionsOf(const ListenerConfig& config,
   options.listen_address = config.listen_address;
   options.max_connections = config.max_connections;
   if (!config.tls_cert_file.empty()) {
-    options.tls = http::ServerTls{config.tls_cert_file, config.tls_key_file,
-                                  config.tls_client_ca_file};
+    options.tls =
+        http::ServerTls{config.tls_cert_file, config.tls_key_file,
+                        config.tls_client_ca_file, config.tls_client_crl_file};
   }
   return options;
 }
@@ -47,8 +49,28 @@ boost::asio::awaitable<http::Response> Answer(Handler* handler,
   co_return WithChallenges(std::move(response), *auth);
 }
 
+// What the audit hears of a request that was refused. Its query may hold label
+// values, and what it claims to be is not repeated.
+audit::Event RefusalEvent(const std::string& listener,
+                          const http::Request& request,
+                          const auth::Refusal& refusal) {
+  audit::Event event;
+  event.event = "request";
+  event.decision = "refused";
+  event.code = absl::StatusCodeToString(refusal.why.code());
+  event.method = absl::StrCat(request.method, " ", request.path());
+  event.reason = refusal.reason;
+  event.principal = refusal.identity;
+  event.tenant = refusal.tenant;
+  event.listener = listener;
+  event.peer = request.peer.address;
+  event.request_id = request.id;
+  return event;
+}
+
 absl::StatusOr<std::unique_ptr<const auth::Authenticator>> MakeAuthenticator(
-    const ListenerConfig& config, runtime::Process* process) {
+    const ListenerConfig& config, runtime::Process* process,
+    audit::AuditLog* audit) {
   auth::MethodContext context;
   context.executor = process->executor();
   context.run_blocking = [process](std::function<absl::Status()> work) {
@@ -57,10 +79,19 @@ absl::StatusOr<std::unique_ptr<const auth::Authenticator>> MakeAuthenticator(
   context.clock = &process->clock();
   context.steady = SteadyClock::Get();
   context.metrics = &process->metrics();
+  ASSIGN_OR_RETURN(context.proxy, http::ProxyRules::FromEnvironment());
   ASSIGN_OR_RETURN(auth::Methods methods,
                    auth::MakeMethods(config.auth, context));
-  return std::make_unique<const auth::Authenticator>(config.auth,
-                                                     std::move(methods));
+  auto made =
+      std::make_unique<auth::Authenticator>(config.auth, std::move(methods));
+  if (audit != nullptr) {
+    made->set_on_refusal(
+        [listener = config.name, audit](const http::Request& request,
+                                        const auth::Refusal& refusal) {
+          audit->WriteRefusal(RefusalEvent(listener, request, refusal));
+        });
+  }
+  return std::unique_ptr<const auth::Authenticator>(std::move(made));
 }
 
 }  // namespace
@@ -68,11 +99,11 @@ absl::StatusOr<std::unique_ptr<const auth::Authenticator>> MakeAuthenticator(
 absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Start(
     const std::vector<ListenerConfig>& configs,
     const http::ServerOptions& limits, Handler* handler,
-    runtime::Process* process) {
+    runtime::Process* process, audit::AuditLog* audit) {
   auto listeners = std::make_unique<Listeners>();
   for (const ListenerConfig& config : configs) {
     Listener& listener = listeners->listeners_.emplace_back();
-    auto made = MakeAuthenticator(config, process);
+    auto made = MakeAuthenticator(config, process, audit);
     if (!made.ok()) {
       return Annotate(made.status(),
                       absl::StrCat("listener '", config.name, "'"));

@@ -15,6 +15,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "libs/audit/audit_log.h"
 #include "libs/auth/authenticator.h"
 #include "libs/edge/handler.h"
 #include "libs/edge/listener_config.h"
@@ -31,10 +32,12 @@ class Listeners {
   // `process` outlive the result. Errors are those of
   // http::Server::Start and auth::MakeMethods and name the listener; then none
   // is left listening.
+  // `audit`, which may be null and outlives the result, hears of the callers
+  // that are refused.
   static absl::StatusOr<std::unique_ptr<Listeners>> Start(
       const std::vector<ListenerConfig>& configs,
       const http::ServerOptions& limits, Handler* handler,
-      runtime::Process* process);
+      runtime::Process* process, audit::AuditLog* audit = nullptr);
 
   // Drains all at the same time; see http::Server. Blocks.
   void Drain(absl::Duration timeout);

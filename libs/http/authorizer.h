@@ -15,6 +15,10 @@ class Authorizer {
  public:
   virtual ~Authorizer() = default;
 
+  // Whether requests to that host and path get anything at all. The others are
+  // not asked about.
+  virtual bool Covers(const ClientRequest& request) const = 0;
+
   // Adds to `request`, which is complete otherwise, what its host wants to see.
   // An error means that the request is not sent, and fails with it. `request`
   // outlives the call, which ends soon after `deadline`.

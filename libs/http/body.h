@@ -73,9 +73,11 @@ class Reservation {
 
 namespace body_internal {
 
-// Taken before a body's first byte; more follows as bytes really come, so that
-// a peer can't make us hold memory by announcing a length.
-constexpr size_t kFirstBytes = 256 << 10;
+// Taken before a body's first byte; more follows as bytes really come, four
+// times as much each time, so that a peer can't make us hold memory by
+// announcing a length.
+constexpr size_t kFirstBytes = 16 << 10;
+constexpr size_t kMostAtOnce = 1 << 20;
 constexpr size_t kLeastBytes = 4 << 10;  // Where the length is unknown.
 constexpr size_t kSlice = 1 << 20;       // Decoded between two yields.
 
@@ -105,6 +107,11 @@ absl::Status Grow(size_t size, size_t most, Reservation* reservation,
   return absl::OkStatus();
 }
 
+inline size_t NextSize(size_t filled) {
+  return std::max(
+      {kFirstBytes, 2 * filled, std::min(4 * filled, filled + kMostAtOnce)});
+}
+
 template <typename Out>
 boost::asio::awaitable<absl::Status> ReadLength(Stream* stream,
                                                 InputBuffer* input,
@@ -113,8 +120,7 @@ boost::asio::awaitable<absl::Status> ReadLength(Stream* stream,
                                                 Out* out) {
   size_t filled = 0;
   while (filled < length) {
-    CO_RETURN_IF_ERROR(
-        Grow(std::max(kFirstBytes, 2 * filled), length, reservation, out));
+    CO_RETURN_IF_ERROR(Grow(NextSize(filled), length, reservation, out));
     const size_t ahead = std::min(input->view().size(), out->size() - filled);
     std::memcpy(out->data() + filled, input->view().data(), ahead);
     input->Consume(ahead);

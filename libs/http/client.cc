@@ -1,10 +1,7 @@
 #include "libs/http/client.h"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 #include <map>
@@ -13,9 +10,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "libs/http/alarms.h"
 #include "libs/http/client_exchange.h"
 #include "libs/http/code_counters.h"
 #include "libs/http/connection_pool.h"
+#include "libs/http/strand.h"
 #include "libs/http/tls_source.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
@@ -27,15 +26,6 @@ namespace asio = boost::asio;
 namespace {
 
 using StreamOr = absl::StatusOr<std::unique_ptr<ResponseStream>>;
-
-// Whether what runs on `executor` never runs twice at the same time.
-bool IsStrand(const asio::any_io_executor& executor) {
-  return executor.target<asio::strand<asio::any_io_executor>>() != nullptr ||
-         executor.target<asio::strand<asio::thread_pool::executor_type>>() !=
-             nullptr ||
-         executor.target<asio::strand<asio::io_context::executor_type>>() !=
-             nullptr;
-}
 
 std::string PeerOf(const ClientRequest& request) {
   return absl::StrCat(request.url.scheme, "://", request.url.HostPort());
@@ -87,11 +77,12 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
  private:
   asio::awaitable<absl::StatusOr<Response>> SendOnStrand(ClientRequest* request,
                                                          absl::Time deadline);
-  // With credentials, and once more if the host does not take them.
-  asio::awaitable<absl::StatusOr<Response>> Exchange(ClientRequest* request,
-                                                     absl::Time deadline);
-  asio::awaitable<absl::StatusOr<Response>> ExchangeOnce(
+  // Once more if the host does not take them.
+  asio::awaitable<absl::StatusOr<Response>> ExchangeWithCredentials(
+      ClientRequest* request, absl::Time deadline);
+  asio::awaitable<absl::StatusOr<Response>> Exchange(
       const ClientRequest* request, absl::Time deadline);
+  bool IsCovered(const ClientRequest& request) const;
   asio::awaitable<absl::Status> Authorize(ClientRequest* request,
                                           absl::Time deadline);
   asio::awaitable<absl::StatusOr<ResponseHead>> OpenExchange(
@@ -104,6 +95,7 @@ class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
   const ClientOptions options_;
   const asio::any_io_executor executor_;
   const std::shared_ptr<ConnectionPool> pool_;
+  const std::shared_ptr<Alarms> alarms_;
   metrics::Gauge& connections_;
   metrics::Histogram& seconds_;
   CodeCounters requests_;
@@ -117,6 +109,7 @@ Client::Impl::Impl(ClientOptions options, asio::any_io_executor executor,
       executor_(std::move(executor)),
       pool_(std::make_shared<ConnectionPool>(
           executor_, options_.max_connections_per_host, options_.idle_timeout)),
+      alarms_(std::make_shared<Alarms>(executor_)),
       connections_(metrics->AddGauge("insula_http_client_connections",
                                      "Open connections, also idle ones.",
                                      {{"client", options_.name}})),
@@ -139,7 +132,7 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
   const auto executor = co_await asio::this_coro::executor;
   if (IsStrand(executor)) co_return co_await SendOnStrand(&request, deadline);
   // The deadline and the operations it cancels must not run at the same time.
-  const asio::any_io_executor strand = asio::make_strand(executor);
+  const asio::any_io_executor strand = MakeStrand(executor);
   co_return co_await asio::co_spawn(strand, SendOnStrand(&request, deadline),
                                     asio::use_awaitable);
 }
@@ -147,7 +140,10 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
 asio::awaitable<absl::StatusOr<Response>> Client::Impl::SendOnStrand(
     ClientRequest* request, absl::Time deadline) {
   const absl::Time started = absl::Now();
-  absl::StatusOr<Response> result = co_await Guard(Exchange(request, deadline));
+  asio::awaitable<absl::StatusOr<Response>> work =
+      IsCovered(*request) ? ExchangeWithCredentials(request, deadline)
+                          : Exchange(request, deadline);
+  absl::StatusOr<Response> result = co_await Guard(std::move(work));
   if (result.ok()) {
     requests_.Increment(result->status);
   } else {
@@ -165,23 +161,24 @@ asio::awaitable<absl::Status> Client::Impl::Authorize(ClientRequest* request,
   co_return status;
 }
 
-asio::awaitable<absl::StatusOr<Response>> Client::Impl::Exchange(
+bool Client::Impl::IsCovered(const ClientRequest& request) const {
+  return options_.authorizer != nullptr && options_.authorizer->Covers(request);
+}
+
+asio::awaitable<absl::StatusOr<Response>> Client::Impl::ExchangeWithCredentials(
     ClientRequest* request, absl::Time deadline) {
-  if (options_.authorizer == nullptr) {
-    co_return co_await ExchangeOnce(request, deadline);
-  }
   const Headers bare = request->headers;
   CO_RETURN_IF_ERROR(co_await Authorize(request, deadline));
-  absl::StatusOr<Response> result = co_await ExchangeOnce(request, deadline);
+  absl::StatusOr<Response> result = co_await Exchange(request, deadline);
   if (!result.ok() || result->status != 401) co_return result;
   const bool renewed = co_await options_.authorizer->Renew(request, deadline);
   if (!renewed) co_return result;
   request->headers = bare;
   CO_RETURN_IF_ERROR(co_await Authorize(request, deadline));
-  co_return co_await ExchangeOnce(request, deadline);
+  co_return co_await Exchange(request, deadline);
 }
 
-asio::awaitable<absl::StatusOr<Response>> Client::Impl::ExchangeOnce(
+asio::awaitable<absl::StatusOr<Response>> Client::Impl::Exchange(
     const ClientRequest* request, absl::Time deadline) {
   const asio::any_io_executor strand = co_await asio::this_coro::executor;
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<ClientExchange> exchange,
@@ -211,7 +208,7 @@ asio::awaitable<absl::StatusOr<ResponseHead>> Client::Impl::OpenExchange(
   if (!IsStrand(strand)) {
     co_return absl::InternalError("a stream was not opened on a strand");
   }
-  if (options_.authorizer != nullptr) {
+  if (IsCovered(state->request)) {
     CO_RETURN_IF_ERROR(co_await Authorize(&state->request, deadline));
   }
   CO_ASSIGN_OR_RETURN(state->exchange,
@@ -225,8 +222,8 @@ absl::StatusOr<std::shared_ptr<ClientExchange>> Client::Impl::NewExchange(
     const ClientRequest* request, absl::Time deadline,
     asio::any_io_executor strand) {
   RETURN_IF_ERROR(CheckRequest(*request));
-  ExchangeContext context = {&options_, executor_, pool_.get(), &connections_,
-                             nullptr,   "",        nullptr};
+  ExchangeContext context = {&options_,     executor_, pool_.get(), alarms_,
+                             &connections_, nullptr,   "",          nullptr};
   context.proxy = options_.proxy.For(request->url);
   if (request->url.scheme == "https") {
     const std::string host = request->url.HostPort();

@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "libs/http/body.h"
 #include "libs/http/gzip.h"
+#include "libs/http/literal_address.h"
 #include "libs/http/tls_context.h"
 #include "libs/secret/secret.h"
 #include "libs/status/annotate.h"
@@ -122,9 +123,11 @@ absl::Status ClientExchange::Failure(const absl::Status& otherwise) const {
 
 asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::Ask(
     bool accept_gzip) {
-  watchdog_.emplace(strand_, weak_from_this(), [this] { OnExpiry(); });
+  watchdog_.emplace(context_.alarms, strand_, weak_from_this(),
+                    [this] { OnExpiry(); });
   watchdog_->Set(deadline_ - absl::Now());
-  CO_RETURN_IF_ERROR(co_await Acquire());
+  lease_ = context_.pool->TryAcquire(host_key_);
+  if (!lease_) CO_RETURN_IF_ERROR(co_await WaitForLease());
   const bool pooled = lease_.connection != nullptr;
   if (!pooled) CO_RETURN_IF_ERROR(co_await Connect());
   absl::StatusOr<ResponseHead> head = co_await RoundTrip(accept_gzip);
@@ -180,9 +183,9 @@ void ClientExchange::GiveBack(bool keep_alive) {
   lease_ = ConnectionPool::Lease();
 }
 
-asio::awaitable<absl::Status> ClientExchange::Acquire() {
+asio::awaitable<absl::Status> ClientExchange::WaitForLease() {
   auto waiter = std::make_shared<ConnectionPool::Waiter>(strand_);
-  CO_ASSIGN_OR_RETURN(lease_, context_.pool->Acquire(host_key_, waiter));
+  CO_ASSIGN_OR_RETURN(lease_, context_.pool->AcquireOrWait(host_key_, waiter));
   if (lease_) co_return absl::OkStatus();
   waiting_on_ = std::shared_ptr<asio::steady_timer>(waiter, &waiter->timer);
   co_await waiting_on_->async_wait(kAwaitTuple);
@@ -212,10 +215,8 @@ ClientExchange::FindEndpoints() {
   std::string host = url.host;
   auto port = static_cast<uint16_t>(url.port);
   if (context_.proxy != nullptr) {
-    boost::system::error_code not_numeric;
-    const auto address = asio::ip::make_address(host, not_numeric);
-    if (!not_numeric) {
-      const Endpoints behind(1, tcp::endpoint(address, port));
+    if (const auto address = AddressInText(host)) {
+      const Endpoints behind(1, tcp::endpoint(*address, port));
       CO_RETURN_IF_ERROR(CheckEndpoints(host, behind));
     }
     host = context_.proxy->host;

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/http/alarms.h"
 #include "libs/http/body_reader.h"
 #include "libs/http/client.h"
 #include "libs/http/connection_pool.h"
@@ -34,6 +35,7 @@ struct ExchangeContext {
   const ClientOptions* options;
   boost::asio::any_io_executor executor;  // Of new connections.
   ConnectionPool* pool;
+  std::shared_ptr<Alarms> alarms;
   metrics::Gauge* connections;
   Stream::TlsContext tls;   // Null for http.
   std::string server_name;  // In its certificate.
@@ -68,7 +70,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
  private:
   // Sends the request and reads the head of the answer.
   boost::asio::awaitable<absl::StatusOr<ResponseHead>> Ask(bool accept_gzip);
-  boost::asio::awaitable<absl::Status> Acquire();
+  boost::asio::awaitable<absl::Status> WaitForLease();
   boost::asio::awaitable<absl::Status> Connect();
   using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
   // Of the host or its proxy; none that is refused.

@@ -150,10 +150,13 @@ TEST_F(ClientOutboundTest, AnEndlessAnswerOfAProxyIsCutOff) {
 TEST_F(ClientOutboundTest, AProxyIsNoWayToARefusedAddress) {
   RawListener proxy;
   MakeBehindProxy(proxy.port());
-  for (const char* url :
-       {"http://169.254.169.254/", "https://169.254.169.254/"}) {
+  for (const char* url : {"http://169.254.169.254/", "https://169.254.169.254/",
+                          "http://2852039166/", "http://[::ffff:a9fe:a9fe]/",
+                          "http://metadata.google.internal/"}) {
     EXPECT_THAT(Ask(ToUrl(url)).get(),
-                StatusIs(absl::StatusCode::kPermissionDenied));
+                StatusIs(absl::StatusCode::kPermissionDenied,
+                         HasSubstr("which this service must not connect to")))
+        << url;
   }
 }
 
@@ -169,6 +172,7 @@ TEST_F(ClientOutboundTest, RedirectsAreNotFollowed) {
 // Shows "n" the nth time.
 class CountingAuthorizer final : public Authorizer {
  public:
+  bool Covers(const ClientRequest&) const override { return true; }
   asio::awaitable<absl::Status> Authorize(ClientRequest* request,
                                           absl::Time) override {
     ++authorized;

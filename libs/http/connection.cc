@@ -32,8 +32,8 @@ Connection::Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core)
 
 void Connection::Start() {
   auto self = shared_from_this();
-  watchdog_.emplace(stream_.socket().get_executor(), weak_from_this(),
-                    [this] { OnExpiry(); });
+  watchdog_.emplace(core_->alarms, stream_.socket().get_executor(),
+                    weak_from_this(), [this] { OnExpiry(); });
   // The connection leaves the server once its coroutine is gone, with all that
   // a handler may have left there.
   asio::co_spawn(
@@ -112,6 +112,7 @@ asio::awaitable<bool> Connection::WaitForRequest() {
   if (!input_.empty()) co_return true;  // Pipelined.
   if (core_->draining()) co_return false;
   watchdog_->Set(core_->options.idle_timeout);
+  idle_since_ = SteadyNanos();
   Stream::ErrorCode error;
   if (stream_.is_tls()) {
     // A record may already be in OpenSSL's hands, so only a read can tell.
@@ -121,6 +122,7 @@ asio::awaitable<bool> Connection::WaitForRequest() {
         Stream::Socket::wait_read, kAwaitTuple);
     error = waited;
   }
+  idle_since_ = kNotIdle;
   co_return !error;
 }
 

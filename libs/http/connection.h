@@ -1,10 +1,12 @@
 // One connection of a server. For libs/http alone.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +36,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Thread-safe. BeginDrain() ends an idle connection; Cut() any.
   void BeginDrain();
   void Cut();
+  // Thread-safe. Since when it waits for a request, in ns of the steady clock;
+  // kNotIdle: it does not.
+  static constexpr int64_t kNotIdle = std::numeric_limits<int64_t>::max();
+  int64_t idle_since() const {
+    return idle_since_.load(std::memory_order_relaxed);
+  }
 
  private:
   enum class Phase { kIdle, kReading, kHandling, kWriting, kClosed };
@@ -88,6 +96,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   InputBuffer input_;
   Peer peer_;
   Phase phase_ = Phase::kIdle;
+  std::atomic<int64_t> idle_since_ = kNotIdle;  // By the steady clock, in ns.
   bool client_gone_ = false;
   bool cut_ = false;
   bool broken_ = false;       // Reading or writing failed.

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
+#include "libs/http/strand.h"
 
 namespace insula::http {
 
@@ -41,36 +41,65 @@ ConnectionPool::ConnectionPool(asio::any_io_executor executor, int max_per_host,
       idle_timeout_(std::chrono::duration_cast<Clock::duration>(
           absl::ToChronoMilliseconds(std::clamp(
               idle_timeout, absl::ZeroDuration(), absl::Hours(24 * 365))))),
-      reaper_(asio::any_io_executor(asio::make_strand(executor))) {}
+      reaper_(MakeStrand(std::move(executor))) {}
 
-absl::StatusOr<ConnectionPool::Lease> ConnectionPool::Acquire(
-    const std::string& host, std::shared_ptr<Waiter> waiter) {
-  Lease lease(shared_from_this(), host);
-  Connections stale;  // Closed after the lock.
-  sync::MutexLock lock(&mutex_);
-  Host& entry = hosts_[host];
-  const Clock::time_point oldest = Clock::now() - idle_timeout_;
-  while (!entry.idle.empty()) {
-    std::unique_ptr<ClientConnection> connection = std::move(entry.idle.back());
-    entry.idle.pop_back();
-    if (connection->idle_since >= oldest && connection->stream.IsSilent()) {
-      ++entry.leased;
-      lease.connection = std::move(connection);
-      return lease;
-    }
-    stale.push_back(std::move(connection));
+ConnectionPool::Lease ConnectionPool::TryAcquire(const std::string& host) {
+  Lease lease;
+  {
+    sync::MutexLock lock(&mutex_);
+    lease = LeaseUnlessFull(host);
   }
-  if (static_cast<size_t>(entry.leased) < max_per_host_) {
-    ++entry.leased;
+  DropDead(&lease);
+  return lease;
+}
+
+absl::StatusOr<ConnectionPool::Lease> ConnectionPool::AcquireOrWait(
+    const std::string& host, std::shared_ptr<Waiter> waiter) {
+  Lease lease;
+  {
+    sync::MutexLock lock(&mutex_);
+    lease = LeaseUnlessFull(host);
+    if (!lease) {
+      auto& waiting = hosts_[host].waiting;
+      if (waiting.size() >= kMaxWaiting) {
+        return absl::UnavailableError(absl::StrCat(
+            kMaxWaiting, " requests wait for a connection already"));
+      }
+      waiting.push_back(std::move(waiter));
+    }
+  }
+  DropDead(&lease);
+  return lease;
+}
+
+ConnectionPool::Lease ConnectionPool::LeaseUnlessFull(const std::string& host) {
+  Host& entry = hosts_[host];
+  Lease lease;
+  if (entry.idle.empty() &&
+      static_cast<size_t>(entry.leased) >= max_per_host_) {
     return lease;
   }
-  lease.pool_ = nullptr;  // Nothing to give back.
-  if (entry.waiting.size() >= kMaxWaiting) {
-    return absl::UnavailableError(
-        absl::StrCat(kMaxWaiting, " requests wait for a connection already"));
+  ++entry.leased;
+  lease = Lease(shared_from_this(), host);
+  if (!entry.idle.empty()) {
+    lease.connection = std::move(entry.idle.back());
+    entry.idle.pop_back();
   }
-  entry.waiting.push_back(std::move(waiter));
   return lease;
+}
+
+void ConnectionPool::DropDead(Lease* lease) {
+  const Clock::time_point oldest = Clock::now() - idle_timeout_;
+  while (lease->connection != nullptr &&
+         (lease->connection->idle_since < oldest ||
+          !lease->connection->stream.IsSilent())) {
+    lease->connection.reset();
+    sync::MutexLock lock(&mutex_);
+    Connections& idle = hosts_.find(lease->host_)->second.idle;
+    if (idle.empty()) return;
+    lease->connection = std::move(idle.back());
+    idle.pop_back();
+  }
 }
 
 void ConnectionPool::Abandon(const std::string& host, const Waiter* waiter) {

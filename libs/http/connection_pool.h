@@ -80,10 +80,12 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
   ConnectionPool(boost::asio::any_io_executor executor, int max_per_host,
                  absl::Duration idle_timeout);
 
+  // A lease, or an empty one if the host has as many connections as it may.
+  Lease TryAcquire(const std::string& host) ABSL_LOCKS_EXCLUDED(mutex_);
   // A lease, or an empty one: then `waiter` is in the queue. UNAVAILABLE if
   // that is full.
-  absl::StatusOr<Lease> Acquire(const std::string& host,
-                                std::shared_ptr<Waiter> waiter)
+  absl::StatusOr<Lease> AcquireOrWait(const std::string& host,
+                                      std::shared_ptr<Waiter> waiter)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes `waiter` out of the queue. It may have got its lease meanwhile.
   void Abandon(const std::string& host, const Waiter* waiter)
@@ -102,6 +104,11 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
     std::list<std::shared_ptr<Waiter>> waiting;
   };
 
+  Lease LeaseUnlessFull(const std::string& host)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Lets go of a connection that can't be used any more; the lease gets another
+  // idle one, or none. Looks at it, and closes it, outside of the lock.
+  void DropDead(Lease* lease) ABSL_LOCKS_EXCLUDED(mutex_);
   void Return(const std::string& host,
               std::unique_ptr<ClientConnection> connection)
       ABSL_LOCKS_EXCLUDED(mutex_);

@@ -11,16 +11,19 @@ void Headers::Add(absl::string_view name, absl::string_view value) {
 }
 
 void Headers::Set(absl::string_view name, absl::string_view value) {
-  // The copies first: the arguments may point into a field.
-  std::pair<std::string, std::string> field(name, value);
-  Remove(field.first);
+  // First: the arguments may point into a field that goes.
+  value_type field(name, value);
+  Erase(field.first);
   fields_.push_back(std::move(field));
 }
 
 void Headers::Remove(absl::string_view name) {
-  const std::string copy(name);  // `name` may point into a field.
-  std::erase_if(fields_, [&copy](const auto& field) {
-    return absl::EqualsIgnoreCase(field.first, copy);
+  Erase(std::string(name));  // It may point into a field that goes.
+}
+
+void Headers::Erase(const std::string& name) {
+  std::erase_if(fields_, [&name](const auto& field) {
+    return absl::EqualsIgnoreCase(field.first, name);
   });
 }
 

@@ -39,6 +39,9 @@ class Headers {
   size_t size() const { return fields_.size(); }
 
  private:
+  // `name` is not in a field.
+  void Erase(const std::string& name);
+
   std::vector<value_type> fields_;
 };
 

@@ -1,22 +1,17 @@
 #include "libs/http/request_id.h"
 
-#include <algorithm>
 #include <cstdint>
 
 #include "absl/random/random.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "libs/logging/request_id.h"
 
 namespace insula::http {
 
 std::string RequestId(const Headers& headers) {
   const auto id = headers.Get("x-request-id");
   const bool sane =
-      id && !id->empty() && id->size() <= 64 &&
-      headers.Count("x-request-id") == 1 &&
-      std::all_of(id->begin(), id->end(), [](char c) {
-        return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
-      });
+      id && headers.Count("x-request-id") == 1 && logging::IsRequestId(*id);
   return sane ? std::string(*id) : RandomRequestId();
 }
 

@@ -1,11 +1,15 @@
 #include "libs/http/server.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <chrono>
 #include <exception>
@@ -14,8 +18,10 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "libs/http/alarms.h"
 #include "libs/http/connection.h"
 #include "libs/http/server_core.h"
+#include "libs/http/strand.h"
 #include "libs/http/tls_source.h"
 #include "libs/logging/logging.h"
 #include "libs/status/status_macros.h"
@@ -29,6 +35,15 @@ namespace {
 
 // How long to wait for file descriptors or memory before accepting again.
 constexpr std::chrono::milliseconds kAcceptPause(100);
+
+// When all places are taken: how soon to look again for idle ones.
+constexpr std::chrono::milliseconds kFullPause(500);
+
+// File descriptors that connections leave to what requests need: files, and
+// connections to others. A server that has few is let in all the same, so that
+// one with many does not keep it from answering.
+constexpr rlim_t kReservedDescriptors = 256;
+constexpr size_t kFewConnections = 8;
 
 absl::Status AddressError(absl::string_view address, absl::string_view what) {
   return absl::InvalidArgumentError(
@@ -82,7 +97,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   Impl(std::shared_ptr<ServerCore> core, asio::any_io_executor executor)
       : core_(std::move(core)),
         executor_(std::move(executor)),
-        strand_(asio::make_strand(executor_)),
+        strand_(MakeStrand(executor_)),
         acceptor_(strand_),
         pause_(strand_) {}
 
@@ -93,6 +108,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
 
  private:
   asio::awaitable<void> Accept();
+  bool IsShortOfDescriptors();
   asio::awaitable<void> Pause(const boost::system::error_code* error);
 
   const std::shared_ptr<ServerCore> core_;
@@ -138,11 +154,21 @@ void Server::Impl::Start() {
 asio::awaitable<void> Server::Impl::Accept() {
   while (!core_->draining()) {
     if (core_->full()) {
-      pause_.expires_at(asio::steady_timer::time_point::max());
+      core_->EndIdle();
+      pause_.expires_after(kFullPause);
       co_await pause_.async_wait(kAwaitTuple);
       continue;
     }
-    const asio::any_io_executor strand = asio::make_strand(executor_);
+    if (IsShortOfDescriptors()) {
+      const auto [error] =
+          co_await acceptor_.async_wait(tcp::acceptor::wait_read, kAwaitTuple);
+      if (!error && IsShortOfDescriptors()) {
+        const boost::system::error_code none = asio::error::no_descriptors;
+        co_await Pause(&none);
+      }
+      continue;
+    }
+    const asio::any_io_executor strand = MakeStrand(executor_);
     auto [error, socket] = co_await acceptor_.async_accept(strand, kAwaitTuple);
     if (error == asio::error::operation_aborted) continue;
     if (error == asio::error::bad_descriptor) co_return;
@@ -158,6 +184,18 @@ asio::awaitable<void> Server::Impl::Accept() {
     if (!core_->Add(connection.get())) co_return;
     asio::post(strand, [connection] { connection->Start(); });
   }
+}
+
+bool Server::Impl::IsShortOfDescriptors() {
+  if (core_->connections() < kFewConnections) return false;
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
+  const rlim_t reserve = std::min(kReservedDescriptors, limit.rlim_cur / 4);
+  // The lowest number that is free: so many are in use.
+  const int next = fcntl(acceptor_.native_handle(), F_DUPFD_CLOEXEC, 0);
+  if (next < 0) return true;
+  close(next);
+  return static_cast<rlim_t>(next) >= limit.rlim_cur - reserve;
 }
 
 asio::awaitable<void> Server::Impl::Pause(
@@ -195,7 +233,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(
   }
   const std::string address = options.listen_address;
   auto core = std::make_shared<ServerCore>(
-      std::move(options), std::move(handler), std::move(tls), metrics);
+      std::move(options), std::move(handler), std::move(tls),
+      std::make_shared<Alarms>(executor), metrics);
   auto impl = std::make_shared<Impl>(std::move(core), std::move(executor));
   RETURN_IF_ERROR(impl->Listen(address));
   impl->Start();

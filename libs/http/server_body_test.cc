@@ -3,9 +3,11 @@
 #include <zlib.h>
 
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -223,6 +225,29 @@ TEST_F(ServerBodyTest, RefusesBodiesBeyondItsMemory) {
       "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 590000\r\n\r\n",
       std::string(590'000, 'x')));
   EXPECT_EQ(StatusOf(again.ReadMessage()), 200);
+}
+
+// Who announces much and sends little keeps nobody out.
+TEST_F(ServerBodyTest, WhatIsOnlyAnnouncedTakesLittleOfItsMemory) {
+  ServerOptions options;
+  options.max_buffered_bytes = 1 << 20;
+  Start(std::move(options), Echo);
+  std::vector<std::unique_ptr<RawSocket>> slow;
+  for (int i = 0; i < 40; ++i) {
+    slow.push_back(std::make_unique<RawSocket>(server_->port()));
+    slow.back()->Send(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n"
+        "Expect: 100-continue\r\n\r\n");
+    // It reads the body now.
+    EXPECT_THAT(slow.back()->ReadThrough("\r\n\r\n"), HasSubstr(" 100 "));
+    slow.back()->Send("x");
+  }
+  const std::string body(200'000, 'y');
+  RawSocket other(server_->port());
+  other.Send(absl::StrCat("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ",
+                          body.size(), "\r\n\r\n", body));
+  EXPECT_EQ(BodyOf(other.ReadMessage()), absl::StrCat("POST / ", body, "\n"));
+  EXPECT_EQ(Rejected("memory"), 0);
 }
 
 TEST_F(ServerBodyTest, AdmissionRefusesBeforeTheBodyIsRead) {

@@ -1,7 +1,13 @@
 #include "libs/http/server_core.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <mutex>
+#include <utility>
+#include <vector>
+
+#include "libs/http/connection.h"
 
 namespace insula::http {
 namespace {
@@ -30,6 +36,8 @@ const char* ReasonLabel(Rejection reason) {
       return "client_gone";
     case Rejection::kDeadline:
       return "deadline";
+    case Rejection::kCrowded:
+      return "crowded";
     case Rejection::kHandlerError:
     case Rejection::kCount:
       break;
@@ -37,7 +45,16 @@ const char* ReasonLabel(Rejection reason) {
   return "handler_error";
 }
 
+// A client may be about to send its next request.
+constexpr absl::Duration kLeastIdle = absl::Seconds(5);
+
 }  // namespace
+
+int64_t SteadyNanos() {
+  return std::chrono::nanoseconds(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 ServerMetrics::ServerMetrics(const std::string& server,
                              metrics::Registry* registry)
@@ -85,8 +102,30 @@ void ServerCore::Remove(Connection* connection) {
 }
 
 bool ServerCore::full() {
+  return connections() >= static_cast<size_t>(options.max_connections);
+}
+
+size_t ServerCore::connections() {
   sync::MutexLock lock(&mutex_);
-  return connections_.size() >= static_cast<size_t>(options.max_connections);
+  return connections_.size();
+}
+
+void ServerCore::EndIdle() {
+  const int64_t before = SteadyNanos() - absl::ToInt64Nanoseconds(kLeastIdle);
+  std::vector<std::pair<int64_t, Connection*>> idle;
+  sync::MutexLock lock(&mutex_);
+  for (Connection* connection : connections_) {
+    const int64_t since = connection->idle_since();
+    if (since < before) idle.emplace_back(since, connection);
+  }
+  const size_t wanted = std::min(
+      idle.size(), static_cast<size_t>(options.max_connections) / 100 + 1);
+  const auto end = idle.begin() + static_cast<std::ptrdiff_t>(wanted);
+  std::nth_element(idle.begin(), end, idle.end());
+  for (auto it = idle.begin(); it != end; ++it) {
+    metrics.CountRejection(Rejection::kCrowded);
+    it->second->BeginDrain();
+  }
 }
 
 void ServerCore::SetDraining() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
+#include "libs/http/alarms.h"
 #include "libs/http/body.h"
 #include "libs/http/code_counters.h"
 #include "libs/http/server.h"
@@ -23,6 +25,9 @@
 namespace insula::http {
 
 class Connection;
+
+// The steady clock, in ns.
+int64_t SteadyNanos();
 
 // Why a request was not given to the handler, or its answer not to the client.
 enum class Rejection {
@@ -37,6 +42,7 @@ enum class Rejection {
   kAdmission,     // By options.admit.
   kClientGone,    // Before its answer.
   kDeadline,      // 504.
+  kCrowded,       // Idle, and its place was needed.
   kHandlerError,  // It threw, or answered what can't be sent.
   kCount,
 };
@@ -62,16 +68,19 @@ class ServerMetrics {
 class ServerCore {
  public:
   ServerCore(ServerOptions server_options, Handler server_handler,
-             std::unique_ptr<TlsSource> tls_source, metrics::Registry* registry)
+             std::unique_ptr<TlsSource> tls_source,
+             std::shared_ptr<Alarms> deadlines, metrics::Registry* registry)
       : options(std::move(server_options)),
         handler(std::move(server_handler)),
         tls(std::move(tls_source)),
+        alarms(std::move(deadlines)),
         metrics(options.name, registry),
         budget(options.max_buffered_bytes) {}
 
   const ServerOptions options;
   const Handler handler;
   const std::unique_ptr<TlsSource> tls;  // Null: plain text.
+  const std::shared_ptr<Alarms> alarms;
   ServerMetrics metrics;
   Budget budget;
 
@@ -83,6 +92,12 @@ class ServerCore {
   // The connection's last act.
   void Remove(Connection* connection) ABSL_LOCKS_EXCLUDED(mutex_);
   bool full() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  size_t connections() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Ends, soon, the hundredth part of the places' connections that have been
+  // idle for longest, if they have been for a while.
+  void EndIdle() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Called, anywhere, when a connection ended. Set before the first Add().
   std::function<void()> on_removed;

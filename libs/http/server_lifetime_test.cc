@@ -127,6 +127,32 @@ TEST_F(ServerLifetimeTest, FurtherConnectionsWaitForAFreePlace) {
   EXPECT_EQ(BodyOf(second.ReadMessage()), "GET /2 \n");
 }
 
+TEST_F(ServerLifetimeTest, IdleConnectionsMakeRoomWhenAllPlacesAreTaken) {
+  Gate gate;
+  ServerOptions options;
+  options.max_connections = 3;
+  Start(std::move(options), [&gate](Request request) {
+    return request.path() == "/open" ? gate.Wait() : Echo(std::move(request));
+  });
+  RawSocket open(server_->port());
+  open.Send(Get("/open"));
+  gate.entered.get_future().wait();
+  RawSocket longest(server_->port());
+  longest.Send(Get("/1"));
+  EXPECT_EQ(StatusOf(longest.ReadMessage()), 200);
+  RawSocket idle(server_->port());
+  idle.Send(Get("/2"));
+  EXPECT_EQ(StatusOf(idle.ReadMessage()), 200);
+
+  RawSocket next(server_->port());
+  next.Send(Get("/3"));
+  EXPECT_EQ(BodyOf(next.ReadMessage()), "GET /3 \n");
+  EXPECT_TRUE(longest.AtEnd());
+  EXPECT_GE(Rejected("crowded"), 1);
+  gate.release.get_future().get()();
+  EXPECT_EQ(StatusOf(open.ReadMessage()), 200);
+}
+
 TEST_F(ServerLifetimeTest, DrainClosesIdleConnectionsAndFinishesOpenRequests) {
   Gate gate;
   Start([&gate](Request request) {

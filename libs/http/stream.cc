@@ -2,10 +2,14 @@
 
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -40,11 +44,49 @@ asio::awaitable<Stream::Result> Stream::ReadAll(asio::mutable_buffer to) {
 
 asio::awaitable<Stream::Result> Stream::WriteAll(absl::string_view head,
                                                  absl::string_view body) {
+  Result result;
+  if (tls_ == nullptr && WriteNow(head, body, &result)) co_return result;
+  // The rest.
+  const size_t sent = std::get<1>(result);
+  const size_t sent_of_head = std::min(sent, head.size());
+  head.remove_prefix(sent_of_head);
+  body.remove_prefix(sent - sent_of_head);
   const std::array<asio::const_buffer, 2> buffers = {
       asio::const_buffer(head.data(), head.size()),
       asio::const_buffer(body.data(), body.size())};
-  if (tls_) return asio::async_write(*tls_, buffers, kAwaitTuple);
-  return asio::async_write(socket_, buffers, kAwaitTuple);
+  if (tls_ != nullptr) {
+    result = co_await asio::async_write(*tls_, buffers, kAwaitTuple);
+  } else {
+    result = co_await asio::async_write(socket_, buffers, kAwaitTuple);
+  }
+  std::get<1>(result) += sent;
+  co_return result;
+}
+
+bool Stream::WriteNow(absl::string_view head, absl::string_view body,
+                      Result* result) {
+  auto& [error, sent] = *result;
+  while (sent < head.size() + body.size()) {
+    const size_t of_head = std::min(sent, head.size());
+    const size_t of_body = sent - of_head;
+    std::array<iovec, 2> pieces = {
+        iovec{const_cast<char*>(head.data()) + of_head, head.size() - of_head},
+        iovec{const_cast<char*>(body.data()) + of_body, body.size() - of_body}};
+    msghdr message = {};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = pieces.size();
+    const ssize_t bytes =
+        sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (bytes >= 0) {
+      sent += static_cast<size_t>(bytes);
+    } else if (errno == EAGAIN) {
+      return false;
+    } else if (errno != EINTR) {
+      error.assign(errno, boost::system::system_category());
+      break;
+    }
+  }
+  return true;
 }
 
 asio::awaitable<std::tuple<Stream::ErrorCode>> Stream::Shutdown() {

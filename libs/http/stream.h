@@ -45,7 +45,8 @@ class Stream {
   boost::asio::awaitable<Result> ReadSome(boost::asio::mutable_buffer to);
   // All of `to`.
   boost::asio::awaitable<Result> ReadAll(boost::asio::mutable_buffer to);
-  // All of both, plain TCP by one system call. `body` may be empty.
+  // All of both. `body` may be empty. What plain TCP has room for is sent by
+  // one system call, at once: the coroutine waits for nothing then.
   boost::asio::awaitable<Result> WriteAll(absl::string_view head,
                                           absl::string_view body);
 
@@ -66,6 +67,10 @@ class Stream {
   void Close();
 
  private:
+  // Sends as much as the socket takes at the moment. False: that was not all,
+  // and there was no error.
+  bool WriteNow(absl::string_view head, absl::string_view body, Result* result);
+
   Socket socket_;
   TlsContext context_;
   std::unique_ptr<boost::asio::ssl::stream<Socket&>> tls_;

@@ -10,6 +10,9 @@ struct ServerTls {
   std::string cert_file;
   std::string key_file;
   std::string client_ca_file;  // Not empty: a client certificate is demanded.
+  // Of certificates that are revoked: a CRL of each CA of a client's chain. One
+  // that has ended lets nobody in. Empty: nothing is asked about revocation.
+  std::string client_crl_file;
 };
 
 struct ClientTls {

@@ -5,10 +5,14 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/address.hpp>
+#include <fstream>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/tls/chain.h"
 
 namespace insula::http {
 namespace {
@@ -18,6 +22,7 @@ using Context = std::shared_ptr<ssl::context>;
 
 constexpr unsigned char kAlpn[] = "\x08http/1.1";
 constexpr unsigned kAlpnLength = sizeof(kAlpn) - 1;
+constexpr size_t kMaxFileBytes = 16 << 20;  // Of CRLs, which grow.
 
 absl::Status FileError(absl::string_view what, absl::string_view file,
                        const boost::system::error_code& error) {
@@ -86,6 +91,30 @@ absl::Status UseOwnCertificate(absl::string_view cert_pem,
       "the private key does not fit the certificate");
 }
 
+absl::StatusOr<std::string> ReadText(absl::string_view what,
+                                     const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  std::string text(kMaxFileBytes + 1, '\0');
+  stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(stream.gcount()));
+  if (!text.empty() && text.size() <= kMaxFileBytes) return text;
+  return absl::InvalidArgumentError(
+      absl::StrCat("can't use the ", what, " '", file,
+                   "'; give a readable PEM file of at most 16 MiB"));
+}
+
+absl::StatusOr<tls::Crls> ReadCrlFile(const std::string& file,
+                                      const std::string& ca_file) {
+  ASSIGN_OR_RETURN(const std::string text, ReadText("CRL", file));
+  ASSIGN_OR_RETURN(const std::string ca_text, ReadText("client CA", ca_file));
+  absl::StatusOr<tls::Crls> crls = tls::ReadCrls(text);
+  ASSIGN_OR_RETURN(const tls::Chain authorities, tls::ReadChain(ca_text));
+  const absl::Status status =
+      crls.ok() ? tls::CheckSigned(*crls, authorities) : crls.status();
+  if (!status.ok()) return Annotate(status, absl::StrCat("CRL '", file, "'"));
+  return crls;
+}
+
 int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_length,
                const unsigned char* in, unsigned in_length, void*) {
   const int result =
@@ -97,7 +126,8 @@ int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_length,
 
 }  // namespace
 
-absl::StatusOr<Context> MakeServerContext(const ServerTls& tls) {
+absl::StatusOr<Context> MakeServerContext(const ServerTls& tls,
+                                          tls::Crls* crls) {
   ASSIGN_OR_RETURN(Context context, NewContext(ssl::context::tls_server));
   RETURN_IF_ERROR(
       LoadOwnCertificate(tls.cert_file, tls.key_file, context.get()));
@@ -107,6 +137,11 @@ absl::StatusOr<Context> MakeServerContext(const ServerTls& tls) {
   boost::system::error_code error;
   context->load_verify_file(tls.client_ca_file, error);
   if (error) return FileError("client CA", tls.client_ca_file, error);
+  if (!tls.client_crl_file.empty()) {
+    ASSIGN_OR_RETURN(*crls,
+                     ReadCrlFile(tls.client_crl_file, tls.client_ca_file));
+    RETURN_IF_ERROR(tls::Use(*crls, context->native_handle()));
+  }
   SSL_CTX_set_verify(context->native_handle(),
                      SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                      nullptr);

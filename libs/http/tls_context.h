@@ -10,12 +10,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "libs/http/tls.h"
+#include "libs/tls/crl.h"
 
 namespace insula::http {
 
-// INVALID_ARGUMENT names the file that can't be used.
+// INVALID_ARGUMENT names the file that can't be used. The lists of
+// tls.client_crl_file go into `*crls` as well.
 absl::StatusOr<std::shared_ptr<boost::asio::ssl::context>> MakeServerContext(
-    const ServerTls& tls);
+    const ServerTls& tls, tls::Crls* crls);
 absl::StatusOr<std::shared_ptr<boost::asio::ssl::context>> MakeClientContext(
     const ClientTls& tls);
 

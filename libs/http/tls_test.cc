@@ -8,7 +8,9 @@
 #include <functional>
 #include <future>
 #include <iterator>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "libs/http/client.h"
@@ -33,12 +35,14 @@ std::string TextOf(const std::string& file) {
 
 class TlsTest : public ServerFixture {
  protected:
-  void StartTls(bool with_client_ca, Handler handler = Echo) {
+  void StartTls(bool with_client_ca, Handler handler = Echo,
+                std::string crl_file = "") {
     ServerOptions options;
     ServerTls tls;
     tls.cert_file = server_identity_->cert_file;
     tls.key_file = server_identity_->key_file;
     if (with_client_ca) tls.client_ca_file = authority_.ca_file();
+    tls.client_crl_file = std::move(crl_file);
     options.tls = tls;
     options.header_timeout = absl::Seconds(5);
     Start(std::move(options), std::move(handler));
@@ -98,6 +102,51 @@ class TlsTest : public ServerFixture {
     SSL_free(ssl);
     SSL_CTX_free(context);
     return serial;
+  }
+
+  // What OpenSSL's client got from the server.
+  struct Visit {
+    bool resumed = false;
+    std::string answer;
+    // To come again with.
+    std::shared_ptr<SSL_SESSION> session;
+  };
+  // Connects with a certificate by this version alone, with a session if there
+  // is one, and asks once.
+  Visit VisitAs(const Identity& identity, int version,
+                SSL_SESSION* session = nullptr) {
+    Visit visit;
+    SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+    SSL_CTX_set_min_proto_version(context, version);
+    SSL_CTX_set_max_proto_version(context, version);
+    SSL_CTX_use_certificate(context, identity.certificate);
+    SSL_CTX_use_PrivateKey(context, identity.key);
+    SSL* ssl = SSL_new(context);
+    if (session != nullptr) SSL_set_session(ssl, session);
+    BIO* bio = BIO_new_connect(server_->address().c_str());
+    if (BIO_do_connect(bio) == 1) {
+      SSL_set_bio(ssl, bio, bio);
+      const std::string request =
+          "GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+      if (SSL_connect(ssl) == 1 &&
+          SSL_write(ssl, request.data(), static_cast<int>(request.size())) >
+              0) {
+        char piece[4096];
+        int size = 0;
+        while ((size = SSL_read(ssl, piece, sizeof(piece))) > 0) {
+          visit.answer.append(piece, static_cast<size_t>(size));
+        }
+      }
+      visit.resumed = SSL_session_reused(ssl) == 1;
+      // Of TLS 1.3 it comes after the handshake.
+      visit.session.reset(SSL_get1_session(ssl), &SSL_SESSION_free);
+      SSL_shutdown(ssl);
+    } else {
+      BIO_free(bio);
+    }
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    return visit;
   }
 
   static int64_t SerialOf(const Identity& identity) {
@@ -359,6 +408,84 @@ TEST_F(TlsTest, AClientPresentsItsNewCertificate) {
     absl::SleepFor(absl::Milliseconds(20));
   }
   EXPECT_EQ(seen, 2);
+}
+
+TEST_F(TlsTest, ARevokedCertificateIsRefusedAsSoonAsTheListSaysSo) {
+  const auto one = authority_.Issue("one", "DNS:a.example");
+  const auto other = authority_.Issue("other", "DNS:b.example");
+  const std::string crl_file = authority_.Revoke({one.get()});
+  StartTls(/*with_client_ca=*/true, Echo, crl_file);
+  const auto with = [&](const Identity& identity) {
+    ClientTls tls = Trusting();
+    tls.cert_file = identity.cert_file;
+    tls.key_file = identity.key_file;
+    return Ask(tls);
+  };
+  EXPECT_THAT(with(*one), StatusIs(absl::StatusCode::kUnavailable));
+  ASSERT_THAT(with(*other), IsOk());
+  const metrics::Gauge& expiry = metrics_.AddGauge(
+      "insula_tls_crl_expiry_timestamp_seconds", "", {{"file", crl_file}});
+  EXPECT_GT(expiry.Value(), absl::ToUnixSeconds(absl::Now()) + 3000);
+
+  // A list that has ended is not taken for the one that is there, nor one that
+  // is none, nor one that another CA has signed.
+  int failed = 0;
+  const auto is_not_taken = [&] {
+    EXPECT_TRUE(ConnectUntil([&] { return Reloads("failed") > failed; }));
+    EXPECT_EQ(ReloadFails(), 1);
+    ++failed;
+    EXPECT_THAT(with(*one), StatusIs(absl::StatusCode::kUnavailable));
+    EXPECT_THAT(with(*other), IsOk());
+  };
+  authority_.Revoke({}, -absl::Minutes(1));
+  is_not_taken();
+  std::ofstream(crl_file) << "no PEM";
+  is_not_taken();
+  Authority stranger;
+  std::filesystem::copy_file(stranger.Revoke({}), crl_file,
+                             std::filesystem::copy_options::overwrite_existing);
+  is_not_taken();
+
+  // Who is connected stays so.
+  ASSERT_THAT(with(*other), IsOk());
+  authority_.Revoke({one.get(), other.get()});
+  ASSERT_TRUE(ConnectUntil([&] { return ReloadFails() == 0; }));
+  EXPECT_THAT(Again(), IsOk());
+  EXPECT_THAT(with(*other), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+TEST_F(TlsTest, AListOfRevokedCertificatesThatHasEndedLetsNobodyIn) {
+  const auto one = authority_.Issue("one", "DNS:a.example");
+  StartTls(/*with_client_ca=*/true, Echo,
+           authority_.Revoke({}, -absl::Minutes(1)));
+  ClientTls tls = Trusting();
+  tls.cert_file = one->cert_file;
+  tls.key_file = one->key_file;
+  EXPECT_THAT(Ask(tls), StatusIs(absl::StatusCode::kUnavailable));
+}
+
+// Otherwise who has a session of another client would be taken for it.
+TEST_F(TlsTest, ASessionOfOneClientIsNoneOfAnother) {
+  const auto one = authority_.Issue("one", "DNS:a.example");
+  const auto other = authority_.Issue("other", "DNS:b.example");
+  const auto who = [](Request request) -> asio::awaitable<Response> {
+    const auto& names = request.peer.san_dns;
+    co_return TextResponse(200, names.empty() ? "nobody" : names[0]);
+  };
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    StartTls(/*with_client_ca=*/true, who);
+    const Visit first = VisitAs(*one, version);
+    EXPECT_THAT(first.answer, HasSubstr("a.example"));
+    const Visit second = VisitAs(*other, version, first.session.get());
+    EXPECT_FALSE(second.resumed);
+    EXPECT_THAT(second.answer, HasSubstr("b.example"));
+    EXPECT_FALSE(VisitAs(*one, version, first.session.get()).resumed);
+    // Without certificates there is nothing to mix up: this test can tell.
+    StartTls(/*with_client_ca=*/false, who);
+    const Visit plain = VisitAs(*one, version);
+    EXPECT_THAT(plain.answer, HasSubstr("nobody"));
+    EXPECT_TRUE(VisitAs(*one, version, plain.session.get()).resumed);
+  }
 }
 
 TEST_F(TlsTest, EndsASlowHandshake) {

@@ -1,6 +1,7 @@
 #include "libs/http/watchdog.h"
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <utility>
 
 namespace insula::http {
@@ -10,11 +11,15 @@ constexpr std::chrono::milliseconds kRepeat(20);
 
 }  // namespace
 
-Watchdog::Watchdog(boost::asio::any_io_executor executor,
+Watchdog::Watchdog(std::shared_ptr<Alarms> alarms,
+                   boost::asio::any_io_executor executor,
                    std::weak_ptr<void> owner, std::function<void()> on_expiry)
-    : timer_(std::move(executor)),
+    : alarms_(std::move(alarms)),
+      executor_(std::move(executor)),
       owner_(std::move(owner)),
       on_expiry_(std::move(on_expiry)) {}
+
+Watchdog::~Watchdog() { Stop(); }
 
 void Watchdog::Set(absl::Duration from_now) {
   // Durations near the clock's end would overflow.
@@ -22,7 +27,7 @@ void Watchdog::Set(absl::Duration from_now) {
       std::clamp(from_now, absl::ZeroDuration(), absl::Hours(24 * 365));
   deadline_ = Clock::now() + absl::ToChronoNanoseconds(wait);
   expired_ = false;
-  if (deadline_ < armed_for_) Arm(deadline_);
+  if (!alarm_ || deadline_ < alarm_->first) Arm(deadline_);
 }
 
 void Watchdog::Clear() {
@@ -32,23 +37,24 @@ void Watchdog::Clear() {
 
 void Watchdog::Stop() {
   Clear();
-  ++generation_;
-  armed_for_ = Clock::time_point::max();
-  timer_.cancel();
+  if (alarm_) alarms_->Remove(*alarm_);
+  alarm_ = std::nullopt;
 }
 
 void Watchdog::Arm(Clock::time_point when) {
-  armed_for_ = when;
-  timer_.expires_at(when);
-  timer_.async_wait([this, owner = owner_, generation = ++generation_](
-                        const boost::system::error_code&) {
+  if (alarm_) alarms_->Remove(*alarm_);
+  alarm_ = alarms_->Add(when, this);
+}
+
+void Watchdog::Rise(uint64_t id) {
+  boost::asio::post(executor_, [this, owner = owner_, id] {
     const std::shared_ptr<void> alive = owner.lock();
-    if (alive != nullptr && generation == generation_) Fire();
+    if (alive != nullptr && alarm_ && alarm_->second == id) Fire();
   });
 }
 
 void Watchdog::Fire() {
-  armed_for_ = Clock::time_point::max();
+  alarm_ = std::nullopt;
   if (deadline_ == Clock::time_point::max()) return;
   if (Clock::now() < deadline_) {
     Arm(deadline_);

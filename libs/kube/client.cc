@@ -21,6 +21,7 @@ http::ClientOptions HttpOptions(const ClientOptions& options) {
   http::ClientOptions http_options;
   http_options.name = "kubernetes";
   http_options.max_response_bytes = options.max_answer_bytes;
+  http_options.proxy = options.proxy;
   return http_options;
 }
 

@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "libs/http/client.h"
 #include "libs/http/message.h"
+#include "libs/http/proxy.h"
 #include "libs/http/url.h"
 #include "libs/kube/cluster.h"
 #include "libs/kube/credentials.h"
@@ -30,6 +31,7 @@ struct ClientOptions {
   size_t max_event_bytes = 8 << 20;
   // Reads files and parses long answers. Null: where the caller runs.
   RunBlocking run_blocking;
+  http::ProxyRules proxy;
 };
 
 // A request beyond those that have a method of their own.

@@ -19,20 +19,8 @@ namespace {
 constexpr int64_t kMaxAutomatonBytes = int64_t{64} << 20;
 constexpr size_t kMaxShown = 200;
 
-// Whether `pattern` holds `\C` as an operator, not inside `\Q...\E`.
-bool HasAnyByteEscape(absl::string_view pattern) {
-  for (size_t i = 0; i + 1 < pattern.size(); ++i) {
-    if (pattern[i] != '\\') continue;
-    ++i;
-    if (pattern[i] == 'C') return true;
-    if (pattern[i] == 'Q') {
-      const size_t end = pattern.find("\\E", i + 1);
-      if (end == absl::string_view::npos) return false;
-      i = end + 1;
-    }
-  }
-  return false;
-}
+// Lists of values that are longer are looked up faster by an automaton.
+constexpr size_t kMaxValueList = 256;
 
 // The beginning of `text`, always as UTF-8, for an error's text.
 std::string Shown(absl::string_view text) {
@@ -40,6 +28,34 @@ std::string Shown(absl::string_view text) {
   return absl::StrCat(
       "`", IsValidUtf8(part) ? std::string(part) : absl::CHexEscape(part),
       text.size() > kMaxShown ? "...`" : "`");
+}
+
+// What Go refuses of `pattern` and RE2 takes. Empty if nothing.
+std::string RefusedByGo(absl::string_view pattern) {
+  for (size_t i = 0; i + 1 < pattern.size(); ++i) {
+    if (pattern[i] != '\\') continue;
+    ++i;
+    if (pattern[i] == 'C') return "invalid escape sequence: `\\C`";
+    if (pattern[i] != 'Q') continue;
+    const size_t end = pattern.find("\\E", i + 1);
+    if (end == absl::string_view::npos) {
+      // It quotes the `)$` that Prometheus puts behind the expression, too.
+      return absl::StrCat("missing closing ): ", Shown(pattern),
+                          " leaves \\Q open; put \\E behind it");
+    }
+    i = end + 1;
+  }
+  return "";
+}
+
+// Whether `list`, values with bars between them, holds `value`.
+bool HoldsValue(absl::string_view list, absl::string_view value) {
+  while (true) {
+    const size_t bar = list.find('|');
+    if (list.substr(0, bar) == value) return true;
+    if (bar == absl::string_view::npos) return false;
+    list.remove_prefix(bar + 1);
+  }
 }
 
 }  // namespace
@@ -83,12 +99,14 @@ absl::Status Matcher::Compile(size_t max_cost) {
     return absl::InvalidArgumentError(
         absl::StrCat("error parsing regexp: invalid UTF-8: ", Shown(value_)));
   }
-  if (value_.find_first_of("\\.+*?()|[]{}^$") == std::string::npos) {
-    return absl::OkStatus();  // A literal.
+  if (value_.find_first_of("\\.+*?()[]{}^$") == std::string::npos &&
+      (value_.size() <= kMaxValueList ||
+       value_.find('|') == std::string::npos)) {
+    return absl::OkStatus();  // A literal, or some.
   }
-  if (HasAnyByteEscape(value_)) {
+  if (const std::string why = RefusedByGo(value_); !why.empty()) {
     return absl::InvalidArgumentError(
-        "error parsing regexp: invalid escape sequence: `\\C`");
+        absl::StrCat("error parsing regexp: ", why));
   }
   regex_cost_ = RegexCost(value_);
   if (regex_cost_ > max_cost) {
@@ -124,8 +142,8 @@ absl::Status Matcher::Compile(size_t max_cost) {
 
 bool Matcher::MatchesPattern(absl::string_view value) const {
   switch (form_) {
-    case Form::kLiteral:
-      return value == value_;
+    case Form::kLiteral:  // Or a list of them.
+      return HoldsValue(value_, value);
     case Form::kAnything:
       return true;
     case Form::kSomething:

@@ -35,8 +35,8 @@ absl::string_view MatchOperator(MatchType type);
 class Matcher {
  public:
   // Fails with INVALID_ARGUMENT when a regular expression
-  // - is not one by the syntax of RE2, or holds `\C`, which matches half a
-  //   character and which Prometheus does not have;
+  // - is not one by the syntax of RE2, holds `\C`, or leaves a `\Q` open, which
+  //   would quote what Prometheus puts behind it: it has neither of the two;
   // - is not well-formed UTF-8;
   // - costs more than `max_regex_cost` to compile, by regex_cost.h, or needs
   //   more than 64 MiB as an automaton. Cheap to refuse.

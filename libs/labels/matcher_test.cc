@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "libs/status/status_matchers.h"
 
@@ -86,6 +87,47 @@ TEST(MatcherTest, RefusesTheAnyByteEscapeButNotItsLetters) {
   }
   EXPECT_TRUE(RegexMatches("\\\\C", "\\C"));
   EXPECT_TRUE(RegexMatches("\\Q\\C\\E", "\\C"));
+}
+
+TEST(MatcherTest, ListsOfValuesNeedNoAutomaton) {
+  const auto cost = [](absl::string_view pattern) {
+    const auto matcher = Matcher::Create(MatchType::kRegex, "l", pattern);
+    EXPECT_THAT(matcher, IsOk());
+    return matcher->regex_cost();
+  };
+  EXPECT_EQ(cost("LIST|GET"), 0u);
+  EXPECT_EQ(cost("resource|"), 0u);
+  EXPECT_GT(cost("a|b."), 0u);
+  std::string longer = "v0";
+  for (int i = 1; i < 200; ++i) absl::StrAppend(&longer, "|v", i);
+  EXPECT_GT(cost(longer), 0u);
+  for (const std::string& list : {std::string("v0|v7||v12"), longer}) {
+    EXPECT_TRUE(RegexMatches(list, "v0")) << list;
+    EXPECT_TRUE(RegexMatches(list, "v7")) << list;
+    EXPECT_TRUE(RegexMatches(list, "v12")) << list;
+    for (const char* other : {"v", "v0|v7", "|", "v700", "0|v7", "v0|", "x"}) {
+      EXPECT_FALSE(RegexMatches(list, other)) << list << " " << other;
+    }
+  }
+  EXPECT_TRUE(RegexMatches("a||b", ""));
+  EXPECT_TRUE(RegexMatches("|", ""));
+  EXPECT_FALSE(RegexMatches("a|b", ""));
+  EXPECT_TRUE(RegexMatches("\xc3\xb6|b", "\xc3\xb6"));
+}
+
+TEST(MatcherTest, RefusesQuotingThatIsLeftOpen) {
+  for (const char* pattern :
+       {"\\Qx", "a\\Q", "\\Qx\\", "\\Qa\\E\\Qb", "(\\Qa)", "\\\\\\Qx"}) {
+    EXPECT_THAT(
+        Matcher::Create(MatchType::kRegex, "l", pattern),
+        StatusIs(absl::StatusCode::kInvalidArgument,
+                 HasSubstr("error parsing regexp: missing closing ): `")))
+        << pattern;
+  }
+  EXPECT_TRUE(RegexMatches("\\Qa|b\\E|c", "a|b"));
+  EXPECT_TRUE(RegexMatches("\\Qa|b\\E|c", "c"));
+  EXPECT_FALSE(RegexMatches("\\Qa|b\\E|c", "b"));
+  EXPECT_TRUE(RegexMatches("\\\\Qx", "\\Qx"));
 }
 
 TEST(MatcherTest, RefusesExpressionsThatAreNotUtf8) {

@@ -1,19 +1,57 @@
 #include "libs/labels/validity.h"
 
+#include <array>
 #include <cstdint>
 #include <cstring>
-
-#include "absl/strings/ascii.h"
 
 namespace insula::labels {
 namespace {
 
-bool IsNameStart(char c) {
-  return absl::ascii_isalpha(static_cast<unsigned char>(c)) || c == '_';
+// What a character may be: bits of kUses.
+enum : uint8_t { kStartsName = 1, kInName = 2, kColon = 4 };
+
+constexpr std::array<uint8_t, 256> MakeUses() {
+  std::array<uint8_t, 256> uses = {};
+  for (int c = 'a'; c <= 'z'; ++c) {
+    uses[static_cast<size_t>(c)] = kStartsName | kInName;
+    uses[static_cast<size_t>(c - 'a' + 'A')] = kStartsName | kInName;
+  }
+  for (int c = '0'; c <= '9'; ++c) uses[static_cast<size_t>(c)] = kInName;
+  uses['_'] = kStartsName | kInName;
+  uses[':'] = kColon;
+  return uses;
+}
+constexpr std::array<uint8_t, 256> kUses = MakeUses();
+
+bool MayBe(char c, uint8_t uses) {
+  return (kUses[static_cast<uint8_t>(c)] & uses) != 0;
 }
 
-bool IsNameCharacter(char c) {
-  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
+// Of all of `name` without a jump for each character.
+bool IsName(absl::string_view name, uint8_t more) {
+  if (name.empty() || !MayBe(name[0], kStartsName | more)) return false;
+  bool ok = true;
+  for (const char c : name) ok &= MayBe(c, kInName | more);
+  return ok;
+}
+
+bool IsAscii(absl::string_view text) {
+  constexpr uint64_t kHighBits = 0x8080808080808080u;
+  const auto load = [&text]<typename Word>(Word word, size_t at) {
+    std::memcpy(&word, text.data() + at, sizeof(word));
+    return word;
+  };
+  const size_t size = text.size();
+  uint64_t bits = 0;
+  if (size >= 8) {  // The last eight bytes may overlap with others.
+    for (size_t i = 0; i + 8 < size; i += 8) bits |= load(uint64_t{}, i);
+    bits |= load(uint64_t{}, size - 8);
+  } else if (size >= 4) {
+    bits = load(uint32_t{}, 0) | load(uint32_t{}, size - 4);
+  } else {
+    for (const char c : text) bits |= static_cast<uint8_t>(c);
+  }
+  return (bits & kHighBits) == 0;
 }
 
 // The length of the well-formed sequence at the start of `text`, 0 if none.
@@ -47,32 +85,13 @@ size_t SequenceLength(absl::string_view text) {
 
 }  // namespace
 
-bool IsLegacyMetricName(absl::string_view name) {
-  if (name.empty() || !(IsNameStart(name[0]) || name[0] == ':')) return false;
-  for (const char c : name) {
-    if (!IsNameCharacter(c) && c != ':') return false;
-  }
-  return true;
-}
+bool IsLegacyMetricName(absl::string_view name) { return IsName(name, kColon); }
 
-bool IsLegacyLabelName(absl::string_view name) {
-  if (name.empty() || !IsNameStart(name[0])) return false;
-  for (const char c : name) {
-    if (!IsNameCharacter(c)) return false;
-  }
-  return true;
-}
+bool IsLegacyLabelName(absl::string_view name) { return IsName(name, 0); }
 
 bool IsValidUtf8(absl::string_view text) {
+  if (IsAscii(text)) return true;  // Nearly all labels are.
   while (!text.empty()) {
-    // Nearly all labels are ASCII: eight bytes a step.
-    while (text.size() >= sizeof(uint64_t)) {
-      uint64_t word;
-      std::memcpy(&word, text.data(), sizeof(word));
-      if ((word & 0x8080808080808080u) != 0) break;
-      text.remove_prefix(sizeof(word));
-    }
-    if (text.empty()) return true;
     const size_t length = SequenceLength(text);
     if (length == 0) return false;
     text.remove_prefix(length);

@@ -138,6 +138,10 @@ class CredentialAuthorizer final : public http::Authorizer {
               });
   }
 
+  bool Covers(const http::ClientRequest& request) const override {
+    return Find(request.url) != nullptr;
+  }
+
   asio::awaitable<absl::Status> Authorize(http::ClientRequest* request,
                                           absl::Time deadline) override {
     Credential* const credential = Find(request->url);
@@ -171,7 +175,7 @@ class CredentialAuthorizer final : public http::Authorizer {
  private:
   Credential* Find(const http::Url& url) const {
     for (const auto& credential : credentials_) {
-      if (Covers(credential->url(), url)) return credential.get();
+      if (outbound::Covers(credential->url(), url)) return credential.get();
     }
     return nullptr;
   }

@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "libs/metrics/exposed_value.h"
 #include "libs/registry_client/fake_registry.h"
 #include "libs/registry_client/last_good_file.h"
 #include "libs/status/status_matchers.h"
@@ -120,10 +121,7 @@ class RegistryClientTest : public testing::Test {
 
   // The value of a line of the exposition; -1 if there is none.
   double Metric(const std::string& series) {
-    const std::string text = "\n" + metrics_->Expose();
-    const size_t at = text.find(absl::StrCat("\n", series, " "));
-    if (at == std::string::npos) return -1;
-    return std::stod(text.substr(at + series.size() + 2));
+    return metrics::ExposedValue(metrics_->Expose(), series).value_or(-1);
   }
   double Refused(const std::string& reason) {
     return Metric(absl::StrCat(

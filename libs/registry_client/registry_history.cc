@@ -60,7 +60,18 @@ std::vector<Key> NamedBy(const v1::Object& object) {
       one(v1::KIND_TENANT, id);
     }
   } else if (object.has_claim_rule()) {
-    one(v1::KIND_TENANT, object.claim_rule().default_tenant_id());
+    const v1::ClaimRule& rule = object.claim_rule();
+    one(v1::KIND_TENANT, rule.default_tenant_id());
+    for (const auto& id : rule.default_tenant_ids()) one(v1::KIND_TENANT, id);
+    for (const auto& id : rule.allowed_tenant_ids()) one(v1::KIND_TENANT, id);
+    for (const auto& values : rule.values()) {
+      for (const auto& [value, id] : values.tenant_ids()) {
+        one(v1::KIND_TENANT, id);
+      }
+    }
+    for (const auto& selection : rule.selections()) {
+      for (const auto& id : selection.tenant_ids()) one(v1::KIND_TENANT, id);
+    }
   } else if (object.has_job()) {
     one(v1::KIND_TENANT, object.job().tenant_id());
   } else if (object.has_policy()) {

@@ -1,5 +1,6 @@
 #include "libs/resources/references.h"
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace insula::resources {
@@ -8,6 +9,38 @@ std::string Reference::field_name() const {
   if (index < 0) return std::string(field);
   return absl::StrCat(field, "[", index, "]");
 }
+
+namespace {
+
+void VisitClaimRule(const v1::ClaimRule& rule,
+                    absl::FunctionRef<void(const Reference&)> visit) {
+  const auto all = [&](absl::string_view field, const auto& ids) {
+    for (int i = 0; i < ids.size(); ++i) {
+      visit({field, i, v1::KIND_TENANT, ids[i]});
+    }
+  };
+  if (!rule.default_tenant_id().empty()) {
+    visit({"spec.default_tenant_id", -1, v1::KIND_TENANT,
+           rule.default_tenant_id()});
+  }
+  all("spec.default_tenant_ids", rule.default_tenant_ids());
+  all("spec.allowed_tenant_ids", rule.allowed_tenant_ids());
+  for (int i = 0; i < rule.selections_size(); ++i) {
+    all(absl::StrCat("spec.selections[", i, "].tenant_ids"),
+        rule.selections(i).tenant_ids());
+  }
+  for (int i = 0; i < rule.values_size(); ++i) {
+    for (const auto& [value, id] : rule.values(i).tenant_ids()) {
+      // None: series with this value are refused.
+      if (id.empty()) continue;
+      visit({absl::StrCat("spec.values[", i, "].tenant_ids[",
+                          absl::CHexEscape(value), "]"),
+             -1, v1::KIND_TENANT, id});
+    }
+  }
+}
+
+}  // namespace
 
 void ForEachReference(const v1::Object& object,
                       absl::FunctionRef<void(const Reference&)> visit) {
@@ -36,8 +69,7 @@ void ForEachReference(const v1::Object& object,
           object.access().source_tenant_ids());
       break;
     case v1::Object::kClaimRule:
-      one("spec.default_tenant_id", v1::KIND_TENANT,
-          object.claim_rule().default_tenant_id());
+      VisitClaimRule(object.claim_rule(), visit);
       break;
     case v1::Object::kPolicy:
       one("spec.upstream_id", v1::KIND_UPSTREAM, object.policy().upstream_id());

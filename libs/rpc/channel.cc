@@ -12,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
+#include "libs/tls/chain.h"
+#include "libs/tls/crl.h"
 
 namespace insula::rpc {
 namespace {
@@ -21,8 +23,8 @@ namespace tls_api = grpc::experimental;
 // That the server is the service that was dialled.
 class ServiceVerifier final : public tls_api::ExternalCertificateVerifier {
  public:
-  explicit ServiceVerifier(std::string expected)
-      : expected_(std::move(expected)) {}
+  ServiceVerifier(std::string expected, tls::Crls crls)
+      : expected_(std::move(expected)), crls_(std::move(crls)) {}
 
   bool Verify(tls_api::TlsCustomVerificationCheckRequest* request,
               std::function<void(grpc::Status)> /*callback*/,
@@ -37,6 +39,9 @@ class ServiceVerifier final : public tls_api::ExternalCertificateVerifier {
     } else if (server->uri != expected_) {
       *status = Refusal(
           absl::StrCat("it is ", server->uri, ", expected ", expected_));
+    } else if (const absl::Status revoked = CheckRevocation(*request);
+               !revoked.ok()) {
+      *status = Refusal(revoked.message());
     }
     return true;
   }
@@ -45,10 +50,24 @@ class ServiceVerifier final : public tls_api::ExternalCertificateVerifier {
  private:
   static grpc::Status Refusal(absl::string_view why) {
     return {grpc::StatusCode::PERMISSION_DENIED,
-            absl::StrCat("the server is another: ", why)};
+            absl::StrCat("the server is not trusted: ", why)};
+  }
+
+  absl::Status CheckRevocation(
+      const tls_api::TlsCustomVerificationCheckRequest& request) const {
+    if (crls_.empty()) return absl::OkStatus();
+    tls::Chain peer;
+    for (const grpc::string_ref& text :
+         {request.peer_cert(), request.peer_cert_full_chain()}) {
+      ASSIGN_OR_RETURN(const tls::Chain part,
+                       tls::ReadChain({text.data(), text.size()}));
+      peer.insert(peer.end(), part.begin(), part.end());
+    }
+    return tls::CheckRevoked(crls_, peer);
   }
 
   const std::string expected_;
+  const tls::Crls crls_;
 };
 
 std::shared_ptr<grpc::ChannelCredentials> Credentials(
@@ -64,8 +83,8 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(
   options.watch_identity_key_cert_pairs();
   options.set_certificate_verifier(
       tls_api::ExternalCertificateVerifier::Create<ServiceVerifier>(
-          absl::StrCat("spiffe://", pem.own.trust_domain, "/insula/",
-                       service)));
+          absl::StrCat("spiffe://", pem.own.trust_domain, "/insula/", service),
+          pem.crls));
   // The host's name is not what a service is known by.
   options.set_check_call_host(false);
   return tls_api::TlsCredentials(options);
@@ -83,6 +102,7 @@ Channel::Channel(ChannelOptions options, metrics::Registry* metrics)
 
 absl::StatusOr<std::unique_ptr<Channel>> Channel::Make(
     ChannelOptions options, metrics::Registry* metrics) {
+  options.arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   std::unique_ptr<Channel> channel(new Channel(std::move(options), metrics));
   if (channel->files_ != nullptr) {
     RETURN_IF_ERROR(channel->files_->Get().status());

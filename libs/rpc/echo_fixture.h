@@ -94,7 +94,7 @@ class EchoService final : public Echo::CallbackService {
   grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext* context,
                                   const EchoMessage* request,
                                   EchoMessage* response) override {
-    return Serve(context, executor_, HandleUnary(request, response));
+    return Serve(context, request, executor_, HandleUnary(request, response));
   }
   grpc::ServerWriteReactor<EchoMessage>* Down(
       grpc::CallbackServerContext* context,

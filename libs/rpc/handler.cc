@@ -8,8 +8,10 @@
 #include <chrono>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "libs/logging/logging.h"
 #include "libs/rpc/grpc_status.h"
+#include "libs/rpc/guard.h"
 
 namespace insula::rpc::internal {
 namespace {
@@ -38,7 +40,9 @@ absl::Status StatusOfException(const std::exception_ptr& error,
 }  // namespace
 
 Handler::Handler(asio::any_io_executor executor)
-    : strand_(asio::make_strand(std::move(executor))), linger_(strand_) {}
+    : strand_(asio::make_strand(std::move(executor))),
+      linger_(strand_),
+      recheck_(strand_) {}
 
 void Handler::Start(asio::awaitable<absl::Status> coroutine,
                     FinishFunction finish) {
@@ -59,6 +63,7 @@ void Handler::StartStream(grpc::CallbackServerContext* context,
     sync::MutexLock lock(&mutex_);
     context_ = context;
   }
+  if (Guard* const guard = GuardOf(*context)) KeepChecking(guard);
   Start(std::move(coroutine), std::move(finish));
 }
 
@@ -92,13 +97,34 @@ void Handler::Linger() {
       });
 }
 
+void Handler::KeepChecking(Guard* guard) {
+  recheck_.expires_after(absl::ToChronoMilliseconds(guard->recheck_interval()));
+  recheck_.async_wait(
+      [self = shared_from_this(), guard](boost::system::error_code error) {
+        if (error) return;
+        {
+          sync::MutexLock lock(&self->mutex_);
+          // The guard lives at least as long as the context.
+          if (self->context_ == nullptr) return;
+          if (!guard->CheckOpen(*self->context_).ok()) {
+            self->context_->TryCancel();
+            return;
+          }
+        }
+        self->KeepChecking(guard);
+      });
+}
+
 void Handler::Done() {
   {
     sync::MutexLock lock(&mutex_);
     if (context_ == nullptr) return;
     context_ = nullptr;
   }
-  asio::post(strand_, [self = shared_from_this()] { self->linger_.cancel(); });
+  asio::post(strand_, [self = shared_from_this()] {
+    self->linger_.cancel();
+    self->recheck_.cancel();
+  });
 }
 
 }  // namespace insula::rpc::internal

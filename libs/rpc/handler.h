@@ -17,6 +17,10 @@
 #include "absl/status/status.h"
 #include "libs/sync/mutex.h"
 
+namespace insula::rpc {
+class Guard;
+}
+
 namespace insula::rpc::internal {
 
 // Shared by the reactor and the coroutine, so that neither outlives what it
@@ -31,8 +35,9 @@ class Handler : public std::enable_shared_from_this<Handler> {
   void Start(boost::asio::awaitable<absl::Status> coroutine,
              FinishFunction finish);
 
-  // Likewise; but if the RPC is not Done() 30 s after `finish`, it is
-  // cancelled: a peer that does not read can't keep its memory for ever.
+  // Likewise; but the RPC is cancelled if it is not Done() 30 s after `finish`,
+  // for a peer that does not read can't keep its memory for ever, and when its
+  // caller may not call it any longer.
   void StartStream(grpc::CallbackServerContext* context,
                    boost::asio::awaitable<absl::Status> coroutine,
                    FinishFunction finish);
@@ -47,12 +52,15 @@ class Handler : public std::enable_shared_from_this<Handler> {
  private:
   void Ended(std::exception_ptr error, const absl::Status& status);
   void Linger();
+  // Looks every now and then whether the caller may go on.
+  void KeepChecking(Guard* guard);
 
   boost::asio::strand<boost::asio::any_io_executor> strand_;
 
   // Of the strand alone, once started.
   boost::asio::cancellation_signal signal_;
   boost::asio::steady_timer linger_;
+  boost::asio::steady_timer recheck_;
   FinishFunction finish_;  // Null once the coroutine has ended.
   bool cancelled_ = false;
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "libs/rpc/identity.h"
+#include "libs/rpc/refused_call.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
@@ -37,9 +38,12 @@ void InternalTls::Describe(config::Fields& fields) {
   fields.Add("key_file", key_file, "Its private key, PEM.");
   fields.Add("ca_file", ca_file,
              "CA of the services' and their clients' certificates, PEM.");
+  fields.Add("crl_file", crl_file,
+             "Certificates of services and their clients that are revoked: a "
+             "CRL of each CA of their chains, PEM. Empty: none.");
   fields.Add("admins", admins,
              "SPIFFE ids (spiffe://example.org/admin/jo) of callers that may "
-             "call every method.");
+             "call every method. Others need a Binding of their certificate.");
 }
 
 void InternalConfig::Describe(config::Fields& fields) {
@@ -60,6 +64,11 @@ absl::Status InternalConfig::Validate(
     return absl::InvalidArgumentError(
         "internal.cert_file: cert_file, key_file and ca_file belong together, "
         "give all three");
+  }
+  if (none && !tls.crl_file.empty()) {
+    return absl::InvalidArgumentError(
+        "internal.crl_file: there are no certificates to revoke, give "
+        "internal.cert_file");
   }
   for (const std::string& admin : tls.admins) {
     RETURN_IF_ERROR(Annotate(ParseIdentity(admin).status(), "internal.admins"));
@@ -92,12 +101,16 @@ std::optional<Tls> InternalConfig::client() const {
 }
 
 ServerOptions InternalConfig::ServerAt(const std::string& listen_address,
-                                       metrics::Registry* metrics) const {
+                                       const CallerBindings* bindings,
+                                       metrics::Registry* metrics,
+                                       audit::AuditLog* audit) const {
   ServerOptions options;
   options.listen_address = listen_address;
   options.tls = client();
   options.admins = tls.admins;
+  options.bindings = bindings;
   options.metrics = metrics;
+  options.on_refused = AuditRefusals(audit);
   return options;
 }
 

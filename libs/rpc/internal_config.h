@@ -8,8 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "libs/audit/audit_log.h"
 #include "libs/config/config.h"
 #include "libs/metrics/metrics.h"
+#include "libs/rpc/callers.h"
 #include "libs/rpc/server.h"
 #include "libs/rpc/tls.h"
 
@@ -41,9 +43,12 @@ struct InternalConfig {
 
   // The certificate; unset: plain text.
   std::optional<Tls> client() const;
-  // The options of a server. `metrics` outlives it.
+  // The options of a server, whose refusals go to `audit`. `bindings` and
+  // `audit`, which may be null, and `metrics` outlive it.
   ServerOptions ServerAt(const std::string& listen_address,
-                         metrics::Registry* metrics) const;
+                         const CallerBindings* bindings,
+                         metrics::Registry* metrics,
+                         audit::AuditLog* audit) const;
 };
 
 }  // namespace insula::rpc

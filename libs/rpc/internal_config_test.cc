@@ -50,7 +50,8 @@ TEST(InternalConfigTest, CertificatesAreForServersAndClients) {
   ASSERT_THAT(config, IsOk());
   EXPECT_THAT(config->internal.client()->cert_file, Eq("c"));
   metrics::Registry metrics;
-  const ServerOptions server = config->internal.ServerAt("0.0.0.0:1", &metrics);
+  const ServerOptions server =
+      config->internal.ServerAt("0.0.0.0:1", nullptr, &metrics, nullptr);
   EXPECT_THAT(server.tls->ca_file, Eq("a"));
   EXPECT_THAT(server.listen_address, Eq("0.0.0.0:1"));
 }
@@ -82,6 +83,20 @@ TEST(InternalConfigTest, HalfACertificateIsNone) {
   EXPECT_THAT(Load(kTls, {{"insecure-internal", "true"}}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("the one or the other")));
+}
+
+TEST(InternalConfigTest, AListOfRevokedCertificatesIsForBothEnds) {
+  const auto config =
+      Load("internal: {cert_file: c, key_file: k, ca_file: a, crl_file: r}\n");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_THAT(config->internal.client()->crl_file, Eq("r"));
+  metrics::Registry metrics;
+  EXPECT_THAT(config->internal.ServerAt("0.0.0.0:1", nullptr, &metrics, nullptr)
+                  .tls->crl_file,
+              Eq("r"));
+  EXPECT_THAT(Load("internal: {crl_file: r}\ninsecure_internal: true\n"),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("internal.crl_file")));
 }
 
 TEST(InternalConfigTest, AdminsAreSpiffeIds) {

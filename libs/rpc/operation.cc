@@ -3,9 +3,11 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
@@ -64,9 +66,25 @@ asio::awaitable<bool> Operation::Wait(std::function<void()> on_cancel) {
       });
     }
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>,
-                                          void(bool)>(initiate,
-                                                      asio::use_awaitable);
+  const bool waits_for_cancel = on_cancel != nullptr;
+  const bool ok =
+      co_await asio::async_initiate<const asio::use_awaitable_t<>, void(bool)>(
+          initiate, asio::use_awaitable);
+  if (waits_for_cancel) co_return ok;
+  // The end and the cancellation may both be on their way here. Who cancelled
+  // does not look at the result: it is for the next to wait.
+  const asio::cancellation_state cancellation =
+      co_await asio::this_coro::cancellation_state;
+  if (cancellation.cancelled() == asio::cancellation_type::none) co_return ok;
+  held->KeepResult(ok);
+  co_return false;
+}
+
+void Operation::State::KeepResult(bool ok) {
+  sync::MutexLock lock(&mutex);
+  if (started) return;  // It has not ended: the cancellation came first.
+  started = true;
+  result = ok;
 }
 
 void Operation::Complete(bool ok) { Handle(*this).Complete(ok); }

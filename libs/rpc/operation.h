@@ -31,7 +31,7 @@ class Operation {
   // Waits for Complete() and returns its argument. If the coroutine is
   // cancelled meanwhile: with `on_cancel` it calls that, which must bring
   // Complete() about, and goes on waiting; without, it returns false at once,
-  // and the operation stays on its way.
+  // and the operation stays on its way, or ended, for the next Wait().
   boost::asio::awaitable<bool> Wait(std::function<void()> on_cancel = nullptr);
 
   // The end of the operation, from any thread. Once it is called, `this` may be
@@ -45,6 +45,9 @@ class Operation {
   friend class Handle;
   // Shared with the slot of a waiting coroutine, which may outlive the stream.
   struct State {
+    // Of an operation whose end no one took.
+    void KeepResult(bool ok);
+
     sync::Mutex mutex;
     bool started ABSL_GUARDED_BY(mutex) = false;
     std::optional<bool> result ABSL_GUARDED_BY(mutex);

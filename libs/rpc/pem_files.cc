@@ -16,7 +16,7 @@
 namespace insula::rpc {
 namespace {
 
-constexpr size_t kMaxFileBytes = 1 << 20;
+constexpr size_t kMaxFileBytes = 16 << 20;  // CRLs grow.
 
 absl::StatusOr<std::string> ReadFile(absl::string_view what,
                                      const std::string& path) {
@@ -30,7 +30,7 @@ absl::StatusOr<std::string> ReadFile(absl::string_view what,
   text.resize(static_cast<size_t>(file.gcount()));
   if (text.empty() || text.size() > kMaxFileBytes) {
     return absl::InvalidArgumentError(
-        absl::StrCat(what, " '", path, "' is empty or larger than 1 MiB"));
+        absl::StrCat(what, " '", path, "' is empty or larger than 16 MiB"));
   }
   return text;
 }
@@ -74,6 +74,19 @@ absl::StatusOr<tls::Chain> ReadCertificates(absl::string_view what,
       absl::StrCat(what, " '", file, "' holds no PEM certificate"));
 }
 
+absl::StatusOr<tls::Crls> ReadCrlFile(const std::string& file,
+                                      const std::string& ca) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile("CRL file", file));
+  ASSIGN_OR_RETURN(const tls::Chain authorities, tls::ReadChain(ca));
+  absl::StatusOr<tls::Crls> crls = tls::ReadCrls(text);
+  const absl::Status status =
+      crls.ok() ? tls::CheckSigned(*crls, authorities) : crls.status();
+  if (!status.ok()) {
+    return Annotate(status, absl::StrCat("CRL file '", file, "'"));
+  }
+  return crls;
+}
+
 std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> ReadKey(
     const std::string& text) {
   // No password can be asked for.
@@ -95,6 +108,10 @@ absl::StatusOr<PemFiles::Made> Load(const Tls& tls) {
   ASSIGN_OR_RETURN(made.chain, ReadCertificates("certificate file",
                                                 tls.cert_file, pem->cert));
   RETURN_IF_ERROR(ReadCertificates("CA file", tls.ca_file, pem->ca).status());
+  if (!tls.crl_file.empty()) {
+    ASSIGN_OR_RETURN(pem->crls, ReadCrlFile(tls.crl_file, pem->ca));
+    made.crls = pem->crls;
+  }
   const auto key = ReadKey(pem->key);
   if (key == nullptr) {
     return absl::InvalidArgumentError(
@@ -120,7 +137,9 @@ absl::StatusOr<PemFiles::Made> Load(const Tls& tls) {
 
 PemFiles FollowPem(const Tls& tls, metrics::Registry* metrics) {
   return PemFiles(
-      {{tls.cert_file, tls.key_file, tls.ca_file}, tls.cert_file},
+      {{tls.cert_file, tls.key_file, tls.ca_file, tls.crl_file},
+       tls.cert_file,
+       tls.crl_file},
       [tls] { return Load(tls); }, metrics);
 }
 

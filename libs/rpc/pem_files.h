@@ -8,6 +8,7 @@
 #include "libs/metrics/metrics.h"
 #include "libs/rpc/identity.h"
 #include "libs/rpc/tls.h"
+#include "libs/tls/crl.h"
 #include "libs/tls/followed_files.h"
 
 namespace insula::rpc {
@@ -18,12 +19,14 @@ struct Pem {
   std::string key;
   std::string ca;
   Identity own;  // As the certificate says.
+  tls::Crls crls;
 };
 
 using PemFiles = tls::FollowedFiles<Pem>;
 
 // Follows the files. INVALID_ARGUMENT of its Get(): a file can't be read, is no
-// PEM, the key is another's, or the certificate names no identity.
+// PEM, the key is another's, the certificate names no identity, or a CRL is not
+// signed by its CA.
 PemFiles FollowPem(const Tls& tls, metrics::Registry* metrics);
 
 }  // namespace insula::rpc

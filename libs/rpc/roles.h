@@ -16,9 +16,20 @@ namespace insula::rpc {
 registry::v1::Role RequiredRole(
     const google::protobuf::MethodDescriptor& method);
 
-// OK if every method of the services, named in full, has a role. The standard
-// services of gRPC (health, reflection) are left out. FAILED_PRECONDITION names
-// a method that has none.
+// Whether callers have a role for tenants: ROLE_WRITE, ROLE_READ, ROLE_RULES
+// and ROLE_FEDERATE.
+bool IsOfATenant(registry::v1::Role role);
+
+// The field of the request that (insula.registry.v1.tenant_field) names; null
+// if there is none.
+const google::protobuf::FieldDescriptor* TenantField(
+    const google::protobuf::MethodDescriptor& method);
+
+// OK if every method of the services, named in full, has a role, the tenant
+// fields that they name are strings, and each unary method with a role of a
+// tenant has a request of its own, in its own file. The standard services of
+// gRPC (health, reflection) are left out. FAILED_PRECONDITION names the method
+// and the cure.
 absl::Status CheckRoles(const std::vector<std::string>& services);
 
 }  // namespace insula::rpc

@@ -80,6 +80,34 @@ TEST_F(RolesTest, AMethodWithoutOneIsNamed) {
               StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 
+TEST_F(RolesTest, ATenantFieldIsAString) {
+  EXPECT_THAT(CheckRoles({testing::BadTenantField::service_full_name()}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("BadTenantField.Call names the tenant_field "
+                                 "'tenants', which is no string")));
+}
+
+TEST_F(RolesTest, ARequestOfATenantIsOfOneMethod) {
+  EXPECT_THAT(CheckRoles({testing::SharedRequest::service_full_name()}),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("a request that no other method has")));
+  EXPECT_THAT(CheckRoles({testing::Shop::service_full_name()}), IsOk());
+}
+
+// Whoever adds a method of a tenant says which tenant.
+TEST_F(RolesTest, MethodsOfTenantsNameThem) {
+  for (const char* method : {"insula.query.v1.QueryFrontend.Explain",
+                             "insula.rules.v1.RuleSync.Validate",
+                             "insula.rules.v1.RuleSync.ListRules"}) {
+    const auto* const descriptor =
+        google::protobuf::DescriptorPool::generated_pool()->FindMethodByName(
+            method);
+    ASSERT_NE(descriptor, nullptr) << method;
+    ASSERT_NE(TenantField(*descriptor), nullptr) << method;
+    EXPECT_THAT(TenantField(*descriptor)->name(), Eq("tenant_id"));
+  }
+}
+
 TEST_F(RolesTest, AServerWithAMethodWithoutOneDoesNotStart) {
   testing::Unguarded::Service service;
   EXPECT_THAT(Server::Start(ServerOptions(), {&service}),

@@ -4,16 +4,22 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
+#include "libs/audit/audit_log.h"
 #include "libs/metrics/metrics.h"
 #include "libs/rpc/channel.h"
 #include "libs/rpc/echo_fixture.h"
+#include "libs/rpc/refused_call.h"
 #include "libs/rpc/tls.h"
+#include "libs/time/clock.h"
 #include "libs/tls/test_authority.h"
 
 namespace insula::rpc {
@@ -32,6 +38,7 @@ using Socket = asio::ip::tcp::socket;
 
 constexpr char kServer[] = "IP:127.0.0.1,URI:spiffe://test/insula/rule-sync";
 constexpr char kService[] = "URI:spiffe://test/insula/ingest-gateway";
+constexpr char kServiceId[] = "spiffe://test/insula/ingest-gateway";
 constexpr char kJo[] = "spiffe://test/admin/jo";
 
 // Stands between one client and a server, and keeps what the server says.
@@ -123,14 +130,17 @@ class TlsTest : public ::testing::Test {
   }
 
   Tls Files(const Certificate& certificate) const {
-    return {certificate.cert_file, certificate.key_file, authority_.ca_file()};
+    return {certificate.cert_file, certificate.key_file, authority_.ca_file(),
+            crl_file_};
   }
 
-  void StartServer(std::vector<std::string> admins = {}) {
+  // Services call no Echo, so the one here is an admin as well.
+  void StartServer(std::vector<std::string> admins = {kServiceId}) {
     ServerOptions options;
     options.tls = Files(*server_certificate_);
     options.admins = std::move(admins);
     options.metrics = &metrics_;
+    options.on_refused = on_refused_;
     auto server = Server::Start(options, {&service_});
     ASSERT_THAT(server, IsOk());
     server_ = *std::move(server);
@@ -209,11 +219,13 @@ class TlsTest : public ::testing::Test {
   }
 
   Authority authority_;
+  std::string crl_file_;
   std::unique_ptr<Certificate> server_certificate_ =
       authority_.Issue("server", kServer);
   std::unique_ptr<Certificate> client_ = authority_.Issue("client", kService);
 
   metrics::Registry metrics_;
+  OnRefused on_refused_;
   asio::thread_pool pool_{2};
   EchoService service_;
   std::unique_ptr<Server> server_;
@@ -318,6 +330,75 @@ TEST_F(TlsTest, ACallerWithoutTheRoleIsRefusedByName) {
   EXPECT_THAT(service_.entered.value(), Eq(0));
 }
 
+TEST_F(TlsTest, ARefusedCallIsALineOfTheAudit) {
+  audit::AuditConfig config;
+  config.file = authority_.ca_file() + ".audit";
+  const RealClock clock;
+  auto log = audit::AuditLog::Open(config, "rule-sync", &clock, &metrics_);
+  ASSERT_THAT(log, IsOk());
+  on_refused_ = AuditRefusals(log->get());
+  StartServer();
+  const auto jo = authority_.Issue("jo", absl::StrCat("URI:", kJo));
+  const auto call = [&](const Certificate& caller, const char* request_id) {
+    const auto channel = Channel::Make(Options(Files(caller)), &metrics_);
+    ASSERT_THAT(channel, IsOk());
+    EchoClient client((*channel)->Get());
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(10)));
+    context.AddMetadata("x-request-id", request_id);
+    context.AddMetadata("authorization", "Bearer canary");
+    EchoMessage answer;
+    client.stub()->Unary(&context, Message("canary"), &answer);
+  };
+  call(*client_, "allowed");
+  call(*jo, "r-1");
+  call(*jo, "of no sense");
+  server_->Drain(absl::Seconds(5));
+  log->reset();  // Writes what waits.
+
+  std::ifstream file(config.file);
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(file, line);) {
+    EXPECT_THAT(line, Not(HasSubstr("canary")));
+    lines.push_back(nlohmann::json::parse(line));
+  }
+  ASSERT_EQ(lines.size(), 2);
+  for (nlohmann::json& line : lines) line.erase("time");
+  nlohmann::json expected = {{"service", "rule-sync"},
+                             {"event", "call"},
+                             {"decision", "refused"},
+                             {"code", "PERMISSION_DENIED"},
+                             {"method", "insula.rpc.testing.Echo.Unary"},
+                             {"principal", kJo},
+                             {"request_id", "r-1"}};
+  EXPECT_EQ(lines[0], expected);
+  expected.erase("request_id");
+  EXPECT_EQ(lines[1], expected);
+}
+
+// gRPC reads these variables by itself. Nobody listens at that port.
+TEST_F(TlsTest, AProxyOfTheEnvironmentIsNotUsed) {
+  constexpr const char* kNames[] = {"grpc_proxy", "https_proxy", "http_proxy"};
+  for (const char* name : kNames) setenv(name, "http://127.0.0.1:1", 1);
+  const absl::Cleanup unset = [&] {
+    for (const char* name : kNames) unsetenv(name);
+  };
+  StartServer();
+  EXPECT_THAT(CallWith(Files(*client_)), IsOk());
+  // A channel that is made without care is in trouble.
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  EchoClient careless(grpc::CreateCustomChannel(
+      server_->address(), grpc::InsecureChannelCredentials(), arguments));
+  const absl::Status failed =
+      asio::co_spawn(pool_, careless.Unary("acme", absl::Seconds(10)),
+                     asio::use_future)
+          .get()
+          .status();
+  EXPECT_THAT(failed, StatusIs(absl::StatusCode::kUnavailable,
+                               HasSubstr("127.0.0.1:1")));
+}
+
 TEST_F(TlsTest, AnAdminMayCall) {
   StartServer({kJo});
   const auto jo = authority_.Issue("jo", absl::StrCat("URI:", kJo));
@@ -337,7 +418,7 @@ TEST_F(TlsTest, ACertificateWithoutANameIsRefusedByTheServer) {
   options.pem_private_key = read(nobody->key_file);
   EXPECT_THAT(CallWith(grpc::SslCredentials(options)),
               StatusIs(absl::StatusCode::kPermissionDenied,
-                       HasSubstr("does not say whose it is")));
+                       HasSubstr("DNS:nobody may not call")));
 }
 
 TEST_F(TlsTest, CertificatesChangeUnderLoadAndNoCallFails) {
@@ -432,6 +513,55 @@ TEST_F(TlsTest, AClientKeepsItsPairUntilTheNextOneFits) {
     return failing.Value() == 1;
   }));
   EXPECT_THAT(CallOn((*channel)->Get()), IsOk());
+}
+
+TEST_F(TlsTest, ARevokedCallerIsRefusedOnTheConnectionThatItHas) {
+  crl_file_ = authority_.Revoke({});
+  StartServer();
+  const auto channel = Channel::Make(Options(Files(*client_)), &metrics_);
+  ASSERT_THAT(channel, IsOk());
+  const std::shared_ptr<grpc::Channel> connection = (*channel)->Get();
+  ASSERT_THAT(CallOn(connection), IsOk());
+
+  authority_.Revoke({client_.get()});
+  absl::Status status;
+  ASSERT_TRUE(Eventually([&] {
+    status = CallOn(connection);
+    return !status.ok();
+  }));
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kPermissionDenied,
+                               HasSubstr("is revoked")));
+  EXPECT_THAT(Refused(), Eq(1));
+  const auto other = authority_.Issue("other", kService);
+  EXPECT_THAT(CallWith(Files(*other)), IsOk());
+
+  // Nobody is let back in by a list that has ended.
+  authority_.Revoke({}, -absl::Minutes(1));
+  ASSERT_TRUE(Eventually([&] {
+    EXPECT_THAT(CallOn(connection), Not(IsOk()));
+    return ReloadFails() == 1;
+  }));
+  EXPECT_THAT(CallOn(connection), Not(IsOk()));
+  authority_.Revoke({});
+  ASSERT_TRUE(Eventually([&] { return CallOn(connection).ok(); }));
+  EXPECT_THAT(ReloadFails(), Eq(0));
+}
+
+TEST_F(TlsTest, ARevokedServerIsNotTrusted) {
+  crl_file_ = authority_.Revoke({server_certificate_.get()});
+  StartServer();
+  EXPECT_THAT(
+      CallWith(Files(*client_)),
+      StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is revoked")));
+}
+
+TEST_F(TlsTest, AListOfRevokedCertificatesThatHasEndedLetsNobodyIn) {
+  crl_file_ = authority_.Revoke({}, -absl::Minutes(1));
+  StartServer();
+  Tls tls = Files(*client_);
+  tls.crl_file = "";
+  EXPECT_THAT(CallWith(tls), StatusIs(absl::StatusCode::kPermissionDenied,
+                                      HasSubstr("renew the CRL")));
 }
 
 TEST_F(TlsTest, ShowsWhenTheCertificateEnds) {

@@ -3,7 +3,8 @@
 //   grpc::ServerUnaryReactor* Get(grpc::CallbackServerContext* context,
 //                                 const GetRequest* request,
 //                                 GetResponse* response) override {
-//     return rpc::Serve(context, executor_, HandleGet(request, response));
+//     return rpc::Serve(context, request, executor_,
+//                       HandleGet(request, response));
 //   }
 //
 //   grpc::ServerBidiReactor<In, Out>* Watch(
@@ -14,6 +15,10 @@
 //         });
 //   }
 //
+// Who may call at all, the server has checked (callers.h). Serve() checks that
+// the caller may do it for the tenant that the request names: a handler can't
+// forget it.
+//
 // Each RPC runs on a strand of its own, on `executor`, which must run until the
 // server has drained. When the peer cancels, vanishes or lets its deadline
 // pass, the coroutine is cancelled as Asio does it: what it waits for ends
@@ -22,6 +27,7 @@
 // is logged.
 #pragma once
 
+#include <google/protobuf/message.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
 
@@ -33,16 +39,38 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "libs/rpc/callers.h"
 #include "libs/rpc/handler.h"
 #include "libs/rpc/operation.h"
 
 namespace insula::rpc {
 
 // Runs `handler` and finishes the RPC with the status that it returns. Request
-// and response live until then.
+// and response live until then. A caller that may not make the request
+// (CheckRequest() of callers.h) gets PERMISSION_DENIED, and `handler` does not
+// begin.
 grpc::ServerUnaryReactor* Serve(grpc::CallbackServerContext* context,
+                                const google::protobuf::Message* request,
                                 boost::asio::any_io_executor executor,
                                 boost::asio::awaitable<absl::Status> handler);
+
+// The same of a request that names something of a tenant: `tenant_id` is that
+// tenant; empty if there is none, and then the caller needs its role for every
+// tenant.
+grpc::ServerUnaryReactor* ServeFor(
+    grpc::CallbackServerContext* context,
+    const google::protobuf::Message* request, absl::string_view tenant_id,
+    boost::asio::any_io_executor executor,
+    boost::asio::awaitable<absl::Status> handler);
+
+// Who makes a call.
+Caller CallerOf(const grpc::CallbackServerContext& context);
+
+// Finishes an RPC of a caller that may not make it, for what a handler knows.
+// Counts it.
+grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context,
+                                 const absl::Status& why);
 
 // The server's end of a bidirectional stream, in its handler. Valid until the
 // handler returns. One Read and one Write may be on their way at the same time.

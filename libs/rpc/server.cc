@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "libs/logging/logging.h"
+#include "libs/rpc/guard.h"
 #include "libs/rpc/roles.h"
 #include "libs/rpc/server_credentials.h"
 #include "libs/status/status_macros.h"
@@ -87,28 +88,34 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> CredentialsOf(
-    const ServerOptions& options) {
+// Of plain text there is no guard.
+absl::StatusOr<TlsServer> CredentialsOf(const ServerOptions& options) {
   if (options.tls.has_value()) {
-    return TlsServerCredentials(*options.tls, options.admins, options.metrics);
+    CallerRules rules;
+    rules.admins = options.admins;
+    rules.bindings = options.bindings;
+    return MakeTlsServer(*options.tls, std::move(rules),
+                         options.recheck_interval, options.metrics,
+                         options.on_refused);
   }
   logging::Warn(
       "gRPC is served in plain text: whoever reaches it may do everything",
       {{"address", options.listen_address}});
-  return grpc::InsecureServerCredentials();
+  return TlsServer{grpc::InsecureServerCredentials(), nullptr};
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(
     const ServerOptions& options, std::vector<grpc::Service*> services) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ServerCredentials> credentials,
-                   CredentialsOf(options));
+  ASSIGN_OR_RETURN(const TlsServer tls, CredentialsOf(options));
   EnableStandardServices();
   const auto names = std::make_shared<std::vector<std::string>>();
   std::unique_ptr<Server> server(new Server());
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(options.listen_address, credentials, &server->port_);
+  builder.AddListeningPort(options.listen_address, tls.credentials,
+                           &server->port_);
+  if (tls.guard != nullptr) UseGuard(tls.guard, &builder);
   builder.SetOption(std::make_unique<NamesOption>(names));
   SetLimits(options, &builder);
   for (grpc::Service* service : services) builder.RegisterService(service);

@@ -14,6 +14,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "libs/metrics/metrics.h"
+#include "libs/rpc/callers.h"
+#include "libs/rpc/refused_call.h"
 #include "libs/rpc/tls.h"
 
 namespace insula::rpc {
@@ -25,12 +27,19 @@ struct ServerOptions {
   // Unset: plain text, and whoever reaches the port may call everything.
   std::optional<Tls> tls;
   // Of those who have a certificate of the CA, services of Insula may call what
-  // an OPERATOR may; these, given as SPIFFE ids, may call everything
-  // (callers.h).
+  // they need; these, given as SPIFFE ids, everything (callers.h).
   std::vector<std::string> admins;
+  // What others may call. Null: nothing. Outlives the server.
+  const CallerBindings* bindings = nullptr;
+  // How often it is looked whether the caller of an open stream may still call
+  // its method: that its Binding is there, and its certificate is not revoked.
+  // Otherwise the stream is cancelled.
+  absl::Duration recheck_interval = absl::Seconds(10);
   // Set with `tls`. Outlives the server. Metrics: those of
   // libs/tls/followed_files.h, insula_rpc_calls_refused_total.
   metrics::Registry* metrics = nullptr;
+  // Hears of calls that are refused to a certificate. May be empty.
+  OnRefused on_refused;
 };
 
 class Server {

@@ -3,12 +3,14 @@
 #include <grpc/grpc.h>
 #include <grpc/grpc_security.h>
 
+#include <string>
 #include <utility>
+#include <vector>
 
-#include "libs/logging/logging.h"
-#include "libs/rpc/callers.h"
 #include "libs/rpc/pem_files.h"
 #include "libs/status/status_macros.h"
+#include "libs/tls/chain.h"
+#include "libs/tls/crl.h"
 
 namespace insula::rpc {
 namespace {
@@ -19,29 +21,45 @@ absl::string_view View(const grpc_slice& slice) {
       GRPC_SLICE_LENGTH(slice));
 }
 
+// The values of a property of the peer.
+std::vector<std::string> ValuesOf(const grpc_auth_context* context,
+                                  const char* name) {
+  std::vector<std::string> values;
+  grpc_auth_property_iterator found =
+      grpc_auth_context_find_properties_by_name(context, name);
+  while (const grpc_auth_property* property =
+             grpc_auth_property_iterator_next(&found)) {
+    values.emplace_back(property->value, property->value_length);
+  }
+  return values;
+}
+
 // Owned by gRPC's credentials, whose callbacks it serves on gRPC's threads.
 class State {
  public:
-  State(const Tls& tls, std::vector<std::string> admins,
-        metrics::Registry* metrics)
-      : files_(FollowPem(tls, metrics)),
-        refused_(metrics->AddCounter(
-            "insula_rpc_calls_refused_total",
-            "Calls of peers whose certificate does not allow them.")) {
-    rules_.admins = std::move(admins);
-  }
+  // Not make_shared: it can't be moved.
+  State(const Tls& tls, metrics::Registry* metrics)
+      : files_(new PemFiles(FollowPem(tls, metrics))) {}
 
-  absl::Status Load() {
-    ASSIGN_OR_RETURN(const auto pem, files_.Get());
-    rules_.trust_domain = pem->own.trust_domain;
-    return absl::OkStatus();
+  absl::StatusOr<std::shared_ptr<Guard>> Start(CallerRules rules,
+                                               absl::Duration recheck_interval,
+                                               metrics::Registry* metrics,
+                                               OnRefused on_refused) {
+    ASSIGN_OR_RETURN(const auto pem, files_->Get());
+    rules.trust_domain = pem->own.trust_domain;
+    const auto check = [files = files_](absl::string_view peer) {
+      return CheckCertificate(files.get(), peer);
+    };
+    guard_ = std::make_shared<Guard>(std::move(rules), check, recheck_interval,
+                                     metrics, std::move(on_refused));
+    return guard_;
   }
 
   // Called for each connection, one at a time.
   static grpc_ssl_certificate_config_reload_status Fetch(
       void* state, grpc_ssl_server_certificate_config** config) {
     auto* const self = static_cast<State*>(state);
-    const absl::StatusOr<std::shared_ptr<const Pem>> pem = self->files_.Get();
+    const absl::StatusOr<std::shared_ptr<const Pem>> pem = self->files_->Get();
     if (!pem.ok()) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
     if (*pem == self->shown_) {
       return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
@@ -61,10 +79,22 @@ class State {
                       void* user_data) {
     auto* const self = static_cast<State*>(state);
     absl::string_view path;
+    absl::string_view request_id;
     for (size_t i = 0; i < count; ++i) {
-      if (View(metadata[i].key) == ":path") path = View(metadata[i].value);
+      const absl::string_view key = View(metadata[i].key);
+      if (key == ":path") path = View(metadata[i].value);
+      if (key == "x-request-id") request_id = View(metadata[i].value);
     }
-    const absl::Status status = self->Check(context, path);
+    PeerNames names;
+    names.uris = ValuesOf(context, GRPC_PEER_URI_PROPERTY_NAME);
+    names.dns = ValuesOf(context, GRPC_PEER_DNS_PROPERTY_NAME);
+    std::string pem;
+    for (const char* name : {GRPC_X509_PEM_CERT_PROPERTY_NAME,
+                             GRPC_X509_PEM_CERT_CHAIN_PROPERTY_NAME}) {
+      for (const std::string& text : ValuesOf(context, name)) pem += text;
+    }
+    const absl::Status status =
+        self->guard_->CheckCall(std::move(names), pem, path, request_id);
     if (status.ok()) {
       done(user_data, nullptr, 0, nullptr, 0, GRPC_STATUS_OK, nullptr);
       return;
@@ -77,28 +107,18 @@ class State {
   static void Destroy(void* state) { delete static_cast<State*>(state); }
 
  private:
-  absl::Status Check(const grpc_auth_context* context, absl::string_view path) {
-    std::vector<std::string> uris;
-    grpc_auth_property_iterator found =
-        grpc_auth_context_find_properties_by_name(context,
-                                                  GRPC_PEER_URI_PROPERTY_NAME);
-    while (const grpc_auth_property* property =
-               grpc_auth_property_iterator_next(&found)) {
-      uris.emplace_back(property->value, property->value_length);
-    }
-    // Without its name a method can't be looked up.
-    const absl::Status status =
-        path.empty() ? absl::InternalError("the call has no path")
-                     : CheckCaller(uris, path, rules_);
-    if (status.ok()) return status;
-    refused_.Increment();
-    logging::Debug("call refused", {{"err", status}});
-    return status;
+  // gRPC knows no CRLs that change, so they are looked at here: a certificate
+  // that is revoked makes no call, on connections that are open neither.
+  static absl::Status CheckCertificate(PemFiles* files,
+                                       absl::string_view peer) {
+    ASSIGN_OR_RETURN(const std::shared_ptr<const Pem> pem, files->Get());
+    if (pem->crls.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const tls::Chain chain, tls::ReadChain(peer));
+    return tls::CheckRevoked(pem->crls, chain);
   }
 
-  PemFiles files_;
-  metrics::Counter& refused_;
-  CallerRules rules_;
+  const std::shared_ptr<PemFiles> files_;
+  std::shared_ptr<Guard> guard_;
   std::shared_ptr<const Pem> shown_;
 };
 
@@ -138,12 +158,17 @@ class FetchedCredentials final : public grpc::ServerCredentials {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> TlsServerCredentials(
-    const Tls& tls, std::vector<std::string> admins,
-    metrics::Registry* metrics) {
-  auto state = std::make_unique<State>(tls, std::move(admins), metrics);
-  RETURN_IF_ERROR(state->Load());
-  return std::make_shared<FetchedCredentials>(std::move(state));
+absl::StatusOr<TlsServer> MakeTlsServer(const Tls& tls, CallerRules rules,
+                                        absl::Duration recheck_interval,
+                                        metrics::Registry* metrics,
+                                        OnRefused on_refused) {
+  auto state = std::make_unique<State>(tls, metrics);
+  TlsServer server;
+  ASSIGN_OR_RETURN(server.guard,
+                   state->Start(std::move(rules), recheck_interval, metrics,
+                                std::move(on_refused)));
+  server.credentials = std::make_shared<FetchedCredentials>(std::move(state));
+  return server;
 }
 
 }  // namespace insula::rpc

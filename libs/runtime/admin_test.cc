@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "absl/strings/str_cat.h"
+
 namespace insula::runtime {
 namespace {
 
@@ -18,10 +20,11 @@ class AdminTest : public testing::Test {
     http::Request request;
     request.method = method;
     request.target = target;
-    return AnswerAdmin({&readiness_, &metrics_, &config_}, request);
+    return AnswerAdmin({&readiness_, &metrics_, &config_, &debug_}, request);
   }
 
   Readiness readiness_;
+  DebugPages debug_;
   metrics::Registry metrics_;
   const std::string config_ = "token: \"<redacted>\"\n";
 };
@@ -45,6 +48,35 @@ TEST_F(AdminTest, ItIsAliveFromTheStart) {
 TEST_F(AdminTest, TheConfigurationIsShownAsGiven) {
   EXPECT_EQ(Ask("/config").status, 200);
   EXPECT_EQ(Ask("/config").body, config_);
+}
+
+TEST_F(AdminTest, DebugPagesAnswerWhileTheyAreOpen) {
+  debug_.Add("/debug/a", [](absl::string_view query) {
+    return absl::StrCat("[\"", query, "\"]");
+  });
+  EXPECT_EQ(Ask("/debug/a?x=1").status, 503);
+  debug_.Open();
+  const http::Response response = Ask("/debug/a?x=1");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(response.body, "[\"x=1\"]");
+  EXPECT_THAT(response.headers.Get("content-type"),
+              Optional(absl::string_view("application/json; charset=utf-8")));
+  EXPECT_THAT(response.headers.Get("x-content-type-options"),
+              Optional(absl::string_view("nosniff")));
+  EXPECT_EQ(Ask("/debug/a", "POST").status, 405);
+  EXPECT_EQ(Ask("/debug/b").status, 404);
+  EXPECT_THAT(Ask("/debug/b").body, HasSubstr("/config, and /debug/a\n"));
+  debug_.Close();
+  EXPECT_EQ(Ask("/debug/a").status, 503);
+}
+
+TEST_F(AdminTest, ADebugPageThatFailsSaysSo) {
+  debug_.Open();
+  debug_.Add("/debug/a", [](absl::string_view) -> absl::StatusOr<std::string> {
+    return absl::InvalidArgumentError("tenant: must be given");
+  });
+  EXPECT_EQ(Ask("/debug/a").status, 400);
+  EXPECT_EQ(Ask("/debug/a").body, "tenant: must be given\n");
 }
 
 TEST_F(AdminTest, OtherPathsAndMethodsAreRefused) {

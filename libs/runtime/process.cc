@@ -90,7 +90,11 @@ struct Process::State {
         pool(WorkerThreads(settings.worker_threads)),
         blocking(std::make_unique<BlockingPool>(settings.blocking_threads,
                                                 kBlockingQueue, &metrics)),
-        signals(&background, [this] { readiness.SetDraining(); }),
+        signals(&background,
+                [this] {
+                  readiness.SetDraining();
+                  debug.Close();
+                }),
         stall_watch(&background, pool.get_executor(), &metrics),
         background_thread([this] { background.run(); }) {}
 
@@ -109,6 +113,7 @@ struct Process::State {
   metrics::Registry metrics;
   const metrics::CollectHook process_metrics;
   Readiness readiness;
+  DebugPages debug;
   asio::thread_pool pool;
   std::unique_ptr<BlockingPool> blocking;
 
@@ -144,7 +149,7 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(
     std::string config_dump) {
   auto state = std::make_unique<State>(service, config, std::move(config_dump));
   const AdminPages pages{&state->readiness, &state->metrics,
-                         &state->config_dump};
+                         &state->config_dump, &state->debug};
   absl::StatusOr<std::unique_ptr<http::Server>> admin = http::Server::Start(
       AdminOptions(config.admin_listen_address), state->pool.get_executor(),
       [pages](http::Request request) {
@@ -171,6 +176,10 @@ void Process::AddReadyCheck(std::string name, ReadyCheck check) {
   state_->readiness.Add(std::move(name), std::move(check));
 }
 
+void Process::AddDebugPage(std::string path, DebugPage page) {
+  state_->debug.Add(std::move(path), std::move(page));
+}
+
 void Process::Announce(absl::string_view name, absl::string_view address) {
   logging::Info("listening", {{"name", name}, {"address", address}});
   sync::MutexLock lock(&state_->mutex);
@@ -180,6 +189,7 @@ void Process::Announce(absl::string_view name, absl::string_view address) {
 
 void Process::SetReady() {
   state_->readiness.SetReady();
+  state_->debug.Open();
   logging::Info("ready", {{"version", Version()}});
   sync::MutexLock lock(&state_->mutex);
   state_->ready = true;

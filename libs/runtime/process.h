@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/config/config.h"
 #include "libs/metrics/metrics.h"
@@ -50,9 +51,9 @@ class Process {
   using ReadyCheck = std::function<absl::Status()>;
 
   // Starts the threads and the admin server: /metrics, /livez, /readyz,
-  // /config. `config_dump` is what /config shows. UNAVAILABLE if the admin
-  // address can't be bound. Signals are caught from here on: one that comes
-  // early ends WaitForSignal at once.
+  // /config and debug pages. `config_dump` is what /config shows. UNAVAILABLE
+  // if the admin address can't be bound. Signals are caught from here on: one
+  // that comes early ends WaitForSignal at once.
   static absl::StatusOr<std::unique_ptr<Process>> Start(
       absl::string_view service, const ProcessConfig& config,
       std::string config_dump);
@@ -71,6 +72,14 @@ class Process {
   // at a time, between SetReady and the signal, so what they use must live from
   // the one to the other.
   void AddReadyCheck(std::string name, ReadyCheck check);
+
+  // Adds a page of JSON, "/debug/NAME", to the admin server: what `page` says
+  // to the text after '?' of a request, or its error in plain text. Pages may
+  // show what senders wrote; whoever reaches the admin server reads them. They
+  // must not block, and run, one at a time, between SetReady and the signal.
+  using DebugPage =
+      std::function<absl::StatusOr<std::string>(absl::string_view query)>;
+  void AddDebugPage(std::string path, DebugPage page);
 
   // Says that listener `name` is bound to `address`: logs it, and names it in
   // ports_file, which is written by SetReady.

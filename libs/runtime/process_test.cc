@@ -19,8 +19,8 @@
 #include <thread>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "libs/metrics/exposed_value.h"
 #include "libs/runtime/http_get.h"
 #include "libs/runtime/stall_watch.h"
 #include "libs/runtime/version.h"
@@ -56,14 +56,7 @@ void WaitUntil(const std::function<bool()>& condition) {
 
 // The value of a series without labels in a text exposition; -1 without it.
 double ValueOf(const std::string& exposition, const std::string& series) {
-  const std::string start = absl::StrCat("\n", series, " ");
-  const size_t at = exposition.find(start);
-  if (at == std::string::npos) return -1;
-  const size_t begin = at + start.size();
-  double value = -1;
-  EXPECT_TRUE(absl::SimpleAtod(
-      exposition.substr(begin, exposition.find('\n', begin) - begin), &value));
-  return value;
+  return metrics::ExposedValue(exposition, series).value_or(-1);
 }
 
 std::string ReadAll(const std::filesystem::path& path) {

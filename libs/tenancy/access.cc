@@ -27,23 +27,6 @@ bool Before(const labels::Matcher& a, const labels::Matcher& b) {
   return a.value() < b.value();
 }
 
-absl::StatusOr<Clause> ParseBraces(absl::string_view text,
-                                   size_t max_regex_cost) {
-  promql::ParseOptions options;
-  options.max_bytes = kMaxSelectorBytes;
-  options.max_regex_cost = max_regex_cost;
-  ASSIGN_OR_RETURN(Clause clause, promql::ParseMetricSelector(text, options));
-  if (std::all_of(clause.begin(), clause.end(),
-                  [](const auto& matcher) { return matcher.MatchesEmpty(); })) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "'", Shown(text),
-        "' selects series whatever they are; add a matcher that does not match "
-        "the empty string, as __name__=~\".+\" is one"));
-  }
-  Normalize(&clause);
-  return clause;
-}
-
 absl::StatusOr<Clause> ParseName(absl::string_view text,
                                  size_t max_regex_cost) {
   const bool regex =
@@ -75,6 +58,26 @@ void Normalize(Clause* clause) {
   clause->erase(std::unique(clause->begin(), clause->end()), clause->end());
 }
 
+absl::StatusOr<Clause> ParseSeriesSelector(absl::string_view text,
+                                           size_t max_regex_cost) {
+  if (text.empty() || !labels::IsValidUtf8(text)) {
+    return absl::InvalidArgumentError("must be a series selector, in UTF-8");
+  }
+  promql::ParseOptions options;
+  options.max_bytes = kMaxSelectorBytes;
+  options.max_regex_cost = max_regex_cost;
+  ASSIGN_OR_RETURN(Clause clause, promql::ParseMetricSelector(text, options));
+  if (std::all_of(clause.begin(), clause.end(),
+                  [](const auto& matcher) { return matcher.MatchesEmpty(); })) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", Shown(text),
+        "' selects series whatever they are; add a matcher that does not match "
+        "the empty string, as __name__=~\".+\" is one"));
+  }
+  Normalize(&clause);
+  return clause;
+}
+
 absl::StatusOr<Clause> ParseAccessSelector(absl::string_view text,
                                            size_t max_regex_cost) {
   if (text.empty() || !labels::IsValidUtf8(text)) {
@@ -84,7 +87,7 @@ absl::StatusOr<Clause> ParseAccessSelector(absl::string_view text,
   }
   return text.find_first_of("{}") == absl::string_view::npos
              ? ParseName(text, max_regex_cost)
-             : ParseBraces(text, max_regex_cost);
+             : ParseSeriesSelector(text, max_regex_cost);
 }
 
 absl::StatusOr<std::vector<Clause>> ParseAccessSelectors(

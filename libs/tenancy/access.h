@@ -40,6 +40,11 @@ void Normalize(Clause* clause);
 absl::StatusOr<Clause> ParseAccessSelector(
     absl::string_view text, size_t max_regex_cost = kMaxAccessRegexCost);
 
+// Reads a selector of series by the parser of PromQL: `up`, `up{job="a"}`,
+// `{job!~"a|b"}`. INVALID_ARGUMENT as above.
+absl::StatusOr<Clause> ParseSeriesSelector(
+    absl::string_view text, size_t max_regex_cost = kMaxAccessRegexCost);
+
 // All of them, in their order. INVALID_ARGUMENT: "spec.selectors[2]: ...".
 // Bounds their number, their length and what they cost.
 absl::StatusOr<std::vector<Clause>> ParseAccessSelectors(

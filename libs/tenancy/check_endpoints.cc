@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,6 +27,7 @@ namespace v1 = ::insula::registry::v1;
 
 constexpr absl::Duration kLeastTimeout = absl::Milliseconds(1);
 constexpr absl::Duration kLeastInterval = absl::Seconds(1);
+constexpr int kMaxMoreUrls = 15;
 constexpr int kMaxMatches = 100;
 constexpr size_t kMaxMatchBytes = 16 << 10;  // Of a job, together.
 constexpr size_t kMaxServiceBytes = 63;
@@ -119,15 +121,48 @@ absl::Status CheckMatches(const v1::Job& job) {
   return absl::OkStatus();
 }
 
+// What is about writes alone.
+absl::Status CheckWrites(const v1::Upstream& upstream) {
+  constexpr absl::string_view kUrls = "spec.more_write_urls";
+  if (!v1::Upstream::WriteProtocol_IsValid(upstream.write_protocol())) {
+    return Wrong("spec.write_protocol",
+                 absl::StrCat(static_cast<int>(upstream.write_protocol()),
+                              " is not known: must be WRITE_PROTOCOL_1 or "
+                              "WRITE_PROTOCOL_2"));
+  }
+  if (upstream.write_url().empty()) {
+    if (!upstream.more_write_urls().empty()) {
+      return Wrong(kUrls, "needs spec.write_url, put the first one there");
+    }
+    if (upstream.write_protocol() != v1::Upstream::WRITE_PROTOCOL_UNSPECIFIED) {
+      return Wrong("spec.write_protocol", "needs spec.write_url");
+    }
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(Annotate(CheckUrl(upstream.write_url()), "spec.write_url"));
+  if (upstream.more_write_urls_size() > kMaxMoreUrls) {
+    return Wrong(kUrls, absl::StrCat("has ", upstream.more_write_urls_size(),
+                                     " entries, may have ", kMaxMoreUrls));
+  }
+  std::set<absl::string_view> seen = {upstream.write_url()};
+  for (int i = 0; i < upstream.more_write_urls_size(); ++i) {
+    const std::string& url = upstream.more_write_urls(i);
+    const std::string field = absl::StrCat(kUrls, "[", i, "]");
+    RETURN_IF_ERROR(Annotate(CheckUrl(url), field));
+    if (!seen.insert(url).second) {
+      return Wrong(field, absl::StrCat("'", Shown(url), "' is there twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckUpstream(const v1::Upstream& upstream) {
   if (upstream.write_url().empty() && upstream.query_url().empty()) {
     return Wrong("spec.write_url", "must be set, or spec.query_url, or both");
   }
-  if (!upstream.write_url().empty()) {
-    RETURN_IF_ERROR(Annotate(CheckUrl(upstream.write_url()), "spec.write_url"));
-  }
+  RETURN_IF_ERROR(CheckWrites(upstream));
   if (!upstream.query_url().empty()) {
     RETURN_IF_ERROR(CheckBaseUrl("spec.query_url", upstream.query_url(),
                                  "/api/v1/query lies"));

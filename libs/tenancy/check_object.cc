@@ -1,7 +1,6 @@
 // The names of kinds, and the check of an object by itself.
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <set>
@@ -26,11 +25,12 @@ using internal::CheckLabelName;
 using internal::CheckLabels;
 using internal::CheckReference;
 using internal::CheckTenantId;
+using internal::CheckTenantIds;
 using internal::CheckText;
 using internal::Shown;
 using internal::Wrong;
 
-constexpr int kMaxTenantsOfABinding = 4096;
+constexpr int kMaxNamespaces = 4096;
 constexpr size_t kMaxDisplayNameBytes = 256;
 constexpr size_t kMaxSourceBytes = 8 << 10;
 constexpr size_t kMaxNamespaceBytes = 63;
@@ -39,7 +39,10 @@ constexpr size_t kUidDigits = 32;
 constexpr uint32_t kMaxLimitLabelNames = 1000;
 constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
 constexpr uint32_t kMaxLimitQueryBytes = 1 << 20;
-constexpr double kMaxLimitSamples = 1e12;
+constexpr double kMaxLimitRate = 1e12;
+constexpr uint64_t kMaxLimitSeriesPerWrite = 10'000'000;
+constexpr uint64_t kMaxLimitActiveSeries = 1'000'000'000;
+constexpr uint64_t kMaxLimitQueueBytes = uint64_t{1} << 50;
 
 constexpr std::array<std::pair<v1::Kind, absl::string_view>, 10> kKinds = {{
     {v1::KIND_TENANT, "Tenant"},
@@ -53,29 +56,6 @@ constexpr std::array<std::pair<v1::Kind, absl::string_view>, 10> kKinds = {{
     {v1::KIND_JOB, "Job"},
     {v1::KIND_INSTANCE, "Instance"},
 }};
-
-// Every id valid, none twice.
-template <typename Ids>
-absl::Status CheckTenantIds(absl::string_view field, const Ids& ids) {
-  if (ids.size() > kMaxTenantsOfABinding) {
-    return Wrong(field,
-                 absl::StrCat("has ", ids.size(), " entries, may have ",
-                              kMaxTenantsOfABinding,
-                              ": split the object, or use every_tenant"));
-  }
-  // A million bindings name one tenant each: what costs is done for others.
-  std::set<absl::string_view> seen;
-  for (int i = 0; i < ids.size(); ++i) {
-    if (!TenantId::IsValid(ids[i])) {
-      return CheckTenantId(absl::StrCat(field, "[", i, "]"), ids[i]);
-    }
-    if (ids.size() > 1 && !seen.insert(ids[i]).second) {
-      return Wrong(absl::StrCat(field, "[", i, "]"),
-                   absl::StrCat("'", Shown(ids[i]), "' is listed twice"));
-    }
-  }
-  return absl::OkStatus();
-}
 
 absl::Status CheckUids(
     absl::string_view field,
@@ -188,29 +168,28 @@ absl::Status CheckAccess(const v1::Access& access) {
   return CheckTenantIds("spec.source_tenant_ids", access.source_tenant_ids());
 }
 
-absl::Status CheckClaimRule(const v1::ClaimRule& rule) {
-  if (rule.label().empty() && rule.default_tenant_id().empty()) {
-    return Wrong("spec.label",
-                 "must be set, or spec.default_tenant_id, or both: else every "
-                 "series would be refused");
-  }
-  if (!rule.label().empty()) {
-    RETURN_IF_ERROR(CheckLabelName("spec.label", rule.label()));
-  }
-  if (!rule.default_tenant_id().empty()) {
-    RETURN_IF_ERROR(
-        CheckTenantId("spec.default_tenant_id", rule.default_tenant_id()));
-  }
-  if (rule.remove_label() && rule.label().empty()) {
-    return Wrong("spec.remove_label", "needs spec.label");
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckAtMost(absl::string_view field, uint32_t value,
-                         uint32_t most) {
+absl::Status CheckAtMost(absl::string_view field, uint64_t value,
+                         uint64_t most) {
   if (value <= most) return absl::OkStatus();
   return Wrong(field, absl::StrCat("is ", value, ", may be at most ", most));
+}
+
+// `name`_per_second and `name`_burst.
+absl::Status CheckRate(absl::string_view name, double per_second,
+                       double burst) {
+  const std::string rate_field = absl::StrCat("spec.", name, "_per_second");
+  const std::string burst_field = absl::StrCat("spec.", name, "_burst");
+  // Written so that NaN fails too.
+  if (!(per_second >= 0 && per_second <= kMaxLimitRate)) {
+    return Wrong(rate_field, "must be a number from 0 to 1e12");
+  }
+  if (!(burst >= 0 && burst <= kMaxLimitRate)) {
+    return Wrong(burst_field, "must be a number from 0 to 1e12");
+  }
+  if (burst > 0 && per_second == 0) {
+    return Wrong(burst_field, absl::StrCat("needs ", rate_field));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckLimits(const v1::Limits& limits) {
@@ -224,17 +203,30 @@ absl::Status CheckLimits(const v1::Limits& limits) {
                               kMaxLimitLabelBytes));
   RETURN_IF_ERROR(CheckAtMost("spec.max_query_bytes", limits.max_query_bytes(),
                               kMaxLimitQueryBytes));
-  const std::array<std::pair<absl::string_view, double>, 2> rates = {
-      {{"spec.samples_per_second", limits.samples_per_second()},
-       {"spec.samples_burst", limits.samples_burst()}}};
-  for (const auto& [field, value] : rates) {
-    // Written so that NaN fails too.
-    if (!(value >= 0 && value <= kMaxLimitSamples)) {
-      return Wrong(field, "must be a number from 0 to 1e12");
-    }
+  RETURN_IF_ERROR(CheckRate("samples", limits.samples_per_second(),
+                            limits.samples_burst()));
+  RETURN_IF_ERROR(CheckRate("write_requests",
+                            limits.write_requests_per_second(),
+                            limits.write_requests_burst()));
+  if (limits.write_requests_burst() > 0 && limits.write_requests_burst() < 1) {
+    return Wrong("spec.write_requests_burst",
+                 "must be at least 1: a write is one or none");
   }
-  if (limits.samples_burst() > 0 && limits.samples_per_second() == 0) {
-    return Wrong("spec.samples_burst", "needs spec.samples_per_second");
+  RETURN_IF_ERROR(CheckRate("write_bytes", limits.write_bytes_per_second(),
+                            limits.write_bytes_burst()));
+  RETURN_IF_ERROR(CheckAtMost("spec.max_series_per_write",
+                              limits.max_series_per_write(),
+                              kMaxLimitSeriesPerWrite));
+  RETURN_IF_ERROR(CheckAtMost("spec.max_active_series",
+                              limits.max_active_series(),
+                              kMaxLimitActiveSeries));
+  RETURN_IF_ERROR(CheckAtMost("spec.max_queue_bytes", limits.max_queue_bytes(),
+                              kMaxLimitQueueBytes));
+  if (!v1::Limits::QueueFull_IsValid(limits.queue_full())) {
+    return Wrong("spec.queue_full",
+                 absl::StrCat(static_cast<int>(limits.queue_full()),
+                              " is not known: must be QUEUE_FULL_REFUSE or "
+                              "QUEUE_FULL_DROP_OLDEST"));
   }
   return absl::OkStatus();
 }
@@ -253,10 +245,9 @@ bool IsNamespace(absl::string_view name) {
 template <typename Names>
 absl::Status CheckNamespaces(absl::string_view field, const Names& names,
                              bool star) {
-  if (names.size() > kMaxTenantsOfABinding) {
-    return Wrong(field,
-                 absl::StrCat("has ", names.size(), " entries, may have ",
-                              kMaxTenantsOfABinding));
+  if (names.size() > kMaxNamespaces) {
+    return Wrong(field, absl::StrCat("has ", names.size(),
+                                     " entries, may have ", kMaxNamespaces));
   }
   std::set<absl::string_view> seen;
   for (int i = 0; i < names.size(); ++i) {
@@ -328,7 +319,7 @@ absl::Status CheckSpec(const v1::Object& object) {
     case v1::Object::kUpstream:
       return internal::CheckUpstream(object.upstream());
     case v1::Object::kClaimRule:
-      return CheckClaimRule(object.claim_rule());
+      return internal::CheckClaimRule(object.claim_rule());
     case v1::Object::kLimits:
       return CheckLimits(object.limits());
     case v1::Object::kPolicy:

@@ -97,6 +97,22 @@ TEST(CheckObjectTest, AcceptsSoundObjects) {
                         "tenant_header: 'THANOS-TENANT'"),
            RuleWith("label: 'namespace' remove_label: true"),
            RuleWith("default_tenant_id: 'red'"),
+           RuleWith("labels: 'team' labels: 'owner' remove_label: true "
+                    "allowed_tenant_ids: 'a' full_replication: true "
+                    "default_tenant_ids: 'b' default_tenant_ids: 'c' values { "
+                    "label: 'ns' tenant_ids { key: 'x.y/\303\204' value: 'a' "
+                    "} tenant_ids { key: 'z' value: '' } } selections { "
+                    "selector: 'up{job=~\"a.*\"}' tenant_ids: 'd' } "
+                    "selections { selector: '{__name__=\"x\"}' }"),
+           UpstreamWith("write_url: 'http://a/w' more_write_urls: "
+                        "'http://b/w' more_write_urls: 'https://c/w' "
+                        "isolation: ISOLATION_LABEL write_protocol: "
+                        "WRITE_PROTOCOL_2"),
+           LimitsWith("write_requests_per_second: 0.1 write_requests_burst: 1 "
+                      "write_bytes_per_second: 1e6 write_bytes_burst: 1e7 "
+                      "max_series_per_write: 10000000 max_active_series: "
+                      "1000000000 max_queue_bytes: 1125899906842624 "
+                      "queue_full: QUEUE_FULL_DROP_OLDEST"),
            AccessWith("tenant_id: 'a' selectors: '{x=\"y\"}' "
                       "source_tenant_ids: 'b'"),
            AccessWith("tenant_id: 'a' selectors: 'up' selectors: 'node_.*' "
@@ -339,6 +355,72 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{RuleWith("default_tenant_id: '..'"), "spec.default_tenant_id: "},
         Bad{RuleWith("default_tenant_id: 'a' remove_label: true"),
             "spec.remove_label: needs spec.label"},
+        Bad{RuleWith("label: 'a' labels: 'a'"),
+            "spec.labels[0]: 'a' is looked at twice"},
+        Bad{RuleWith("label: 'a' labels: 'b-c'"), "spec.labels[0]: 'b-c' is"},
+        Bad{RuleWith("default_tenant_id: 'a' allowed_tenant_ids: 'b'"),
+            "spec.allowed_tenant_ids: needs spec.label"},
+        Bad{RuleWith("label: 'a' allowed_tenant_ids: 'b' allowed_tenant_ids: "
+                     "'b'"),
+            "spec.allowed_tenant_ids[1]: 'b' is listed twice"},
+        Bad{RuleWith("default_tenant_ids: '..'"),
+            "spec.default_tenant_ids[0]: "},
+        Bad{RuleWith("default_tenant_id: 'a' default_tenant_ids: 'a'"),
+            "spec.default_tenant_ids: 'a' is spec.default_tenant_id already"},
+        Bad{RuleWith("label: 'a' full_replication: true"),
+            "spec.full_replication: needs spec.default_tenant_id"},
+        Bad{RuleWith("values { label: 'ns' }"),
+            "spec.values[0].tenant_ids: must have a value"},
+        Bad{RuleWith("values { tenant_ids { key: 'x' value: 'a' } }"),
+            "spec.values[0].label: '' is no label name"},
+        Bad{RuleWith("label: 'ns' values { label: 'ns' tenant_ids { key: 'x' "
+                     "value: 'a' } }"),
+            "spec.values[0].label: 'ns' is looked at twice"},
+        Bad{RuleWith("values { label: 'ns' tenant_ids { key: '' value: 'a' } "
+                     "}"),
+            "spec.values[0].tenant_ids[]: must be a value of 1 to 2048"},
+        Bad{RuleWith("values { label: 'ns' tenant_ids { key: 'x' value: 'a|b' "
+                     "} }"),
+            "spec.values[0].tenant_ids[x]: tenant id 'a|b'"},
+        Bad{RuleWith("selections { tenant_ids: 'a' }"),
+            "spec.selections[0].selector: must be a series selector"},
+        Bad{RuleWith("selections { selector: '{a=\"b' tenant_ids: 'a' }"),
+            "spec.selections[0].selector: "},
+        Bad{RuleWith("selections { selector: '{a!=\"b\"}' tenant_ids: 'a' }"),
+            "selects series whatever they are"},
+        Bad{RuleWith("selections { selector: 'up' tenant_ids: '.' }"),
+            "spec.selections[0].tenant_ids[0]: "},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "more_write_urls: 'http://b'"),
+            "spec.more_write_urls: needs spec.write_url"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "write_protocol: WRITE_PROTOCOL_1"),
+            "spec.write_protocol: needs spec.write_url"},
+        Bad{UpstreamWith("write_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "more_write_urls: 'http://a'"),
+            "spec.more_write_urls[0]: 'http://a' is there twice"},
+        Bad{UpstreamWith("write_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "more_write_urls: 'ftp://b'"),
+            "spec.more_write_urls[0]: "},
+        Bad{UpstreamWith("write_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "write_protocol: 7"),
+            "spec.write_protocol: 7 is not known"},
+        Bad{LimitsWith("write_requests_burst: 1"),
+            "spec.write_requests_burst: needs spec.write_requests_per_second"},
+        Bad{LimitsWith("write_requests_per_second: 1 write_requests_burst: "
+                       "0.5"),
+            "spec.write_requests_burst: must be at least 1"},
+        Bad{LimitsWith("write_bytes_per_second: nan"),
+            "spec.write_bytes_per_second: "},
+        Bad{LimitsWith("write_bytes_burst: 1"),
+            "spec.write_bytes_burst: needs spec.write_bytes_per_second"},
+        Bad{LimitsWith("max_series_per_write: 10000001"),
+            "spec.max_series_per_write: is 10000001, may be at most"},
+        Bad{LimitsWith("max_active_series: 1000000001"),
+            "spec.max_active_series: "},
+        Bad{LimitsWith("max_queue_bytes: 1125899906842625"),
+            "spec.max_queue_bytes: "},
+        Bad{LimitsWith("queue_full: 9"), "spec.queue_full: 9 is not known"},
         Bad{AccessWith("selectors: 'x' source_tenant_ids: 'b'"),
             "Access/ns/x: spec.tenant_id: "},
         Bad{AccessWith("tenant_id: 'a' source_tenant_ids: 'b'"),
@@ -405,6 +487,50 @@ TEST(CheckObjectTest, RefusesHeadersThatMeanSomethingInHttp) {
                          HasSubstr("has a meaning of its own in HTTP")))
         << name;
   }
+}
+
+TEST(CheckObjectTest, BoundsTheValuesOfAClaimRule) {
+  v1::Object object = Parse(RuleWith(""));
+  for (const char* label : {"a", "b"}) {
+    auto* const values = object.mutable_claim_rule()->add_values();
+    values->set_label(label);
+    for (int i = 0; i < 5'000; ++i) {
+      (*values->mutable_tenant_ids())[absl::StrCat("v", i)] = "t";
+    }
+  }
+  EXPECT_THAT(CheckObject(object), IsOk());
+  (*object.mutable_claim_rule()->mutable_values(1)->mutable_tenant_ids())["x"] =
+      "t";
+  EXPECT_THAT(CheckObject(object),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("spec.values[1].tenant_ids: all values "
+                                 "together may be 10000")));
+}
+
+TEST(CheckObjectTest, BoundsWhatTheSelectionsOfAClaimRuleCost) {
+  const auto with = [](int count, const auto& selector) {
+    v1::Object object = Parse(RuleWith(""));
+    for (int i = 0; i < count; ++i) {
+      auto* const selection = object.mutable_claim_rule()->add_selections();
+      selection->set_selector(selector(i));
+      selection->add_tenant_ids("t");
+    }
+    return CheckObject(object);
+  };
+  const auto name = [](int i) { return absl::StrCat("m", i); };
+  EXPECT_THAT(with(100, name), IsOk());
+  EXPECT_THAT(with(101, name),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("spec.selections: has 101 entries")));
+  EXPECT_THAT(
+      with(17, [](int i) { return absl::StrCat("{l", i, "=\"x\"}"); }),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("spec.selections[16].selector: all of them may name "
+                         "at most 16 different labels")));
+  EXPECT_THAT(
+      with(100,
+           [](int i) { return absl::StrCat("{l=~\"(a.*b){50}", i, "\"}"); }),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("].selector: ")));
 }
 
 TEST(CheckObjectTest, BoundsTheTenantsOfABinding) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -14,6 +15,7 @@
 namespace insula::tenancy::internal {
 namespace {
 
+constexpr int kMaxTenantIds = 4096;
 constexpr size_t kMaxLabels = 32;
 constexpr size_t kMaxLabelNameBytes = 200;
 constexpr size_t kMaxLabelValueBytes = 2048;
@@ -47,6 +49,29 @@ absl::Status CheckText(absl::string_view field, absl::string_view text,
 
 absl::Status CheckTenantId(absl::string_view field, absl::string_view id) {
   return Annotate(TenantId::Parse(id).status(), field);
+}
+
+absl::Status CheckTenantIds(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<std::string>& ids) {
+  if (ids.size() > kMaxTenantIds) {
+    return Wrong(
+        field,
+        absl::StrCat("has ", ids.size(), " entries, may have ", kMaxTenantIds,
+                     ": split the object, or use every_tenant"));
+  }
+  // A million bindings name one tenant each: what costs is done for others.
+  std::set<absl::string_view> seen;
+  for (int i = 0; i < ids.size(); ++i) {
+    if (!TenantId::IsValid(ids[i])) {
+      return CheckTenantId(absl::StrCat(field, "[", i, "]"), ids[i]);
+    }
+    if (ids.size() > 1 && !seen.insert(ids[i]).second) {
+      return Wrong(absl::StrCat(field, "[", i, "]"),
+                   absl::StrCat("'", Shown(ids[i]), "' is listed twice"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckReference(absl::string_view field, absl::string_view id) {

@@ -3,6 +3,7 @@
 
 #include <google/protobuf/duration.pb.h>
 #include <google/protobuf/map.h>
+#include <google/protobuf/repeated_ptr_field.h>
 #include <google/protobuf/timestamp.pb.h>
 
 #include <cstddef>
@@ -25,6 +26,10 @@ absl::Status Wrong(absl::string_view field, absl::string_view what);
 absl::Status CheckText(absl::string_view field, absl::string_view text,
                        size_t max_bytes);
 absl::Status CheckTenantId(absl::string_view field, absl::string_view id);
+// Every id valid, none twice, not too many.
+absl::Status CheckTenantIds(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<std::string>& ids);
 // An object id, or nothing.
 absl::Status CheckReference(absl::string_view field, absl::string_view id);
 absl::Status CheckLabelName(absl::string_view field, absl::string_view name);
@@ -41,6 +46,7 @@ absl::Status CheckTimestamp(absl::string_view field,
                             const google::protobuf::Timestamp& timestamp);
 
 absl::Status CheckFact(const registry::v1::Binding& binding);
+absl::Status CheckClaimRule(const registry::v1::ClaimRule& rule);
 absl::Status CheckUpstream(const registry::v1::Upstream& upstream);
 absl::Status CheckRuleTarget(const registry::v1::RuleTarget& target);
 absl::Status CheckJob(const registry::v1::Job& job);

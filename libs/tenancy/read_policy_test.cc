@@ -211,7 +211,7 @@ TEST_F(ReadPolicyTest, SourcesOfSeveralLabelsKeepThemTogether) {
 
 TEST_F(ReadPolicyTest, QuotingThatCouldReachOutStandsAlone) {
   Access("x",
-         R"(selectors: 'a\\Q|b' selectors: 'x\\Qc\\E' selectors: 'd|e'
+         R"(selectors: 'a\\Q|b\\E' selectors: 'x\\Qc\\E' selectors: 'd|e'
             source_tenant_ids: 'blue')");
   EXPECT_TRUE(Reads({{"__name__", "a|b"}, {"ns", "blue"}}));
   EXPECT_FALSE(Reads({{"__name__", "b"}, {"ns", "blue"}}));

@@ -45,6 +45,14 @@ v1::Limits WithDefaults(v1::Limits limits) {
   if (limits.samples_burst() == 0) {
     limits.set_samples_burst(10 * limits.samples_per_second());
   }
+  if (limits.write_requests_burst() == 0 &&
+      limits.write_requests_per_second() > 0) {
+    limits.set_write_requests_burst(
+        std::max(1.0, 10 * limits.write_requests_per_second()));
+  }
+  if (limits.write_bytes_burst() == 0) {
+    limits.set_write_bytes_burst(10 * limits.write_bytes_per_second());
+  }
   if (limits.max_query_bytes() == 0) limits.set_max_query_bytes(256 << 10);
   return limits;
 }

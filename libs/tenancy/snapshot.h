@@ -20,6 +20,7 @@
 #include "insula/registry/v1/objects.pb.h"
 #include "libs/tenancy/access.h"
 #include "libs/tenancy/access_index.h"
+#include "libs/tenancy/claims.h"
 #include "libs/tenancy/fact.h"
 #include "libs/tenancy/set_digest.h"
 #include "libs/tenancy/sharded_map.h"
@@ -104,6 +105,10 @@ struct ClaimRule {
   std::string uid;
   v1::ClaimRule spec;
   int64_t mod_revision = 0;
+
+  // What `spec` says, ready to be asked.
+  const Claims& claims() const { return lazy_claims.Get(spec); }
+  LazyClaims lazy_claims;
 };
 
 // What Kubernetes objects of some namespaces may declare.
@@ -182,8 +187,9 @@ class Snapshot {
 
   // The limits of a tenant, with defaults in place of all zeros: samples are
   // unlimited if samples_per_second is 0 even so, and a samples_burst that is
-  // not given is ten seconds' worth. The defaults throughout if limits_id is
-  // empty or names no object.
+  // not given is ten seconds' worth, as are the other bursts, and at least 1.
+  // Numbers of series and bytes of a queue stay 0 for no limit. The defaults
+  // throughout if limits_id is empty or names no object.
   const v1::Limits& LimitsOf(const Tenant& tenant) const;
 
   // Every object, unordered. For saving a snapshot. Of the meta data it has

@@ -26,6 +26,7 @@ FileFollower::FileFollower(FollowedFilesOptions options,
     : make_(std::move(make)),
       files_(NotEmpty(std::move(options.files))),
       cert_file_(std::move(options.cert_file)),
+      crl_file_(std::move(options.crl_file)),
       registry_(*metrics) {
   if (files_.empty()) return;
   const std::string& file = files_[0];
@@ -65,17 +66,27 @@ std::vector<FileFollower::Stamp> FileFollower::StampsOfFiles() const {
 absl::StatusOr<FileFollower::Made> FileFollower::MakeChecked() const {
   ASSIGN_OR_RETURN(Made made, make_());
   RETURN_IF_ERROR(CheckChain(made.chain));
+  RETURN_IF_ERROR(CheckDates(made.crls));
   return made;
 }
 
-void FileFollower::ShowEnd(const Chain& chain) {
-  const absl::Time end = EndOf(chain);
-  if (cert_file_.empty() || end == absl::InfiniteFuture()) return;
-  registry_
-      .AddGauge("insula_tls_certificate_expiry_timestamp_seconds",
-                "When the certificate ends, in seconds since 1970.",
-                {{"file", cert_file_}})
-      .Set(static_cast<double>(absl::ToUnixSeconds(end)));
+void FileFollower::ShowEnds(const Made& made) {
+  const absl::Time end = EndOf(made.chain);
+  if (!cert_file_.empty() && end != absl::InfiniteFuture()) {
+    registry_
+        .AddGauge("insula_tls_certificate_expiry_timestamp_seconds",
+                  "When the certificate ends, in seconds since 1970.",
+                  {{"file", cert_file_}})
+        .Set(static_cast<double>(absl::ToUnixSeconds(end)));
+  }
+  const absl::Time crl_end = EndOf(made.crls);
+  if (!crl_file_.empty() && crl_end != absl::InfiniteFuture()) {
+    registry_
+        .AddGauge("insula_tls_crl_expiry_timestamp_seconds",
+                  "When the first CRL of the file ends, in seconds since 1970.",
+                  {{"file", crl_file_}})
+        .Set(static_cast<double>(absl::ToUnixSeconds(crl_end)));
+  }
 }
 
 void FileFollower::Look() {
@@ -97,7 +108,7 @@ void FileFollower::Look() {
   stamps_ = std::move(stamps);
   if (made.ok()) {
     value_ = std::move(made->value);
-    ShowEnd(made->chain);
+    ShowEnds(*made);
   } else if (first) {
     value_ = made.status();
     return;

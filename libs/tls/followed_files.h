@@ -16,6 +16,7 @@
 #include "libs/metrics/metrics.h"
 #include "libs/sync/mutex.h"
 #include "libs/tls/chain.h"
+#include "libs/tls/crl.h"
 
 namespace insula::tls {
 
@@ -26,6 +27,8 @@ struct FollowedFilesOptions {
   // Empty names are left out. The first names them all in metrics and logs.
   std::vector<std::string> files;
   std::string cert_file;  // Of the own certificate. Empty: there is none.
+  // Of peers that are revoked. Empty: there is none.
+  std::string crl_file = {};
 };
 
 namespace internal {
@@ -36,6 +39,7 @@ class FileFollower {
   struct Made {
     std::shared_ptr<void> value;
     Chain chain;
+    Crls crls;
   };
 
   FileFollower(FollowedFilesOptions options,
@@ -62,13 +66,14 @@ class FileFollower {
 
   std::vector<Stamp> StampsOfFiles() const;
   absl::StatusOr<Made> MakeChecked() const;
-  void ShowEnd(const Chain& chain);
+  void ShowEnds(const Made& made);
   void LookIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Look() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::function<absl::StatusOr<Made>()> make_;
   const std::vector<std::string> files_;
   const std::string cert_file_;
+  const std::string crl_file_;
   metrics::Registry& registry_;
   Metrics metrics_ = {};
 
@@ -87,25 +92,28 @@ class FileFollower {
 // Looks at the files when the value is asked for or metrics are collected, at
 // most once in kLookInterval. When they have changed and come to rest it makes
 // a new value, which serves from then on if it can be made, each certificate of
-// its chain is signed by the next, and all are valid now; otherwise the old one
-// serves on, and that is logged and shown. Who holds a value keeps it.
-// Thread-safe.
+// its chain is signed by the next, and all are valid now, CRLs as well;
+// otherwise the old one serves on, and that is logged and shown. Who holds a
+// value keeps it. Thread-safe.
 //
 // A look costs a stat() of each file, and a change some milliseconds, on the
 // thread that asks: keep the files on a local file system.
 //
 // Metrics, `file` being the first: insula_tls_reloads_total{file,result=
-// "ok|failed"}, insula_tls_reload_failing{file}, and of the own certificate
-// insula_tls_certificate_expiry_timestamp_seconds{file}.
+// "ok|failed"}, insula_tls_reload_failing{file}, of the own certificate
+// insula_tls_certificate_expiry_timestamp_seconds{file}, and of the CRLs
+// insula_tls_crl_expiry_timestamp_seconds{file}.
 template <typename T>
 class FollowedFiles {
  public:
   struct Made {
     std::shared_ptr<T> value;
     Chain chain;  // With the own certificate, whose end is shown.
+    Crls crls;    // The end of the first is shown.
   };
   // Reads the files, and checks that they belong together. What it makes first
-  // serves even if a certificate of it has ended: peers say so.
+  // serves even if a certificate of it has ended: peers say so. With a CRL that
+  // has ended nobody gets in.
   using MakeFunction = std::function<absl::StatusOr<Made>()>;
 
   // Nothing is read until Get(). `metrics` must outlive it. Instances of the
@@ -119,7 +127,8 @@ class FollowedFiles {
               absl::StatusOr<Made> made = make();
               if (!made.ok()) return made.status();
               return internal::FileFollower::Made{std::move(made->value),
-                                                  std::move(made->chain)};
+                                                  std::move(made->chain),
+                                                  std::move(made->crls)};
             },
             metrics) {}
 

@@ -61,6 +61,34 @@ std::unique_ptr<TestIdentity> TestAuthority::Issue(const std::string& name,
   return identity;
 }
 
+std::string TestAuthority::Revoke(
+    const std::vector<const TestIdentity*>& revoked, absl::Duration lifetime) {
+  X509_CRL* const crl = Must(X509_CRL_new());
+  X509_CRL_set_version(crl, X509_CRL_VERSION_2);
+  X509_CRL_set_issuer_name(crl, X509_get_subject_name(ca_.certificate));
+  ASN1_TIME* const time = Must(ASN1_TIME_new());
+  X509_gmtime_adj(time, -3600);
+  X509_CRL_set1_lastUpdate(crl, time);
+  for (const TestIdentity* identity : revoked) {
+    X509_REVOKED* const entry = Must(X509_REVOKED_new());
+    X509_REVOKED_set_serialNumber(entry,
+                                  X509_get_serialNumber(identity->certificate));
+    X509_REVOKED_set_revocationDate(entry, time);
+    X509_CRL_add0_revoked(crl, entry);
+  }
+  X509_gmtime_adj(time, absl::ToInt64Seconds(lifetime));
+  X509_CRL_set1_nextUpdate(crl, time);
+  ASN1_TIME_free(time);
+  X509_CRL_sort(crl);
+  Must(X509_CRL_sign(crl, ca_.key, EVP_sha256()));
+  const std::string path = directory_ + "/crl.pem";
+  std::FILE* const file = Must(std::fopen(path.c_str(), "w"));
+  PEM_write_X509_CRL(file, crl);
+  std::fclose(file);
+  X509_CRL_free(crl);
+  return path;
+}
+
 void TestAuthority::Issue(const std::string& name, const std::string& names,
                           const TestIdentity* issuer, TestIdentity* out) {
   out->key = Must(EVP_EC_gen("P-256"));

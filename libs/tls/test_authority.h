@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -40,6 +41,11 @@ class TestAuthority {
   // Files NAME.pem and NAME.key. `names` as in "DNS:localhost,IP:127.0.0.1".
   std::unique_ptr<TestIdentity> Issue(const std::string& name,
                                       const std::string& names);
+
+  // Writes a CRL to crl.pem, over the one before, that ends after `lifetime`,
+  // and returns its path.
+  std::string Revoke(const std::vector<const TestIdentity*>& revoked,
+                     absl::Duration lifetime = absl::Hours(2));
 
   // Writes `identity` over the files of another one, of the same directory.
   static void Replace(const TestIdentity& old, const TestIdentity& identity);

@@ -1,0 +1,37 @@
+// Strands that cost little. For libs/http alone.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <utility>
+
+namespace insula::http {
+
+// A strand on `executor`. One that knows the type of what runs it schedules
+// without memory from the heap, which a strand on an any_io_executor can't.
+inline boost::asio::any_io_executor MakeStrand(
+    boost::asio::any_io_executor executor) {
+  namespace asio = boost::asio;
+  if (const auto* pool = executor.target<asio::thread_pool::executor_type>()) {
+    return asio::make_strand(*pool);
+  }
+  if (const auto* context =
+          executor.target<asio::io_context::executor_type>()) {
+    return asio::make_strand(*context);
+  }
+  return asio::make_strand(std::move(executor));
+}
+
+// Whether what runs on `executor` never runs twice at the same time.
+inline bool IsStrand(const boost::asio::any_io_executor& executor) {
+  namespace asio = boost::asio;
+  return executor.target<asio::strand<asio::any_io_executor>>() != nullptr ||
+         executor.target<asio::strand<asio::thread_pool::executor_type>>() !=
+             nullptr ||
+         executor.target<asio::strand<asio::io_context::executor_type>>() !=
+             nullptr;
+}
+
+}  // namespace insula::http

@@ -29,6 +29,12 @@ std::optional<absl::Duration> KeyedTokenBuckets::Take(
   return wait;
 }
 
+void KeyedTokenBuckets::Return(absl::string_view key, int64_t tokens) {
+  sync::MutexLock lock(&mutex_);
+  const auto it = buckets_.find(key);
+  if (it != buckets_.end()) it->second.bucket->Return(tokens);
+}
+
 size_t KeyedTokenBuckets::size() const {
   sync::MutexLock lock(&mutex_);
   return buckets_.size();

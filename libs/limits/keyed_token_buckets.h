@@ -28,6 +28,10 @@ class KeyedTokenBuckets {
                                      int64_t tokens, absl::Time now)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // As TokenBucket::Return, if the bucket is there.
+  void Return(absl::string_view key, int64_t tokens)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

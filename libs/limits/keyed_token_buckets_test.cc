@@ -30,6 +30,15 @@ TEST(KeyedTokenBucketsTest, ANewRateTakesEffectAtOnce) {
               Optional(absl::Seconds(1)));
 }
 
+TEST(KeyedTokenBucketsTest, TakesBackForTheSameKey) {
+  KeyedTokenBuckets buckets;
+  ASSERT_THAT(buckets.Take("red", kTen, 10, kStart), Eq(std::nullopt));
+  buckets.Return("red", 4);
+  buckets.Return("blue", 4);
+  EXPECT_THAT(buckets.Take("red", kTen, 4, kStart), Eq(std::nullopt));
+  EXPECT_EQ(buckets.size(), 1u);
+}
+
 TEST(KeyedTokenBucketsTest, ForgetsOnlyBucketsThatHaveFilledUp) {
   KeyedTokenBuckets buckets;
   for (int i = 0; i < 1000; ++i) {

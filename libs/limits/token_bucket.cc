@@ -23,6 +23,12 @@ std::optional<absl::Duration> TokenBucket::Take(int64_t tokens,
   return absl::Seconds((wanted - available_) / options_.rate);
 }
 
+void TokenBucket::Return(int64_t tokens) {
+  sync::MutexLock lock(&mutex_);
+  const double returned = static_cast<double>(std::max<int64_t>(tokens, 0));
+  available_ = std::min(available_ + returned, options_.burst);
+}
+
 void TokenBucket::Reconfigure(Options options, absl::Time now) {
   assert(options.rate > 0);
   sync::MutexLock lock(&mutex_);

@@ -34,6 +34,9 @@ class TokenBucket {
   std::optional<absl::Duration> Take(int64_t tokens, absl::Time now)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Puts back tokens that were taken and not used.
+  void Return(int64_t tokens) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Changes rate and burst; keeps the tokens there are, up to the new burst.
   void Reconfigure(Options options, absl::Time now) ABSL_LOCKS_EXCLUDED(mutex_);
 

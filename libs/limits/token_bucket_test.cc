@@ -57,6 +57,16 @@ TEST(TokenBucketTest, AddsNothingWhenTimeRunsBackwards) {
   EXPECT_THAT(bucket.Take(1, kStart), Optional(absl::Milliseconds(100)));
 }
 
+TEST(TokenBucketTest, TakesBackWhatWasNotUsedUpToTheBurst) {
+  TokenBucket bucket({.rate = 10, .burst = 20}, kStart);
+  ASSERT_THAT(bucket.Take(20, kStart), Eq(std::nullopt));
+  bucket.Return(15);
+  EXPECT_THAT(bucket.Take(16, kStart), Optional(absl::Milliseconds(100)));
+  bucket.Return(100);
+  EXPECT_THAT(bucket.Take(20, kStart), Eq(std::nullopt));
+  EXPECT_THAT(bucket.Take(1, kStart), Optional(absl::Milliseconds(100)));
+}
+
 TEST(TokenBucketTest, ReconfiguringKeepsTokensUpToTheNewBurst) {
   TokenBucket bucket({.rate = 10, .burst = 20}, kStart);
   bucket.Reconfigure({.rate = 1, .burst = 5}, kStart);

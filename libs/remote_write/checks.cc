@@ -3,22 +3,6 @@
 namespace insula::remote_write {
 namespace {
 
-// The common case: one pass of cheap comparisons says that all is well.
-bool IsClean(const SeriesReader& series, const SeriesLimits& limits) {
-  const SeriesNames& names = series.names();
-  if (!names.ok || names.metric < 0 ||
-      series.label_count() > limits.max_label_names ||
-      names.longest > limits.max_label_name_bytes) {
-    return false;
-  }
-  bool ok = true;
-  for (const SeriesLabel& label : series.labels()) {
-    ok = ok && label.value_ok &&
-         label.value.size() <= limits.max_label_value_bytes;
-  }
-  return ok;
-}
-
 std::optional<Reason> FindLabelFault(const SeriesReader& series,
                                      const SeriesLabel& label,
                                      const SeriesLimits& limits) {
@@ -52,13 +36,17 @@ std::optional<Fault> FindFault(const SeriesReader& series,
   if (!labels[names.metric].value_ok) {
     return Fault{Reason::kMetricNameInvalid, labels[names.metric].value};
   }
-  const bool claim_absent = names.claim >= 0 && series.claim().empty();
-  if (series.label_count() - (claim_absent ? 1 : 0) > limits.max_label_names) {
+  size_t absent = 0;
+  for (const int at : names.deciding) {
+    if (at >= 0 && labels[static_cast<size_t>(at)].value.empty()) ++absent;
+  }
+  if (series.label_count() - absent > limits.max_label_names) {
     return Fault{Reason::kMaxLabelNamesPerSeries, labels[names.metric].value};
   }
   const SeriesLabel* previous = nullptr;
-  for (const SeriesLabel& label : labels) {
-    if (claim_absent && &label == &labels[names.claim]) continue;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const SeriesLabel& label = labels[i];
+    if (absent > 0 && series.IsAbsent(i)) continue;
     if (const auto reason = FindLabelFault(series, label, limits)) {
       return Fault{*reason, label.name};
     }

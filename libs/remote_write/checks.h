@@ -23,9 +23,20 @@ struct Fault {
 };
 
 // The first fault of `series`, in Cortex' order: metric name, number of labels,
-// then label by label its name, value and place. A claim label with an empty
+// then label by label its name, value and place. A deciding label with an empty
 // value counts as absent.
 std::optional<Fault> FindFault(const SeriesReader& series,
                                const SeriesLimits& limits);
+
+// The common case: what is known of all labels together says that there is no
+// fault. False: look at each of them.
+inline bool IsClean(const SeriesReader& series, const SeriesLimits& limits) {
+  const SeriesNames& names = series.names();
+  return names.ok && names.metric >= 0 &&
+         series.label_count() <= limits.max_label_names &&
+         names.longest <= limits.max_label_name_bytes &&
+         !series.has_faulty_value() &&
+         series.longest_value() <= limits.max_label_value_bytes;
+}
 
 }  // namespace insula::remote_write

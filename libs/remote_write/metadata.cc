@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "libs/labels/validity.h"
 #include "libs/remote_write/wire.h"
 
@@ -24,17 +25,6 @@ absl::string_view FieldOf(absl::string_view message, uint32_t number) {
   return value;
 }
 
-absl::string_view MetricName(absl::string_view series) {
-  WireReader reader(series);
-  WireField field;
-  while (reader.Next(&field)) {
-    if (field.number == 1 && FieldOf(field.bytes, 1) == "__name__") {
-      return FieldOf(field.bytes, 2);
-    }
-  }
-  return "";
-}
-
 }  // namespace
 
 bool IsUsableMetadata(absl::string_view message) {
@@ -49,6 +39,53 @@ bool IsUsableMetadata(absl::string_view message) {
   return named;
 }
 
+std::vector<absl::string_view> FamiliesOf(absl::string_view metric) {
+  std::vector<absl::string_view> families = {metric};
+  for (const absl::string_view suffix : kSuffixes) {
+    absl::string_view family = metric;
+    if (!suffix.empty() && absl::ConsumeSuffix(&family, suffix) &&
+        !family.empty()) {
+      families.push_back(family);
+    }
+  }
+  return families;
+}
+
+std::vector<std::string> MetricsOf(absl::string_view family) {
+  std::vector<std::string> metrics;
+  for (const absl::string_view suffix : kSuffixes) {
+    metrics.push_back(absl::StrCat(family, suffix));
+  }
+  return metrics;
+}
+
+absl::string_view MetadataFamily(absl::string_view field) {
+  WireReader reader(field);
+  WireField metadata;
+  return reader.Next(&metadata) ? FieldOf(metadata.bytes, 2)
+                                : absl::string_view();
+}
+
+absl::string_view MetricName(absl::string_view series) {
+  WireReader reader(series);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number == 1 && FieldOf(field.bytes, 1) == "__name__") {
+      return FieldOf(field.bytes, 2);
+    }
+  }
+  return "";
+}
+
+absl::string_view FirstMetricName(absl::string_view body) {
+  WireReader reader(body);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number == 1) return MetricName(field.bytes);
+  }
+  return "";
+}
+
 void MetricIndex::Add(absl::string_view body, size_t index) {
   WireReader reader(body);
   WireField field;
@@ -59,13 +96,9 @@ void MetricIndex::Add(absl::string_view body, size_t index) {
 }
 
 std::vector<size_t> MetricIndex::Find(absl::string_view field) const {
-  WireReader reader(field);
-  WireField metadata;
-  if (!reader.Next(&metadata)) return {};
-  const absl::string_view family = FieldOf(metadata.bytes, 2);
   std::vector<size_t> found;
-  for (const absl::string_view suffix : kSuffixes) {
-    const auto it = bodies_of_.find(absl::StrCat(family, suffix));
+  for (const std::string& metric : MetricsOf(MetadataFamily(field))) {
+    const auto it = bodies_of_.find(metric);
     if (it == bodies_of_.end()) continue;
     found.insert(found.end(), it->second.begin(), it->second.end());
   }

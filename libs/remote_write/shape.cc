@@ -1,5 +1,7 @@
 #include "libs/remote_write/shape.h"
 
+#include <iterator>
+
 #include "libs/remote_write/wire.h"
 
 namespace insula::remote_write {
@@ -40,8 +42,11 @@ constexpr ShapeField kHistogramFields[] = {
     {14, FieldKind::kVarint},           // reset_hint
     {15, FieldKind::kVarint},           // timestamp
     {16, FieldKind::kFixed64s},         // custom_values
+    {17, FieldKind::kVarint},           // start_timestamp, of 2.0 alone
 };
-constexpr Shape kHistogram = {kHistogramFields};
+constexpr Shape kV2Histogram = {kHistogramFields};
+constexpr Shape kHistogram = {
+    absl::MakeConstSpan(kHistogramFields, std::size(kHistogramFields) - 1)};
 
 constexpr ShapeField kMetadataFields[] = {
     {1, FieldKind::kVarint},  // type
@@ -50,6 +55,19 @@ constexpr ShapeField kMetadataFields[] = {
     {5, FieldKind::kBytes},   // unit
 };
 constexpr Shape kMetadata = {kMetadataFields};
+
+constexpr ShapeField kV2SampleFields[] = {
+    {1, FieldKind::kFixed64}, {2, FieldKind::kVarint}, {3, FieldKind::kVarint}};
+constexpr Shape kV2Sample = {kV2SampleFields};
+
+constexpr ShapeField kV2ExemplarFields[] = {{1, FieldKind::kVarints},
+                                            {2, FieldKind::kFixed64},
+                                            {3, FieldKind::kVarint}};
+constexpr Shape kV2Exemplar = {kV2ExemplarFields};
+
+constexpr ShapeField kV2MetadataFields[] = {
+    {1, FieldKind::kVarint}, {3, FieldKind::kVarint}, {4, FieldKind::kVarint}};
+constexpr Shape kV2Metadata = {kV2MetadataFields};
 
 bool AreVarints(absl::string_view packed) {
   const char* p = packed.data();
@@ -88,6 +106,10 @@ const Shape& SampleShape() { return kSample; }
 const Shape& ExemplarShape() { return kExemplar; }
 const Shape& HistogramShape() { return kHistogram; }
 const Shape& MetadataShape() { return kMetadata; }
+const Shape& V2SampleShape() { return kV2Sample; }
+const Shape& V2ExemplarShape() { return kV2Exemplar; }
+const Shape& V2HistogramShape() { return kV2Histogram; }
+const Shape& V2MetadataShape() { return kV2Metadata; }
 
 bool HasShape(absl::string_view message, const Shape& shape) {
   WireReader reader(message);

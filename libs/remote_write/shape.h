@@ -39,6 +39,12 @@ const Shape& ExemplarShape();
 const Shape& HistogramShape();
 const Shape& MetadataShape();
 
+// Shapes of the remote write 2.0 messages.
+const Shape& V2SampleShape();
+const Shape& V2ExemplarShape();
+const Shape& V2HistogramShape();
+const Shape& V2MetadataShape();
+
 // Whether every field of `message` can be read, and the known ones have the
 // right wire type, down to the last nested message. Fields that the shape does
 // not know may hold anything.

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,10 +30,12 @@ class Oracle {
     SeriesLimits limits;
   };
 
-  std::string claim;
-  bool remove = false;
+  std::vector<std::string> deciding;
+  std::set<std::string> removed;
   std::map<std::string, Tenant> tenants;
-  std::string fallback;
+  // Of the values of the deciding labels; those that are no tenant's are
+  // refused.
+  std::function<std::set<std::string>(const std::vector<std::string>&)> find;
 
   // What is expected: for each tenant its series, and refusals by reason.
   std::map<std::string, std::vector<TimeSeries>> kept;
@@ -39,9 +43,7 @@ class Oracle {
 
   void Split(const prometheus::WriteRequest& request) {
     for (const TimeSeries& series : request.timeseries()) {
-      if (const std::string reason = Place(series); !reason.empty()) {
-        ++refused[reason];
-      }
+      Place(series);
     }
   }
 
@@ -55,36 +57,55 @@ class Oracle {
     });
   }
 
-  std::string Place(const TimeSeries& series) {
-    int claims = 0;
-    std::string value;
+  void Place(const TimeSeries& series) {
+    std::map<std::string, std::vector<std::string>> found;
     for (const Label& label : series.labels()) {
-      if (claim.empty() || label.name() != claim) continue;
-      if (++claims == 1) value = label.value();
+      found[label.name()].push_back(label.value());
     }
-    if (claims > 1) return "duplicate_label_names";
-    const std::string id = value.empty() ? fallback : value;
-    if (id.empty()) return "tenant_missing";
-    const auto tenant = tenants.find(id);
-    if (tenant == tenants.end()) return "tenant_not_allowed";
+    std::vector<std::string> values;
+    for (const std::string& name : deciding) {
+      if (found[name].size() > 1) {
+        ++refused["duplicate_label_names"];
+        return;
+      }
+      values.push_back(found[name].empty() ? "" : found[name][0]);
+    }
+    const std::set<std::string> ids = find(values);
+    if (ids.empty()) ++refused["tenant_missing"];
+    bool not_allowed = false;
+    for (const std::string& id : ids) {
+      not_allowed = not_allowed || !tenants.contains(id);
+      if (!tenants.contains(id)) continue;
+      const std::string reason = PlaceAt(id, series);
+      if (!reason.empty()) ++refused[reason];
+    }
+    if (not_allowed) ++refused["tenant_not_allowed"];
+  }
 
+  bool Decides(const std::string& name) const {
+    return std::find(deciding.begin(), deciding.end(), name) != deciding.end();
+  }
+
+  std::string PlaceAt(const std::string& id, const TimeSeries& series) {
+    const Tenant& tenant = tenants.at(id);
     TimeSeries out = series;
     out.clear_labels();
     for (const Label& label : series.labels()) {
-      if (claims == 1 && value.empty() && label.name() == claim) continue;
+      if (Decides(label.name()) && label.value().empty()) continue;
       *out.add_labels() = label;
     }
-    std::string reason = Fault(out, tenant->second.limits);
+    std::string reason = Fault(out, tenant.limits);
     if (!reason.empty()) return reason;
 
     LabelMap labels;
     for (const Label& label : out.labels()) {
       labels[label.name()] = label.value();
     }
-    if (remove && !tenant->second.enforced.contains(claim)) {
-      labels.erase(claim);
+    for (const std::string& name : removed) {
+      if (name == "__name__") continue;
+      if (!tenant.enforced.contains(name)) labels.erase(name);
     }
-    for (const auto& [name, want] : tenant->second.enforced) {
+    for (const auto& [name, want] : tenant.enforced) {
       const auto it = labels.try_emplace(name, want).first;
       if (it->second != want) return "foreign_label";
     }

@@ -1,13 +1,14 @@
 #include "libs/remote_write/splitter.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "libs/remote_write/metadata.h"
+#include "libs/remote_write/part_builder.h"
 #include "libs/remote_write/shape.h"
 #include "libs/remote_write/wire.h"
 #include "libs/status/status_macros.h"
@@ -15,9 +16,9 @@
 namespace insula::remote_write {
 namespace {
 
-// Buffers that are kept from one request to the next.
-constexpr size_t kMaxBuffers = 32;
-constexpr size_t kMaxBufferBytes = 1 << 20;
+// Memory of parts that is kept from one request to the next.
+constexpr size_t kMaxKeptParts = 256;
+constexpr size_t kMaxKeptBytes = 8 << 20;
 
 absl::Status Malformed(absl::string_view what, const char* at,
                        absl::string_view request) {
@@ -33,19 +34,50 @@ absl::Status TooMany(absl::string_view what, int64_t limit) {
 
 }  // namespace
 
-Counts& Counts::operator+=(const Counts& other) {
-  series += other.series;
-  samples += other.samples;
-  exemplars += other.exemplars;
-  metadata += other.metadata;
-  return *this;
-}
+// The memory of parts: of those that the last result shows, and of no part.
+class Splitter::Stock {
+ public:
+  PartBuilder::Memory Take() {
+    if (spare_.empty()) return {};
+    PartBuilder::Memory memory = std::move(spare_.back());
+    spare_.pop_back();
+    bytes_ -= BytesOf(memory);
+    return memory;
+  }
+
+  // The body of a result, which stays until Reclaim().
+  absl::string_view Show(PartBuilder::Memory memory) {
+    shown_.push_back(std::move(memory));
+    return shown_.back().body.view();
+  }
+
+  void Reclaim() {
+    for (PartBuilder::Memory& memory : shown_) {
+      if (spare_.size() == kMaxKeptParts) break;
+      if (bytes_ + BytesOf(memory) > kMaxKeptBytes) continue;
+      memory.body.Clear();
+      memory.hashes.clear();
+      bytes_ += BytesOf(memory);
+      spare_.push_back(std::move(memory));
+    }
+    shown_.clear();
+  }
+
+ private:
+  static size_t BytesOf(const PartBuilder::Memory& memory) {
+    return memory.body.capacity() + memory.hashes.capacity() * sizeof(uint64_t);
+  }
+
+  std::vector<PartBuilder::Memory> spare_;
+  std::vector<PartBuilder::Memory> shown_;
+  size_t bytes_ = 0;  // Of the spare ones.
+};
 
 // The split of one request.
 class Splitter::Run {
  public:
   Run(Splitter* splitter, absl::string_view request, const Plan* plan)
-      : splitter_(*splitter),
+      : stock_(*splitter->stock_),
         bounds_(splitter->bounds_),
         series_(splitter->series_),
         request_(request),
@@ -54,32 +86,32 @@ class Splitter::Run {
   absl::StatusOr<SplitResult> Do();
 
  private:
-  struct Target {
-    Target(const Destination* to, bool remove_claim)
-        : destination(to), rewriter(to->enforced_labels, remove_claim) {}
-    const Destination* destination;
-    Rewriter rewriter;
-    std::string body;
-    Counts counts;
-  };
+  using Values = absl::InlinedVector<absl::string_view, 2>;
 
   absl::Status Field(const WireField& field);
   absl::Status TimeSeries(const WireField& field);
   absl::Status Metadata(const WireField& field);
   void Place(const WireField& field, const Counts& counts);
-  Route Find();
-  Target* TargetOf(const Destination* destination);
+  void PlaceAt(const Destination* destination, const WireField& field,
+               const Counts& counts);
+  const Routes& Find();
+  // The deciding values, as an example; good until the next call.
+  absl::string_view ExampleOfValues();
+  PartBuilder* PartOf(const Destination* destination);
   void Refuse(const Destination* destination, Reason reason,
               absl::string_view example, const Counts& counts);
-  // Adds received bytes to a target; neighbours are copied at once.
-  void Copy(Target* target, absl::string_view raw);
-  void Flush();
   absl::Status PlaceMetadata();
-  void AddMetadata(Target* target, absl::string_view raw);
-  absl::Status CheckOutput() const;
+  void AddMetadata(PartBuilder* part, absl::string_view raw);
+  // Of which there is no series.
+  absl::Status AddMetadataOfNobody(const Routes& routes, absl::string_view raw);
+  bool IsTooLarge() const { return output_ > bounds_.max_output_bytes; }
+  absl::Status TooLarge() const {
+    return TooMany("bytes once it is split", bounds_.max_output_bytes);
+  }
+  void LimitSeries(PartBuilder* part);
   SplitResult Finish();
 
-  Splitter& splitter_;
+  Stock& stock_;
   const Bounds& bounds_;
   SeriesReader& series_;
   const absl::string_view request_;
@@ -88,23 +120,21 @@ class Splitter::Run {
   SplitResult result_;
   int64_t labels_ = 0;
   size_t output_ = 0;
-  std::vector<std::unique_ptr<Target>> targets_;
-  absl::flat_hash_map<const Destination*, Target*> target_of_;
-  Target* last_target_ = nullptr;
-  absl::flat_hash_map<absl::string_view, Route> route_of_;
-  std::optional<absl::string_view> last_claim_;
-  Route last_route_;
+  std::vector<std::unique_ptr<PartBuilder>> parts_;
+  absl::flat_hash_map<const Destination*, PartBuilder*> part_of_;
+  PartBuilder* last_part_ = nullptr;
+  absl::flat_hash_map<Values, const Routes*> routes_of_;
+  Values values_;  // Of the deciding labels.
+  std::string example_;
+  const Routes* last_routes_ = nullptr;      // Of values_.
   std::vector<absl::string_view> metadata_;  // Whole fields.
   absl::flat_hash_map<std::pair<const Destination*, Reason>, size_t>
       refused_at_;  // Index in result_.refused.
-
-  // Received bytes that belong to `copy_target_` and are not copied yet.
-  Target* copy_target_ = nullptr;
-  absl::string_view copy_;
 };
 
 absl::StatusOr<SplitResult> Splitter::Run::Do() {
-  series_.Start(plan_.name_scheme, plan_.claim_label);
+  series_.Start(plan_.name_scheme, plan_.deciding_labels, plan_.removed_labels);
+  values_.resize(plan_.deciding_labels.size());
   WireReader reader(request_);
   WireField field;
   while (reader.Next(&field)) RETURN_IF_ERROR(Field(field));
@@ -112,6 +142,7 @@ absl::StatusOr<SplitResult> Splitter::Run::Do() {
     return Malformed("broken field", reader.position(), request_);
   }
   RETURN_IF_ERROR(PlaceMetadata());
+  for (const auto& part : parts_) LimitSeries(part.get());
   return Finish();
 }
 
@@ -139,6 +170,7 @@ absl::Status Splitter::Run::TimeSeries(const WireField& field) {
   }
   const Counts counts = {.series = 1,
                          .samples = series_.samples(),
+                         .histograms = series_.histograms(),
                          .exemplars = series_.exemplars()};
   result_.received += counts;
   labels_ += static_cast<int64_t>(series_.label_count());
@@ -152,7 +184,7 @@ absl::Status Splitter::Run::TimeSeries(const WireField& field) {
     return TooMany("samples", bounds_.max_samples);
   }
   Place(field, counts);
-  return CheckOutput();
+  return IsTooLarge() ? TooLarge() : absl::OkStatus();
 }
 
 void Splitter::Run::Place(const WireField& field, const Counts& counts) {
@@ -160,57 +192,83 @@ void Splitter::Run::Place(const WireField& field, const Counts& counts) {
   if (!series_.has_all_labels()) {
     return Refuse(nullptr, Reason::kMaxLabelNamesPerSeries, "", counts);
   }
-  if (series_.names().claim_repeated) {
-    return Refuse(nullptr, Reason::kDuplicateLabelNames, plan_.claim_label,
-                  counts);
+  if (const int repeated = series_.names().repeated; repeated >= 0) {
+    return Refuse(nullptr, Reason::kDuplicateLabelNames,
+                  plan_.deciding_labels[static_cast<size_t>(repeated)], counts);
   }
-  const Route route = Find();
-  if (route.destination == nullptr) {
-    return Refuse(nullptr, route.reason, series_.claim(), counts);
+  const Routes& routes = Find();
+  for (const Reason reason : routes.refused) {
+    Refuse(nullptr, reason, ExampleOfValues(), counts);
+  }
+  if (routes.destinations.empty()) {
+    if (!routes.refused.empty()) return;
+    return Refuse(nullptr, Reason::kTenantMissing, "", counts);
   }
   ++result_.routed_series;
-  const Destination* const destination = route.destination;
-  if (const auto fault = FindFault(series_, destination->limits)) {
-    return Refuse(destination, fault->reason, fault->what, counts);
+  for (const Destination* const destination : routes.destinations) {
+    PlaceAt(destination, field, counts);
+    if (IsTooLarge()) return;  // TimeSeries() says so.
   }
-  Target* const target = TargetOf(destination);
-  if (const auto foreign = target->rewriter.Prepare(series_)) {
-    return Refuse(destination, Reason::kForeignLabel, *foreign, counts);
-  }
-  target->counts += counts;
-  if (!target->rewriter.changes()) return Copy(target, field.raw);
-  Flush();
-  const size_t before = target->body.size();
-  target->rewriter.Append(series_, field.bytes, &target->body);
-  output_ += target->body.size() - before;
 }
 
-Route Splitter::Run::Find() {
-  if (series_.claim().empty()) return plan_.otherwise;
-  if (last_claim_ == series_.claim()) return last_route_;
-  auto [it, added] = route_of_.try_emplace(series_.claim());
-  if (added) it->second = plan_.find(series_.claim());
-  last_claim_ = series_.claim();
-  last_route_ = it->second;
-  return last_route_;
-}
-
-Splitter::Run::Target* Splitter::Run::TargetOf(const Destination* destination) {
-  if (last_target_ && last_target_->destination == destination) {
-    return last_target_;
-  }
-  Target*& target = target_of_[destination];
-  if (target == nullptr) {
-    targets_.push_back(
-        std::make_unique<Target>(destination, plan_.remove_claim_label));
-    target = targets_.back().get();
-    if (!splitter_.buffers_.empty()) {
-      target->body = std::move(splitter_.buffers_.back());
-      splitter_.buffers_.pop_back();
+void Splitter::Run::PlaceAt(const Destination* destination,
+                            const WireField& field, const Counts& counts) {
+  if (!IsClean(series_, destination->limits)) {
+    if (const auto fault = FindFault(series_, destination->limits)) {
+      return Refuse(destination, fault->reason, fault->what, counts);
     }
   }
-  last_target_ = target;
-  return target;
+  PartBuilder* const part = PartOf(destination);
+  const auto added = part->AddSeries(series_, field, counts);
+  if (!added) {
+    return Refuse(destination, Reason::kForeignLabel, part->foreign_label(),
+                  counts);
+  }
+  output_ += *added;
+}
+
+const Routes& Splitter::Run::Find() {
+  bool same = last_routes_ != nullptr;
+  for (size_t i = 0; i < values_.size(); ++i) {
+    const absl::string_view value = series_.deciding(i);
+    // A label that was not read again still has its earlier bytes.
+    if (value.data() == values_[i].data() &&
+        value.size() == values_[i].size()) {
+      continue;
+    }
+    same = same && value == values_[i];
+    values_[i] = value;
+  }
+  if (same) return *last_routes_;
+  if (routes_of_.size() == Plan::kMaxCombinations) routes_of_.clear();
+  const auto [it, added] = routes_of_.try_emplace(values_);
+  if (added) it->second = &plan_.find(values_);
+  last_routes_ = it->second;
+  return *last_routes_;
+}
+
+absl::string_view Splitter::Run::ExampleOfValues() {
+  if (values_.size() == 1) return values_[0];
+  example_.clear();
+  for (const absl::string_view value : values_) {
+    if (value.empty() || example_.size() >= Refused::kMaxExampleBytes) continue;
+    absl::StrAppend(&example_, example_.empty() ? "" : ", ",
+                    value.substr(0, Refused::kMaxExampleBytes));
+  }
+  return example_;
+}
+
+PartBuilder* Splitter::Run::PartOf(const Destination* destination) {
+  if (last_part_ && last_part_->destination() == destination) {
+    return last_part_;
+  }
+  PartBuilder*& part = part_of_[destination];
+  if (part == nullptr) {
+    parts_.push_back(std::make_unique<PartBuilder>(destination, stock_.Take()));
+    part = parts_.back().get();
+  }
+  last_part_ = part;
+  return part;
 }
 
 void Splitter::Run::Refuse(const Destination* destination, Reason reason,
@@ -221,29 +279,11 @@ void Splitter::Run::Refuse(const Destination* destination, Reason reason,
   Refused* const it = &result_.refused[entry->second];
   it->counts += counts;
   if (example.empty() || it->examples.size() == Refused::kMaxExamples) return;
-  const std::string text(example.substr(0, Refused::kMaxExampleBytes));
+  const absl::string_view text = example.substr(0, Refused::kMaxExampleBytes);
   if (std::find(it->examples.begin(), it->examples.end(), text) ==
       it->examples.end()) {
-    it->examples.push_back(text);
+    it->examples.emplace_back(text);
   }
-}
-
-void Splitter::Run::Copy(Target* target, absl::string_view raw) {
-  output_ += raw.size();
-  if (target == copy_target_ && copy_.data() + copy_.size() == raw.data()) {
-    copy_ = absl::string_view(copy_.data(), copy_.size() + raw.size());
-    return;
-  }
-  Flush();
-  copy_target_ = target;
-  copy_ = raw;
-}
-
-void Splitter::Run::Flush() {
-  if (copy_target_ == nullptr) return;
-  copy_target_->body.append(copy_.data(), copy_.size());
-  copy_target_ = nullptr;
-  copy_ = {};
 }
 
 absl::Status Splitter::Run::Metadata(const WireField& field) {
@@ -256,86 +296,90 @@ absl::Status Splitter::Run::Metadata(const WireField& field) {
   }
   if (!IsUsableMetadata(field.bytes)) {
     ++result_.dropped_metadata;
-  } else if (!plan_.claim_label.empty()) {
+  } else if (!plan_.deciding_labels.empty()) {
     metadata_.push_back(field.raw);  // Once all series are known.
-  } else if (plan_.otherwise.destination == nullptr) {
-    ++result_.dropped_metadata;
   } else {
-    AddMetadata(TargetOf(plan_.otherwise.destination), field.raw);
+    return AddMetadataOfNobody(Find(), field.raw);
   }
-  return CheckOutput();
+  return absl::OkStatus();
+}
+
+absl::Status Splitter::Run::AddMetadataOfNobody(const Routes& routes,
+                                                absl::string_view raw) {
+  if (routes.destinations.empty()) ++result_.dropped_metadata;
+  for (const Destination* const destination : routes.destinations) {
+    AddMetadata(PartOf(destination), raw);
+    if (IsTooLarge()) return TooLarge();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Splitter::Run::PlaceMetadata() {
   if (metadata_.empty()) return absl::OkStatus();
-  Flush();
   MetricIndex index;
-  for (size_t i = 0; i < targets_.size(); ++i) index.Add(targets_[i]->body, i);
+  for (size_t i = 0; i < parts_.size(); ++i) index.Add(parts_[i]->body(), i);
   // All look-ups come first: the index shows bodies, which then grow.
   std::vector<std::vector<size_t>> owners;
   owners.reserve(metadata_.size());
   for (const absl::string_view raw : metadata_) {
     owners.push_back(index.Find(raw));
   }
+  const Routes* nobodys = nullptr;
   for (size_t i = 0; i < metadata_.size(); ++i) {
     for (const size_t owner : owners[i]) {
-      AddMetadata(targets_[owner].get(), metadata_[i]);
-      RETURN_IF_ERROR(CheckOutput());
+      AddMetadata(parts_[owner].get(), metadata_[i]);
+      if (IsTooLarge()) return TooLarge();
     }
     if (!owners[i].empty()) continue;
-    if (plan_.otherwise.destination == nullptr) {
-      ++result_.dropped_metadata;
-      continue;
+    if (plan_.find_family) {
+      Routes known;
+      known.destinations = plan_.find_family(MetadataFamily(metadata_[i]));
+      if (!known.destinations.empty()) {
+        RETURN_IF_ERROR(AddMetadataOfNobody(known, metadata_[i]));
+        continue;
+      }
     }
-    AddMetadata(TargetOf(plan_.otherwise.destination), metadata_[i]);
-    RETURN_IF_ERROR(CheckOutput());
+    if (nobodys == nullptr) nobodys = &plan_.find(Values(values_.size()));
+    RETURN_IF_ERROR(AddMetadataOfNobody(*nobodys, metadata_[i]));
   }
   return absl::OkStatus();
 }
 
-void Splitter::Run::AddMetadata(Target* target, absl::string_view raw) {
-  ++target->counts.metadata;
-  Copy(target, raw);
+void Splitter::Run::AddMetadata(PartBuilder* part, absl::string_view raw) {
+  part->AddMetadata(raw);
+  output_ += raw.size();
 }
 
-absl::Status Splitter::Run::CheckOutput() const {
-  if (output_ <= bounds_.max_output_bytes) return absl::OkStatus();
-  return TooMany("bytes once it is split", bounds_.max_output_bytes);
+void Splitter::Run::LimitSeries(PartBuilder* part) {
+  part->LimitSeries(plan_.name_scheme, [this, part](absl::string_view metric,
+                                                    const Counts& counts) {
+    Refuse(part->destination(), Reason::kPerUserSeriesLimit, metric, counts);
+  });
 }
 
 SplitResult Splitter::Run::Finish() {
-  // One run of received bytes that is all there was: nothing was touched.
-  result_.unchanged = copy_target_ != nullptr &&
-                      copy_.data() == request_.data() &&
-                      copy_.size() == request_.size();
-  if (result_.unchanged) {
-    result_.parts.push_back(
-        {copy_target_->destination, request_, copy_target_->counts});
-    return std::move(result_);
+  for (const auto& part : parts_) {
+    // Nothing was touched.
+    if (part->Is(request_)) {
+      result_.parts.push_back(
+          {part->destination(), request_, part->counts(), true});
+      continue;
+    }
+    const absl::string_view body = stock_.Show(part->Release());
+    if (body.empty()) continue;  // All of it was refused.
+    result_.parts.push_back({part->destination(), body, part->counts(), false});
   }
-  Flush();
-  splitter_.bodies_.reserve(targets_.size());  // Views stay good.
-  for (const auto& target : targets_) {
-    if (target->body.empty()) continue;  // All of it was refused.
-    splitter_.bodies_.push_back(std::move(target->body));
-    result_.parts.push_back(
-        {target->destination, splitter_.bodies_.back(), target->counts});
-  }
+  result_.unchanged = result_.parts.size() == 1 && result_.parts[0].unchanged;
   return std::move(result_);
 }
 
-Splitter::Splitter(Bounds bounds) : bounds_(bounds) {}
+Splitter::Splitter(Bounds bounds)
+    : bounds_(bounds), stock_(std::make_unique<Stock>()) {}
 Splitter::~Splitter() = default;
 
 absl::StatusOr<SplitResult> Splitter::Split(absl::string_view request,
                                             const Plan& plan) {
-  for (std::string& body : bodies_) {
-    if (buffers_.size() == kMaxBuffers) break;
-    if (body.capacity() > kMaxBufferBytes) continue;
-    body.clear();
-    buffers_.push_back(std::move(body));
-  }
-  bodies_.clear();
+  stock_->Reclaim();
   return Run(this, request, &plan).Do();
 }
 

@@ -10,6 +10,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "libs/limits/active_series.h"
 #include "libs/remote_write/checks.h"
 #include "libs/remote_write/reason.h"
 #include "libs/remote_write/rewrite.h"
@@ -23,27 +25,45 @@ struct Destination {
   std::vector<Label> enforced_labels =
       {};  // Sorted by name, without duplicates.
   SeriesLimits limits = {};
+  // Its active series, as they are sent on; null: they are not counted. A new
+  // series is refused while max_active_series (0: no limit) are active.
+  limits::ActiveSeries* active_series = nullptr;
+  uint64_t max_active_series = 0;
 };
 
-// A destination, or why there is none.
-struct Route {
-  const Destination* destination = nullptr;
-  Reason reason = Reason::kTenantMissing;  // Without a destination.
+// Where a series goes: to each destination, which are distinct.
+struct Routes {
+  std::vector<const Destination*> destinations = {};
+  // Why it does not go further; the series counts once for each of them. With
+  // neither a destination nor a reason it is kTenantMissing.
+  std::vector<Reason> refused = {};
 };
 
 // How the series of a request find their destinations.
 struct Plan {
-  // The label whose value decides. Empty: every series takes `otherwise`. An
-  // empty value is no value.
-  std::string claim_label;
-  // Drop that label, unless the destination enforces it.
-  bool remove_claim_label = false;
-  // Of series without the claim label.
-  Route otherwise;
-  // By the value of the claim label; asked once for each value. Destinations
-  // live as long as the result is used.
-  std::function<Route(absl::string_view value)> find;
+  // Distinct names of labels whose values decide; __name__ may be one. A label
+  // with an empty value counts as absent, and is left out of what is sent on. A
+  // series that has one of them twice is refused.
+  std::vector<std::string> deciding_labels;
+  // Names of labels that are dropped, unless the destination enforces them.
+  // Never __name__.
+  std::vector<std::string> removed_labels;
+  // values[i] is that of deciding_labels[i], empty if it is absent. Asked once
+  // for each different combination in a request, or again after
+  // kMaxCombinations others. Senders choose the values, so do not keep
+  // something for each of them: return one of few results. Those, and their
+  // destinations, live as long as the plan and the result are used.
+  //
+  // Metadata without a series of its family goes where find_family says, else
+  // where a series without deciding labels would go.
+  std::function<const Routes&(absl::Span<const absl::string_view> values)> find;
   NameScheme name_scheme = NameScheme::kLegacy;
+  // Destinations that are known to have a metric family, each once, of those
+  // that the sender may write to. May be null.
+  std::function<std::vector<const Destination*>(absl::string_view family)>
+      find_family = nullptr;
+
+  static constexpr size_t kMaxCombinations = 4096;
 };
 
 // Bounds of one request; above them Split says RESOURCE_EXHAUSTED.
@@ -57,11 +77,27 @@ struct Bounds {
 
 struct Counts {
   int64_t series = 0;
-  int64_t samples = 0;  // Histograms count.
+  int64_t samples = 0;     // Histograms count.
+  int64_t histograms = 0;  // Of the samples.
   int64_t exemplars = 0;
   int64_t metadata = 0;
 
-  Counts& operator+=(const Counts& other);
+  Counts& operator+=(const Counts& other) {
+    series += other.series;
+    samples += other.samples;
+    histograms += other.histograms;
+    exemplars += other.exemplars;
+    metadata += other.metadata;
+    return *this;
+  }
+  Counts& operator-=(const Counts& other) {
+    series -= other.series;
+    samples -= other.samples;
+    histograms -= other.histograms;
+    exemplars -= other.exemplars;
+    metadata -= other.metadata;
+    return *this;
+  }
   friend bool operator==(const Counts&, const Counts&) = default;
 };
 
@@ -70,6 +106,7 @@ struct Part {
   const Destination* destination;
   absl::string_view body;  // A WriteRequest message, not compressed.
   Counts counts;
+  bool unchanged;  // The body is the request as it was received.
 };
 
 // What is refused for one reason.
@@ -77,7 +114,7 @@ struct Refused {
   const Destination* destination;  // Null if none was found.
   Reason reason;
   Counts counts;
-  // Up to kMaxExamples different names or claim values, as received: escape
+  // Up to kMaxExamples different names or deciding values, as received: escape
   // them. Each is cut after kMaxExampleBytes.
   std::vector<std::string> examples;
 
@@ -89,20 +126,21 @@ struct SplitResult {
   std::vector<Part> parts;
   std::vector<Refused> refused;
   Counts received;
-  // Series that found a destination, refused there or not.
+  // Series that found a destination at least, refused there or not.
   int64_t routed_series = 0;
   // Metadata without a valid name or a destination; and fields of the request
   // that remote write 1.0 does not have. They go nowhere.
   int64_t dropped_metadata = 0;
   int64_t dropped_fields = 0;
-  // There is one part, and its body is the request as it was received.
+  // There is one part, and it is unchanged.
   bool unchanged = false;
 };
 
 // Series are copied byte for byte: sample values, exemplars, histograms and
 // fields that nobody knows stay as they were sent. A series with a fault is
 // refused, and the others are kept. Metadata goes to the destinations that have
-// a series of the family in the request, else to `otherwise`.
+// a series of the family in the request, else where Plan::find_family says,
+// else where series without deciding labels go.
 //
 // Keeps its memory from request to request. Not thread-safe.
 class Splitter {
@@ -119,10 +157,10 @@ class Splitter {
 
  private:
   class Run;
+  class Stock;
   const Bounds bounds_;
   SeriesReader series_;
-  std::vector<std::string> buffers_;  // Empty, with capacity.
-  std::vector<std::string> bodies_;   // Those that the last result shows.
+  std::unique_ptr<Stock> stock_;
 };
 
 }  // namespace insula::remote_write

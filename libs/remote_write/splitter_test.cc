@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "libs/remote_write/encode.h"
 #include "libs/status/status_matchers.h"
 #include "prometheus/remote.pb.h"
@@ -25,6 +27,7 @@ using testing::Pair;
 using testing::UnorderedElementsAre;
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
+using Values = absl::Span<const absl::string_view>;
 
 constexpr absl::StatusCode kMalformed = absl::StatusCode::kInvalidArgument;
 constexpr absl::StatusCode kTooLarge = absl::StatusCode::kResourceExhausted;
@@ -70,14 +73,15 @@ class SplitterTest : public testing::Test {
   SplitterTest() {
     red_.name = "red";
     blue_.name = "blue";
-    by_namespace_.claim_label = "namespace";
-    by_namespace_.find = [this](absl::string_view value) -> Route {
+    by_namespace_.deciding_labels = {"namespace"};
+    by_namespace_.find = [this](const Values& values) -> const Routes& {
+      if (values[0].empty()) return otherwise_;
       ++finds_;
-      if (value == "red") return {&red_};
-      if (value == "blue") return {&blue_};
-      return {nullptr, Reason::kTenantNotAllowed};
+      if (values[0] == "red") return to_red_;
+      if (values[0] == "blue") return to_blue_;
+      return not_allowed_;
     };
-    as_red_.otherwise = {&red_};
+    as_red_.find = [this](const Values&) -> const Routes& { return to_red_; };
   }
 
   SplitResult Split(const std::string& request, const Plan& plan) {
@@ -108,13 +112,17 @@ class SplitterTest : public testing::Test {
 
   Destination red_;
   Destination blue_;
+  const Routes to_red_{.destinations = {&red_}};
+  const Routes to_blue_{.destinations = {&blue_}};
+  const Routes not_allowed_{.refused = {Reason::kTenantNotAllowed}};
+  Routes otherwise_;  // Of series without a namespace.
   Plan by_namespace_;
   Plan as_red_;
   int finds_ = 0;
   Splitter splitter_{Bounds()};
 };
 
-TEST_F(SplitterTest, GivesEachSeriesToTheTenantOfItsClaimLabel) {
+TEST_F(SplitterTest, GivesEachSeriesToTheTenantOfItsDecidingLabel) {
   const auto result =
       Split(Request({
                 Series({{"__name__", "a"}, {"namespace", "red"}}),
@@ -213,8 +221,8 @@ TEST_F(SplitterTest, ARequestThatHasItsEnforcedLabelsPassesThrough) {
   EXPECT_TRUE(result.unchanged);
 }
 
-TEST_F(SplitterTest, DropsTheClaimLabelIfAsked) {
-  by_namespace_.remove_claim_label = true;
+TEST_F(SplitterTest, DropsTheRemovedLabels) {
+  by_namespace_.removed_labels = {"namespace"};
   blue_.enforced_labels = {{"namespace", "blue"}};
   const auto result = Split(
       Request({Series({{"__name__", "a"}, {"namespace", "red"}, {"z", "1"}}),
@@ -228,7 +236,7 @@ TEST_F(SplitterTest, DropsTheClaimLabelIfAsked) {
                   Pair("blue", ElementsAre("__name__=a,namespace=blue,z=1"))));
 }
 
-TEST_F(SplitterTest, AClaimThatATenantsOwnLabelContradictsIsForeign) {
+TEST_F(SplitterTest, ADecidingLabelThatATenantsOwnContradictsIsForeign) {
   blue_.enforced_labels = {{"namespace", "azure"}};
   const auto result =
       Split(Request({Series({{"__name__", "a"}, {"namespace", "blue"}})}),
@@ -236,7 +244,7 @@ TEST_F(SplitterTest, AClaimThatATenantsOwnLabelContradictsIsForeign) {
   EXPECT_THAT(Refusals(result), ElementsAre(Pair("foreign_label", 1)));
 }
 
-TEST_F(SplitterTest, AnEmptyOrMissingClaimTakesTheDefault) {
+TEST_F(SplitterTest, AnEmptyDecidingLabelCountsAsAbsent) {
   const std::string request =
       Request({Series({{"__name__", "a"}, {"namespace", ""}}),
                Series({{"__name__", "b"}}),
@@ -244,7 +252,7 @@ TEST_F(SplitterTest, AnEmptyOrMissingClaimTakesTheDefault) {
   EXPECT_THAT(Refusals(Split(request, by_namespace_)),
               ElementsAre(Pair("tenant_missing", 3)));
 
-  by_namespace_.otherwise = {&red_};
+  otherwise_.destinations = {&red_};
   EXPECT_THAT(Kept(Split(request, by_namespace_))["red"],
               ElementsAre("__name__=a", "__name__=b", "__name__=c,z=1"));
 
@@ -270,7 +278,7 @@ TEST_F(SplitterTest, RefusesSeriesOfTenantsThatTheCallerMayNotWrite) {
   EXPECT_EQ(result.routed_series, 1);
 }
 
-TEST_F(SplitterTest, TwoClaimLabelsAreNobodys) {
+TEST_F(SplitterTest, ADecidingLabelThatIsThereTwiceIsNobodys) {
   const auto result = Split(
       Request({Series(
           {{"__name__", "a"}, {"namespace", "red"}, {"namespace", "blue"}})}),
@@ -278,6 +286,125 @@ TEST_F(SplitterTest, TwoClaimLabelsAreNobodys) {
   EXPECT_THAT(result.parts, IsEmpty());
   EXPECT_THAT(Refusals(result), ElementsAre(Pair("duplicate_label_names", 1)));
   EXPECT_EQ(result.routed_series, 0);
+}
+
+TEST_F(SplitterTest, SeveralLabelsDecideTogether) {
+  std::vector<std::vector<std::string>> asked;
+  Plan plan;
+  plan.deciding_labels = {"team", "__name__", "namespace"};
+  plan.removed_labels = {"team", "__name__", "region"};
+  plan.find = [&](const Values& values) -> const Routes& {
+    asked.emplace_back(values.begin(), values.end());
+    if (values[0] == "r" || values[1] == "of_red") return to_red_;
+    return values[2] == "blue" ? to_blue_ : not_allowed_;
+  };
+  const auto result = Split(
+      Request({Series({{"__name__", "a"}, {"team", "r"}, {"z", "1"}}),
+               Series({{"__name__", "a"}, {"team", "r"}, {"z", "2"}}),
+               Series({{"__name__", "of_red"}, {"region", "eu"}, {"z", "1"}}),
+               Series({{"__name__", "a"}, {"namespace", "blue"}}),
+               Series({{"__name__", "a"}, {"namespace", "x"}, {"team", "y"}}),
+               Series({{"__name__", "a"}, {"namespace", "x"}, {"team", ""}}),
+               Series({{"__name__", "a"}, {"team", "r"}, {"z", "3"}})}),
+      plan);
+
+  EXPECT_THAT(
+      Kept(result),
+      UnorderedElementsAre(
+          Pair("red", ElementsAre("__name__=a,z=1", "__name__=a,z=2",
+                                  "__name__=of_red,z=1", "__name__=a,z=3")),
+          Pair("blue", ElementsAre("__name__=a,namespace=blue"))));
+  ASSERT_EQ(result.refused.size(), 1u);
+  EXPECT_THAT(result.refused[0].examples, ElementsAre("y, a, x", "a, x"));
+  EXPECT_THAT(
+      asked,
+      ElementsAre(ElementsAre("r", "a", ""), ElementsAre("", "of_red", ""),
+                  ElementsAre("", "a", "blue"), ElementsAre("y", "a", "x"),
+                  ElementsAre("", "a", "x")));
+}
+
+TEST_F(SplitterTest, EveryDecidingLabelMayBeThereOnce) {
+  Plan plan;
+  plan.deciding_labels = {"a", "b"};
+  plan.find = [this](const Values&) -> const Routes& { return to_red_; };
+  const auto result = Split(
+      Request({Series({{"__name__", "x"}, {"a", "1"}, {"b", "1"}, {"b", "2"}}),
+               Series({{"__name__", "x"}, {"a", ""}, {"b", "1"}, {"c", "2"}}),
+               Series({{"__name__", "x"}, {"a", ""}, {"b", ""}})}),
+      plan);
+  EXPECT_THAT(Refusals(result), ElementsAre(Pair("duplicate_label_names", 1)));
+  EXPECT_THAT(result.refused[0].examples, ElementsAre("b"));
+  EXPECT_THAT(Kept(result)["red"],
+              ElementsAre("__name__=x,b=1,c=2", "__name__=x"));
+}
+
+TEST_F(SplitterTest, GivesASeriesToSeveralTenants) {
+  otherwise_.destinations = {&red_, &blue_};
+  blue_.enforced_labels = {{"tenant", "blue"}};
+  const std::string request =
+      Request({Series({{"__name__", "a"}}), Series({{"__name__", "b"}})});
+  const auto result = Split(request, by_namespace_);
+
+  EXPECT_THAT(Kept(result),
+              UnorderedElementsAre(
+                  Pair("red", ElementsAre("__name__=a", "__name__=b")),
+                  Pair("blue", ElementsAre("__name__=a,tenant=blue",
+                                           "__name__=b,tenant=blue"))));
+  EXPECT_EQ(result.received, (Counts{.series = 2, .samples = 2}));
+  EXPECT_EQ(result.routed_series, 2);
+  EXPECT_FALSE(result.unchanged);
+  EXPECT_TRUE(result.parts[0].unchanged);
+  EXPECT_EQ(result.parts[0].body.data(), request.data());
+  EXPECT_FALSE(result.parts[1].unchanged);
+}
+
+TEST_F(SplitterTest, OneTenantsRefusalIsNotTheOthers) {
+  otherwise_ = {.destinations = {&red_, &blue_},
+                .refused = {Reason::kTenantUnknown, Reason::kTenantReadOnly}};
+  red_.limits.max_label_names = 1;
+  const std::string request = Request(
+      {Series({{"__name__", "a"}}), Series({{"__name__", "b"}, {"c", "1"}})});
+  const auto result = Split(request, by_namespace_);
+  EXPECT_THAT(Kept(result),
+              UnorderedElementsAre(
+                  Pair("red", ElementsAre("__name__=a")),
+                  Pair("blue", ElementsAre("__name__=a", "__name__=b,c=1"))));
+  EXPECT_THAT(Refusals(result),
+              UnorderedElementsAre(Pair("tenant_unknown", 2),
+                                   Pair("tenant_read_only", 2),
+                                   Pair("max_label_names_per_series", 1)));
+  EXPECT_EQ(result.routed_series, 2);
+}
+
+TEST_F(SplitterTest, BoundsTheMemoryOfCombinations) {
+  std::string request;
+  const int count = static_cast<int>(Plan::kMaxCombinations) + 10;
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < count; ++i) {
+      AppendSeries(
+          Series({{"__name__", "a"}, {"namespace", absl::StrCat("n", i)}}),
+          &request);
+    }
+  }
+  AppendSeries(Series({{"__name__", "a"}, {"namespace", "red"}}), &request);
+  const auto result = Split(request, by_namespace_);
+  EXPECT_THAT(Refusals(result),
+              ElementsAre(Pair("tenant_not_allowed", 2 * count)));
+  EXPECT_THAT(Kept(result)["red"], ElementsAre("__name__=a,namespace=red"));
+  EXPECT_EQ(finds_, 2 * count + 1);  // Each was forgotten meanwhile.
+}
+
+TEST_F(SplitterTest, BoundsTheCopiesOfSeries) {
+  std::vector<Destination> many(100);
+  for (Destination& d : many) {
+    d.enforced_labels = {{"tenant", "t"}};
+    otherwise_.destinations.push_back(&d);
+  }
+  const std::string request =
+      Request({Series({{"__name__", "a"}, {"b", std::string(1000, 'v')}})});
+  Splitter splitter({.max_output_bytes = 20'000});
+  EXPECT_THAT(splitter.Split(request, by_namespace_),
+              StatusIs(kTooLarge, HasSubstr("bytes")));
 }
 
 struct FaultCase {
@@ -448,7 +575,7 @@ TEST_F(SplitterTest, MetadataGoesToTheTenantsThatHaveTheMetric) {
     AppendSeries(Series(labels), &request);
   }
   Destination fallback{.name = "fallback"};
-  by_namespace_.otherwise = {&fallback};
+  otherwise_.destinations = {&fallback};
   const auto result = Split(request, by_namespace_);
 
   std::map<std::string, std::vector<std::string>> families;
@@ -590,15 +717,15 @@ TEST_F(SplitterTest, ForgetsOneRequestBeforeTheNext) {
   red_.enforced_labels = {{"namespace", "red"}};
   blue_.enforced_labels = {{"namespace", "blue"}};
   Plan as_blue;
-  as_blue.otherwise = {&blue_};
+  as_blue.find = [this](const Values&) -> const Routes& { return to_blue_; };
   EXPECT_THAT(Kept(Split(red, as_red_))["red"],
               ElementsAre("__name__=a,namespace=red"));
   EXPECT_THAT(Kept(Split(red, as_blue))["blue"],
               ElementsAre("__name__=a,namespace=blue"));
-  // The claim label is another one: the memory of names must go too.
+  // The deciding label is another one: the memory of names must go too.
   Plan by_name;
-  by_name.claim_label = "__name__";
-  by_name.find = [this](absl::string_view) { return Route{&red_}; };
+  by_name.deciding_labels = {"__name__"};
+  by_name.find = [this](const Values&) -> const Routes& { return to_red_; };
   EXPECT_THAT(Kept(Split(red, by_name))["red"],
               ElementsAre("__name__=a,namespace=red"));
 }

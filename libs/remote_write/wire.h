@@ -32,8 +32,15 @@ struct WireField {
 // Reads a varint at `*p` and moves `*p` behind it. False if it is longer than
 // ten bytes, does not fit 64 bits, or runs over `end`; `*p` is then undefined.
 inline bool ReadVarint(const char** p, const char* end, uint64_t* value) {
+  // Sizes, which are most of them, have one byte or two.
   if (*p < end && static_cast<uint8_t>(**p) < 0x80) {
     *value = static_cast<uint8_t>(*(*p)++);
+    return true;
+  }
+  if (end - *p >= 2 && static_cast<uint8_t>((*p)[1]) < 0x80) {
+    *value = (static_cast<uint8_t>((*p)[0]) & 0x7fu) |
+             static_cast<uint64_t>(static_cast<uint8_t>((*p)[1])) << 7;
+    *p += 2;
     return true;
   }
   uint64_t result = 0;
@@ -130,6 +137,16 @@ inline size_t VarintSize(uint64_t value) {
     ++size;
   }
   return size;
+}
+
+// Returns where it ends. There is room for VarintSize(value) bytes at `to`.
+inline char* WriteVarint(uint64_t value, char* to) {
+  while (value >= 0x80) {
+    *to++ = static_cast<char>(value | 0x80);
+    value >>= 7;
+  }
+  *to++ = static_cast<char>(value);
+  return to;
 }
 
 inline void AppendVarint(uint64_t value, std::string* out) {

@@ -1,0 +1,86 @@
+// Collects what a split sends to one destination.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "libs/remote_write/buffer.h"
+#include "libs/remote_write/rewrite.h"
+#include "libs/remote_write/series.h"
+#include "libs/remote_write/splitter.h"
+#include "libs/remote_write/wire.h"
+
+namespace insula::remote_write {
+
+// A part in the making. What it is given are views of one request, which
+// outlives it. Not thread-safe.
+class PartBuilder {
+ public:
+  // Memory that is used again; both are empty, with capacity.
+  struct Memory {
+    Buffer body;
+    std::vector<uint64_t> hashes;
+  };
+
+  PartBuilder(const Destination* destination, Memory memory);
+
+  const Destination* destination() const { return destination_; }
+  const Counts& counts() const { return counts_; }
+
+  // Adds a series without fault, `field` of the request, as the destination
+  // gets it, and says by how much the part has grown. Nullopt: it has an
+  // enforced label with another value, which foreign_label() names, and is not
+  // added.
+  std::optional<size_t> AddSeries(const SeriesReader& series,
+                                  const WireField& field, const Counts& counts);
+  absl::string_view foreign_label() const { return foreign_label_; }
+
+  // Adds a metadata field of the request.
+  void AddMetadata(absl::string_view field);
+
+  // Notes that the series are active. Takes those out again that are new where
+  // too many are, and tells `refuse` of each, with its metric's name.
+  void LimitSeries(NameScheme scheme,
+                   const std::function<void(absl::string_view metric,
+                                            const Counts&)>& refuse);
+
+  // Whether it is `request`, one run of received bytes, as it came.
+  bool Is(absl::string_view request) const {
+    return !request.empty() && pending_.size() == request.size();
+  }
+
+  // What was added, as a WriteRequest.
+  absl::string_view body() {
+    Flush();
+    return memory_.body.view();
+  }
+
+  // Ends it.
+  Memory Release() {
+    Flush();
+    return std::move(memory_);
+  }
+
+ private:
+  // Neighbours in the request are copied at once.
+  void Copy(absl::string_view raw);
+  void Flush() {
+    memory_.body.Append(pending_);
+    pending_ = {};
+  }
+
+  const Destination* const destination_;
+  Rewriter rewriter_;
+  Memory memory_;
+  // Received bytes that come next in the body and are not copied yet.
+  absl::string_view pending_;
+  Counts counts_;
+  absl::string_view foreign_label_;
+};
+
+}  // namespace insula::remote_write

@@ -117,6 +117,10 @@ absl::string_view Name(BinaryOp op) {
       return "^";
     case BinaryOp::kSubtract:
       return "-";
+    case BinaryOp::kTrimLower:
+      return ">/";
+    case BinaryOp::kTrimUpper:
+      return "</";
     case BinaryOp::kUnless:
       return "unless";
   }
@@ -124,8 +128,17 @@ absl::string_view Name(BinaryOp op) {
 }
 
 bool HasParameter(AggregateOp op) {
-  return op == AggregateOp::kBottomk || op == AggregateOp::kCountValues ||
-         op == AggregateOp::kQuantile || op == AggregateOp::kTopk;
+  switch (op) {
+    case AggregateOp::kBottomk:
+    case AggregateOp::kCountValues:
+    case AggregateOp::kLimitRatio:
+    case AggregateOp::kLimitk:
+    case AggregateOp::kQuantile:
+    case AggregateOp::kTopk:
+      return true;
+    default:
+      return false;
+  }
 }
 
 absl::string_view Name(AggregateOp op) {
@@ -140,6 +153,10 @@ absl::string_view Name(AggregateOp op) {
       return "count_values";
     case AggregateOp::kGroup:
       return "group";
+    case AggregateOp::kLimitRatio:
+      return "limit_ratio";
+    case AggregateOp::kLimitk:
+      return "limitk";
     case AggregateOp::kMax:
       return "max";
     case AggregateOp::kMin:

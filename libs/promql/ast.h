@@ -73,6 +73,8 @@ enum class BinaryOp {
   kOr,
   kPower,
   kSubtract,
+  kTrimLower,  // `>/`
+  kTrimUpper,  // `</`
   kUnless,
 };
 
@@ -88,6 +90,8 @@ enum class AggregateOp {
   kCount,
   kCountValues,
   kGroup,
+  kLimitRatio,
+  kLimitk,
   kMax,
   kMin,
   kQuantile,
@@ -119,6 +123,9 @@ struct VectorMatching {
   bool on = false;  // Match on `labels` rather than on all others.
   std::vector<std::string> labels;
   std::vector<std::string> include;  // Of group_left or group_right.
+  // What stands in for an element that one side lacks.
+  std::optional<double> fill_left;
+  std::optional<double> fill_right;
 };
 
 // `a + on (job) group_left b`.
@@ -142,6 +149,7 @@ struct Call : Expr {
 struct Number : Expr {
   Number() : Expr(ExprKind::kNumber, ValueType::kScalar) {}
   double value = 0;
+  bool duration = false;  // Written as one, `5m`; the value is in seconds.
 };
 
 struct Paren : Expr {
@@ -163,12 +171,17 @@ struct Unary : Expr {
   ExprPtr expr;
 };
 
+// A duration with operators or functions, `5m + step()`, as Print() writes it.
+// It holds no selector. Empty: the duration beside it is a plain one.
+using DurationExpression = std::string;
+
 // `@` and `offset`, behind a selector or a subquery.
 struct Modifiers {
   enum class At { kNone, kTime, kStart, kEnd };
   At at = At::kNone;
   absl::Time time;        // With kTime. Whole milliseconds.
   absl::Duration offset;  // Zero: none. Whole milliseconds, of either sign.
+  DurationExpression offset_expression;
 };
 
 // `up{job="api"}`.
@@ -181,6 +194,14 @@ struct VectorSelector : Expr {
   std::string name;
   std::vector<labels::Matcher> matchers;
   Modifiers modifiers;
+
+  // What counts at the borders of the range, or of the instant.
+  enum class Extension { kNone, kAnchored, kSmoothed };
+  Extension extension = Extension::kNone;
+
+  // It stands for labels alone, as the second argument of info(), and may
+  // exclude nothing.
+  bool labels_only = false;
 };
 
 // `up[5m]`. Its modifiers are those of the vector selector.
@@ -194,6 +215,7 @@ struct MatrixSelector : Expr {
   VectorSelector& vector() { return static_cast<VectorSelector&>(*selector); }
   ExprPtr selector;  // A VectorSelector.
   absl::Duration window;
+  DurationExpression window_expression;
 };
 
 // `rate(x[1m])[1h:5m]`.
@@ -203,6 +225,8 @@ struct Subquery : Expr {
   ExprPtr expr;
   absl::Duration window;
   absl::Duration step;  // Zero: the default of the server.
+  DurationExpression window_expression;
+  DurationExpression step_expression;
   Modifiers modifiers;
 };
 

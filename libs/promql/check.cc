@@ -118,6 +118,12 @@ Fault CheckBinary(Binary& binary, absl::string_view text) {
   }
   const bool set = IsSetOperator(binary.op);
   VectorMatching& matching = *binary.matching;
+  const bool fills =
+      matching.fill_left.has_value() || matching.fill_right.has_value();
+  if (fills && set) {
+    return FaultAt(binary,
+                   "filling in missing series not allowed for set operators");
+  }
   if (binary.lhs->type == ValueType::kVector &&
       binary.rhs->type == ValueType::kVector) {
     if (!set) return std::nullopt;
@@ -127,6 +133,11 @@ Fault CheckBinary(Binary& binary, absl::string_view text) {
     }
     matching.cardinality = Cardinality::kManyToMany;
     return std::nullopt;
+  }
+  if (fills) {
+    return FaultAt(binary,
+                   "filling in missing series only allowed between instant "
+                   "vectors");
   }
   if (!matching.labels.empty()) {
     return FaultAt(binary,
@@ -142,6 +153,7 @@ Fault CheckBinary(Binary& binary, absl::string_view text) {
 }
 
 Fault CheckSelector(const VectorSelector& selector) {
+  if (selector.labels_only && selector.name.empty()) return std::nullopt;
   if (!selector.name.empty()) {
     // The last matcher is the one of the name in front.
     for (size_t i = 0; i + 1 < selector.matchers.size(); ++i) {

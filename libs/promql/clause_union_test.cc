@@ -84,8 +84,8 @@ TEST(SimplifyTest, MergesAlongOneLabel) {
 
 TEST(SimplifyTest, LeavesAloneWhatMayMeanSomethingElse) {
   // A quotation that is not closed would take in what follows.
-  EXPECT_EQ(Simplified("{a=~\"\\\\Qx\"} or {a=\"y\"}"),
-            "{a=~\"\\\\Qx\"} or {a=\"y\"}");
+  EXPECT_EQ(Simplified("{a=~\"\\\\Qx\\\\E\"} or {a=\"y\"}"),
+            "{a=~\"\\\\Qx\\\\E\"} or {a=\"y\"}");
   EXPECT_EQ(
       Simplified("{a=~\"[)]\"} or {a=~\"[]|(]\"} or {a=~\"[[:^word:]]\"}"),
       "{a=~\"[)]\"} or {a=~\"[]|(]\"} or {a=~\"[[:^word:]]\"}");

@@ -56,11 +56,14 @@ ExprPtr CloneNode(const Expr& node, ExprPtr* children) {
     case ExprKind::kMatrixSelector: {
       auto* copy = new MatrixSelector(std::move(children[0]));
       copy->window = static_cast<const MatrixSelector&>(node).window;
+      copy->window_expression =
+          static_cast<const MatrixSelector&>(node).window_expression;
       return ExprPtr(copy);
     }
     case ExprKind::kNumber: {
       auto* copy = new Number;
       copy->value = static_cast<const Number&>(node).value;
+      copy->duration = static_cast<const Number&>(node).duration;
       return ExprPtr(copy);
     }
     case ExprKind::kParen:
@@ -75,6 +78,8 @@ ExprPtr CloneNode(const Expr& node, ExprPtr* children) {
       auto* copy = new Subquery(std::move(children[0]));
       copy->window = old.window;
       copy->step = old.step;
+      copy->window_expression = old.window_expression;
+      copy->step_expression = old.step_expression;
       copy->modifiers = old.modifiers;
       return ExprPtr(copy);
     }
@@ -88,6 +93,8 @@ ExprPtr CloneNode(const Expr& node, ExprPtr* children) {
       copy->name = old.name;
       copy->matchers = old.matchers;
       copy->modifiers = old.modifiers;
+      copy->extension = old.extension;
+      copy->labels_only = old.labels_only;
       return owner;
     }
   }
@@ -108,18 +115,27 @@ size_t NodeBytes(const Expr& node) {
     case ExprKind::kString:
       return kNodeBytes + static_cast<const String&>(node).value.size();
     case ExprKind::kVectorSelector: {
-      size_t bytes = kNodeBytes;
+      const auto& modifiers =
+          static_cast<const VectorSelector&>(node).modifiers;
+      size_t bytes = kNodeBytes + modifiers.offset_expression.size();
       for (const labels::Matcher& matcher :
            static_cast<const VectorSelector&>(node).matchers) {
         bytes += matcher.name().size() + matcher.value().size() + 5;
       }
       return bytes;
     }
-    case ExprKind::kCall:
     case ExprKind::kMatrixSelector:
+      return kNodeBytes +
+             static_cast<const MatrixSelector&>(node).window_expression.size();
+    case ExprKind::kSubquery: {
+      const auto& subquery = static_cast<const Subquery&>(node);
+      return kNodeBytes + subquery.window_expression.size() +
+             subquery.step_expression.size() +
+             subquery.modifiers.offset_expression.size();
+    }
+    case ExprKind::kCall:
     case ExprKind::kNumber:
     case ExprKind::kParen:
-    case ExprKind::kSubquery:
     case ExprKind::kUnary:
       return kNodeBytes;
   }

@@ -68,8 +68,26 @@ absl::StatusOr<size_t> CountSelectors(const Expr& expr) {
 
 }  // namespace
 
+absl::Status CheckExplicitSelectors(const Expr& expr, absl::string_view query) {
+  return Visit(expr, [query](const Expr& node) {
+    if (node.kind != ExprKind::kCall ||
+        static_cast<const Call&>(node).function->name != "info") {
+      return absl::OkStatus();
+    }
+    const absl::string_view before = query.substr(
+        0, std::min(static_cast<size_t>(node.range.start), query.size()));
+    const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+    const size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0.
+    return absl::InvalidArgumentError(absl::StrCat(
+        line, ":", before.size() - line_start + 1,
+        ": info() selects series that the query does not name, and so cannot "
+        "be confined to a tenant; join the metric with labels by group_left"));
+  });
+}
+
 absl::Status Confine(Expr* expr, const Matchers& enforced) {
   RETURN_IF_ERROR(CheckEnforced(enforced));
+  RETURN_IF_ERROR(CheckExplicitSelectors(*expr, ""));
   ASSIGN_OR_RETURN(const auto selectors, Selectors(*expr));
   for (VectorSelector* selector : selectors) {
     if (kConfines) ConfineSelector(*selector, enforced);
@@ -91,10 +109,20 @@ absl::Status CheckConfined(const Expr& expr, const Matchers& enforced) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSelectorLimit(size_t selectors) {
+  if (selectors <= kMaxSelectors) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("the query has ", selectors, " selectors, more than the ",
+                   kMaxSelectors, " allowed; use fewer selectors"));
+}
+
 absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
                                          const Matchers& enforced,
                                          const ParseOptions& options) {
   ASSIGN_OR_RETURN(const ExprPtr expr, Parse(query, options));
+  RETURN_IF_ERROR(CheckExplicitSelectors(*expr, query));
+  ASSIGN_OR_RETURN(const size_t meant, CountSelectors(*expr));
+  RETURN_IF_ERROR(CheckSelectorLimit(meant));
   RETURN_IF_ERROR(Confine(expr.get(), enforced));
   RETURN_IF_ERROR(CheckConfined(*expr, enforced));
   std::string text = Print(*expr);
@@ -108,6 +136,7 @@ absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
   // What is sent is this text, so this text is what is checked.
   ParseOptions again = options;
   again.max_bytes = kMaxConfinedBytes;
+  again.max_depth = std::numeric_limits<int>::max();
   again.max_tokens = again.max_regex_cost = std::numeric_limits<size_t>::max();
   absl::StatusOr<ExprPtr> sent = Parse(text, again);
   if (!sent.ok()) {
@@ -115,7 +144,6 @@ absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
         "the confined query does not parse: ", sent.status().message()));
   }
   RETURN_IF_ERROR(CheckConfined(**sent, enforced));
-  ASSIGN_OR_RETURN(const size_t meant, CountSelectors(*expr));
   ASSIGN_OR_RETURN(const size_t found, CountSelectors(**sent));
   if (found != meant || Print(**sent) != text) {
     return absl::InternalError("the confined query reads as another one");

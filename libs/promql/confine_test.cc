@@ -139,12 +139,32 @@ TEST(ConfineTest, GivesPositionsInTheTextOfTheUser) {
 
 TEST(ConfineTest, LimitsTheTextThatItMakes) {
   std::string query = "a";
-  for (int i = 0; i < 30'000; ++i) query += "+a";
+  for (int i = 0; i < 4'000; ++i) query += "+a";
   EXPECT_THAT(ConfineQuery(query, Enforced()), IsOk());
-  const std::string value(100, 'x');
+  const std::string value(300, 'x');
   EXPECT_THAT(ConfineQuery(
                   query, Enforced(absl::StrCat("{namespace=\"", value, "\"}"))),
               StatusIs(kInvalid, HasSubstr("more than the 1048576 allowed")));
+}
+
+TEST(ConfineTest, LimitsSelectors) {
+  std::string query = "a";
+  for (size_t i = 1; i < kMaxSelectors; ++i) query += "+a";
+  EXPECT_THAT(ConfineQuery(query, Enforced()), IsOk());
+  EXPECT_THAT(
+      ConfineQuery(query + "+a", Enforced()),
+      StatusIs(kInvalid, HasSubstr("the query has 4097 selectors, more than "
+                                   "the 4096 allowed; use fewer selectors")));
+}
+
+// A sign that printing puts in front is a level more, and infinities have one.
+TEST(ConfineTest, TakesTheDeepestQueryThatTheParserTakes) {
+  const auto nested = [](absl::string_view inner) {
+    return absl::StrCat(std::string(256, '('), inner, std::string(256, ')'));
+  };
+  EXPECT_THAT(ConfineQuery(nested("Inf"), Enforced()), IsOk());
+  EXPECT_THAT(ConfineQuery(nested("a"), Enforced()), IsOk());
+  EXPECT_THAT(ConfineQuery(nested("(a)"), Enforced()), StatusIs(kInvalid));
 }
 
 TEST(ConfineTest, EnforcedExpressionsDoNotCountAgainstTheUser) {

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "libs/promql/ast.h"
@@ -107,7 +108,7 @@ absl::StatusOr<std::string> CheckedText(const Expr& expr,
   // What is sent is this text, so this text is what is checked.
   ParseOptions again = options;
   again.max_bytes = kMaxConfinedBytes;
-  again.max_depth = kMaxLevels;
+  again.max_depth = std::numeric_limits<int>::max();
   again.max_tokens = again.max_regex_cost = std::numeric_limits<size_t>::max();
   const absl::StatusOr<ExprPtr> sent = Parse(text, again);
   if (!sent.ok()) {
@@ -132,15 +133,18 @@ bool IsEnforceable(const Clause& clause) {
 
 absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
     absl::string_view query, const Clauses& clauses,
-    const ParseOptions& options) {
+    const ParseOptions& options, AbsentLabels absent_labels) {
   RETURN_IF_ERROR(CheckClauses(clauses));
   std::vector<std::string> texts;
-  if (clauses.size() == 1 && IsEnforceable(clauses.front())) {
+  const bool relabels = absent_labels == AbsentLabels::kOfQuery &&
+                        absl::StrContains(query, "absent");
+  if (clauses.size() == 1 && IsEnforceable(clauses.front()) && !relabels) {
     ASSIGN_OR_RETURN(texts.emplace_back(),
                      ConfineQuery(query, clauses.front(), options));
     return texts;
   }
   ASSIGN_OR_RETURN(ExprPtr expr, Parse(query, options));
+  RETURN_IF_ERROR(CheckExplicitSelectors(*expr, query));
   if (!kConfines) {
     texts.push_back(Print(*expr));
     return texts;
@@ -148,11 +152,10 @@ absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
   const bool whole = clauses.size() == 1;
   const Clauses simple = whole ? clauses : SimplifyClauses(clauses);
   RETURN_IF_ERROR(CheckSize(query.size(), simple));
-  if (!whole) {
-    ASSIGN_OR_RETURN(const size_t selectors, CountSelectors(*expr));
-    RETURN_IF_ERROR(CheckSelectorCount(selectors, "the query"));
-  }
-  UnionRewriter rewriter(query, simple, whole);
+  ASSIGN_OR_RETURN(const size_t selectors, CountSelectors(*expr));
+  RETURN_IF_ERROR(whole ? CheckSelectorLimit(selectors)
+                        : CheckSelectorCount(selectors, "the query"));
+  UnionRewriter rewriter(query, simple, whole, absent_labels);
   ASSIGN_OR_RETURN(const std::vector<ExprPtr> roots,
                    rewriter.Run(std::move(expr)));
   for (const ExprPtr& root : roots) {
@@ -165,8 +168,9 @@ absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
 absl::StatusOr<std::string> ConfineQueryToUnion(absl::string_view query,
                                                 const Clauses& clauses,
                                                 const ParseOptions& options) {
-  ASSIGN_OR_RETURN(std::vector<std::string> texts,
-                   ConfineQueryToTexts(query, clauses, options));
+  ASSIGN_OR_RETURN(
+      std::vector<std::string> texts,
+      ConfineQueryToTexts(query, clauses, options, AbsentLabels::kOfPolicy));
   if (texts.size() > 1) {
     return absl::InvalidArgumentError(absl::StrCat(
         "1:1: a range selector as the whole query is a union of ", texts.size(),

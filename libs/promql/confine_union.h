@@ -36,12 +36,20 @@ inline constexpr size_t kMaxArms = 16;
 // The most selectors of a query and of what is sent instead of it.
 inline constexpr size_t kMaxUnionSelectors = 256;
 
+// With which labels absent() and absent_over_time() answer under a policy of
+// one clause, whose `name="value"` matchers they would show like those of the
+// query. With several clauses always with those of the query.
+enum class AbsentLabels {
+  kOfQuery,   // As a server answers that holds nothing else.
+  kOfPolicy,  // With those of the clause as well; alerts are routed by them.
+};
+
 // The text to send instead of `query`. Give it SimplifyClauses() of a policy
 // with many clauses, so that this is not done for each query.
 //
 // One clause: what ConfineQuery() makes, for which every matcher may match the
-// empty string but one. No clause: nothing is visible; every selector becomes
-// one that selects nothing.
+// empty string but one; absent() answers with AbsentLabels::kOfPolicy. No
+// clause: nothing is visible; every selector becomes one that selects nothing.
 //
 // Otherwise, for each selector:
 // - no clause left, by Residuals():
@@ -77,6 +85,7 @@ absl::StatusOr<std::string> ConfineQueryToUnion(
 // are together the answer. Otherwise as ConfineQueryToUnion().
 absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
     absl::string_view query, const Clauses& clauses,
-    const ParseOptions& options = {});
+    const ParseOptions& options = {},
+    AbsentLabels absent_labels = AbsentLabels::kOfQuery);
 
 }  // namespace insula::promql

@@ -71,10 +71,12 @@ bool Lexer::Accept(absl::string_view set) {
   return true;
 }
 
-void Lexer::AcceptDigits(bool hex) {
+void Lexer::AcceptDigits(bool hex, bool separators) {
   while (pos_ < input_.size()) {
     const auto c = static_cast<unsigned char>(input_[pos_]);
-    if (!(hex ? absl::ascii_isxdigit(c) : absl::ascii_isdigit(c))) return;
+    if (!(separators && c == '_') &&
+        !(hex ? absl::ascii_isxdigit(c) : absl::ascii_isdigit(c)))
+      return;
     ++pos_;
   }
 }
@@ -150,8 +152,10 @@ Token Lexer::Statement() {
       return Fail(absl::StrCat("unexpected character after '!': ",
                                QuotedCharacter(Peek())));
     case '<':
+      if (HasTrim() && Accept("/")) return Emit(TokenType::kTrimUpper);
       return Emit(Accept("=") ? TokenType::kLessOrEqual : TokenType::kLess);
     case '>':
+      if (HasTrim() && Accept("/")) return Emit(TokenType::kTrimLower);
       return Emit(Accept("=") ? TokenType::kGreaterOrEqual
                               : TokenType::kGreater);
     case '"':
@@ -175,7 +179,7 @@ Token Lexer::Statement() {
       if (bracket_open_) return Fail("unexpected left bracket '['");
       bracket_open_ = true;
       got_colon_ = false;
-      expect_duration_ = true;
+      expect_duration_ = !dialect_.IsVersion3();
       return Emit(TokenType::kLeftBracket);
     case ']':
       if (!bracket_open_) return Fail("unexpected right bracket ']'");
@@ -189,7 +193,8 @@ Token Lexer::Statement() {
     return NumberOrDuration();
   }
   if (IsAlpha(c) || c == ':') {
-    return bracket_open_ ? ColonInBracket(c) : KeywordOrIdentifier();
+    if (!bracket_open_) return KeywordOrIdentifier();
+    return dialect_.IsVersion3() ? WordInBracket(c) : ColonInBracket(c);
   }
   return Fail(absl::StrCat("unexpected character: ", QuotedCharacter(c)));
 }
@@ -201,6 +206,17 @@ Token Lexer::ColonInBracket(char32_t c) {
   }
   got_colon_ = true;
   return Emit(TokenType::kColon);
+}
+
+// Of version 3: a colon, or the name of a function of durations.
+Token Lexer::WordInBracket(char32_t c) {
+  if (c == ':') return ColonInBracket(c);
+  while (pos_ < input_.size() && IsAlpha(input_[pos_])) ++pos_;
+  if (IsDurationFunction(input_.substr(start_, pos_ - start_))) {
+    return Emit(TokenType::kIdentifier);
+  }
+  return Fail(absl::StrCat("unexpected character: ", QuotedCharacter(c),
+                           ", expected ':'"));
 }
 
 Token Lexer::Braces() {
@@ -247,7 +263,31 @@ Token Lexer::KeywordOrIdentifier() {
     colon |= input_[pos_++] == ':';
   }
   if (colon) return Emit(TokenType::kMetricIdentifier);
-  return Emit(KeywordType(input_.substr(start_, pos_ - start_)));
+  return Emit(Keyword(input_.substr(start_, pos_ - start_)));
+}
+
+// The keyword that `word` is in this dialect.
+TokenType Lexer::Keyword(absl::string_view word) const {
+  const TokenType type = KeywordType(word);
+  switch (type) {
+    case TokenType::kAnchored:
+    case TokenType::kSmoothed:
+      return dialect_.extended_selectors ? type : TokenType::kIdentifier;
+    case TokenType::kLimitRatio:
+    case TokenType::kLimitk:
+      return dialect_.IsVersion3() ? type : TokenType::kIdentifier;
+    case TokenType::kFill:
+    case TokenType::kFillLeft:
+    case TokenType::kFillRight: {
+      // Metrics may be called so.
+      const size_t next = input_.find_first_not_of(" \t\n\r", pos_);
+      const bool called =
+          next != absl::string_view::npos && input_[next] == '(';
+      return dialect_.fill_modifiers && called ? type : TokenType::kIdentifier;
+    }
+    default:
+      return type;
+  }
 }
 
 Token Lexer::String(char quote) {
@@ -355,12 +395,13 @@ Token Lexer::NumberOrDuration() {
 // Takes what may be a number. Whether it is one shows when its value is needed;
 // false if a letter follows, as it does in a duration.
 bool Lexer::Number() {
+  const bool separators = dialect_.IsVersion3();
   const bool hex = Accept("0") && Accept("xX");
-  AcceptDigits(hex);
-  if (Accept(".")) AcceptDigits(hex);
+  AcceptDigits(hex, separators);
+  if (Accept(".")) AcceptDigits(hex, separators);
   if (Accept("eE")) {
     Accept("+-");
-    AcceptDigits(false);
+    AcceptDigits(false, separators);
   }
   return !IsAlphaNumeric(Peek());
 }
@@ -371,7 +412,7 @@ bool Lexer::RestOfDuration() {
   if (!Accept("smhdwy")) return false;
   Accept("s");
   while (Accept("0123456789")) {
-    AcceptDigits(false);
+    AcceptDigits(false, false);
     if (!Accept("smhdw")) return false;
     Accept("s");
   }

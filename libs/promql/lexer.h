@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "libs/promql/dialect.h"
 #include "libs/promql/token.h"
 
 namespace insula::promql {
@@ -14,7 +15,8 @@ namespace insula::promql {
 // and only outside of braces.
 class Lexer {
  public:
-  explicit Lexer(absl::string_view input) : input_(input) {}
+  explicit Lexer(absl::string_view input, const Dialect& dialect = {})
+      : input_(input), dialect_(dialect) {}
 
   // The next token. After kEnd or kError, the same again.
   Token Next();
@@ -27,7 +29,7 @@ class Lexer {
   char32_t Peek();
   char32_t Take();
   bool Accept(absl::string_view set);
-  void AcceptDigits(bool hex);
+  void AcceptDigits(bool hex, bool separators);
 
   // Each scans a token from start_, of which the first character has been
   // taken if that decided its type.
@@ -41,6 +43,9 @@ class Lexer {
   Token NumberOrDuration();
   Token Bracket();
   Token ColonInBracket(char32_t c);
+  Token WordInBracket(char32_t c);
+  bool HasTrim() const { return dialect_.version >= Version{3, 11}; }
+  TokenType Keyword(absl::string_view word) const;
   bool Number();
   bool RestOfDuration();
   void SkipSpacesAndComments();
@@ -49,6 +54,7 @@ class Lexer {
   Token Fail(std::string message);
 
   absl::string_view input_;
+  const Dialect dialect_;
   size_t pos_ = 0;
   size_t start_ = 0;
   size_t width_ = 0;  // Of the character that Peek() or Take() saw.

@@ -92,9 +92,34 @@ absl::StatusOr<double> ParseNumber(absl::string_view text) {
   return value;
 }
 
+absl::StatusOr<double> ParseSeparatedNumber(absl::string_view text) {
+  if (!absl::StrContains(text, '_')) return ParseNumber(text);
+  const bool hex = absl::StartsWithIgnoreCase(text, "0x");
+  const auto is_digit = [&](size_t i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    return hex ? i == 1 || absl::ascii_isxdigit(c) : absl::ascii_isdigit(c);
+  };
+  std::string digits;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '_') {
+      digits.push_back(text[i]);
+    } else if (i == 0 || i + 1 == text.size() || !is_digit(i - 1) ||
+               !is_digit(i + 1)) {
+      return BadNumber(text, "invalid syntax");
+    }
+  }
+  return ParseNumber(digits);
+}
+
 std::string NumberText(double value) {
   if (std::isnan(value)) return "NaN";
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+  // As most numbers are.
+  constexpr double kPlain = 1e6;
+  if (std::abs(value) < kPlain && !(value == 0 && std::signbit(value)) &&
+      std::trunc(value) == value) {
+    return absl::StrCat(static_cast<int>(value));
+  }
   char buffer[64];
   const auto scientific = std::to_chars(buffer, buffer + sizeof(buffer), value,
                                         std::chars_format::scientific);
@@ -109,7 +134,8 @@ std::string NumberText(double value) {
   return std::string(buffer, fixed.ptr);
 }
 
-absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text,
+                                             bool allow_zero) {
   const auto invalid = [whole = text] {
     return absl::InvalidArgumentError(
         absl::StrCat("not a valid duration string: ", Quoted(whole)));
@@ -142,7 +168,7 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
     text.remove_prefix(letters);
   }
   if (too_long) return absl::InvalidArgumentError("duration out of range");
-  if (total == 0) {
+  if (total == 0 && !allow_zero) {
     return absl::InvalidArgumentError("duration must be greater than 0");
   }
   return absl::Milliseconds(total);

@@ -9,6 +9,9 @@
 
 namespace insula::promql {
 
+// The value of a number of version 3, which may hold `_` between digits.
+absl::StatusOr<double> ParseSeparatedNumber(absl::string_view text);
+
 // The value of a number token: decimal, `0x1f`, octal where a leading 0 makes
 // it so (`010` is 8, but `08` is 8 too), `1e3`, `.5`, `Inf`, `NaN`.
 // INVALID_ARGUMENT for others, and for those too large for a double.
@@ -20,7 +23,8 @@ std::string NumberText(double value);
 // A duration such as `1h30m`: units y w d h m s ms in this order, each at most
 // once, whole numbers. INVALID_ARGUMENT for others, for zero, and for more than
 // 292 years.
-absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text);
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text,
+                                             bool allow_zero = false);
 
 // In the same units; `duration` is in whole milliseconds and positive. Years
 // and weeks appear only if nothing remains: `1w`, `8d`.

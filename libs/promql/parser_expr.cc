@@ -1,18 +1,11 @@
-// Expressions: operators, literals, parentheses, calls and aggregations.
+// Expressions: operators, parentheses, and what may follow an operand.
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
-#include <string>
 #include <utility>
-#include <vector>
 
-#include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
-#include "libs/labels/validity.h"
-#include "libs/promql/functions.h"
-#include "libs/promql/literal.h"
 #include "libs/promql/parser_impl.h"
-#include "libs/promql/quote.h"
 
 namespace insula::promql {
 namespace {
@@ -39,6 +32,10 @@ std::optional<OperatorInfo> BinaryOperator(TokenType type) {
       return OperatorInfo{BinaryOp::kLess, 3, false};
     case TokenType::kLessOrEqual:
       return OperatorInfo{BinaryOp::kLessOrEqual, 3, false};
+    case TokenType::kTrimLower:
+      return OperatorInfo{BinaryOp::kTrimLower, 3, false};
+    case TokenType::kTrimUpper:
+      return OperatorInfo{BinaryOp::kTrimUpper, 3, false};
     case TokenType::kAdd:
       return OperatorInfo{BinaryOp::kAdd, 4, false};
     case TokenType::kSubtract:
@@ -58,41 +55,44 @@ std::optional<OperatorInfo> BinaryOperator(TokenType type) {
   }
 }
 
-AggregateOp AggregateOperator(TokenType type) {
-  // Both enumerations are in alphabetical order.
-  return static_cast<AggregateOp>(static_cast<int>(type) -
-                                  static_cast<int>(TokenType::kAvg));
-}
-static_assert(static_cast<int>(TokenType::kTopk) -
-                  static_cast<int>(TokenType::kAvg) ==
-              static_cast<int>(AggregateOp::kTopk));
-
 }  // namespace
 
-// Operator precedence over a stack of waiting operators, so that only brackets
-// of some kind recurse.
+// Operator precedence over a stack of waiting operators and one of open
+// parentheses. Nothing recurses: the stack of the thread is not what bounds the
+// nesting of a query.
 ExprPtr Parser::ParseExpr() {
-  const size_t base = pending_.size();
   while (true) {
     if (!ParseSigns()) return nullptr;
-    ExprPtr operand = ParsePostfix();
-    if (operand == nullptr) return nullptr;
-    const std::optional<OperatorInfo> info = BinaryOperator(token_.type);
-    while (pending_.size() > base) {
-      const OperatorInfo& top = pending_.back().info;
-      const bool stronger =
-          !info || top.precedence > info->precedence ||
-          (top.precedence == info->precedence && !info->right);
-      if (!stronger) break;
-      operand = Reduce(std::move(operand));
+    ExprPtr operand;
+    if (!ParseOperand(&operand)) return nullptr;
+    // Null once another operand is to come first.
+    while (operand != nullptr) {
+      if (!ParsePostfix(&operand) || !ParseOperator(&operand)) return nullptr;
+      if (operand == nullptr) break;
+      if (openings_.empty()) return operand;
+      if (!ParseClosing(&operand)) return nullptr;
     }
-    if (!info) return operand;
-    if (info->right && !Enter()) return nullptr;
-    Pending next{token_, *info, false, {}, std::move(operand)};
-    Advance();
-    if (!ParseBinaryModifiers(next)) return nullptr;
-    pending_.push_back(std::move(next));
   }
+}
+
+// With an operator behind it the operand waits for the other one, and is null.
+bool Parser::ParseOperator(ExprPtr* operand) {
+  const size_t base = openings_.empty() ? 0 : openings_.back().pending;
+  const std::optional<OperatorInfo> info = BinaryOperator(token_.type);
+  while (pending_.size() > base) {
+    const OperatorInfo& top = pending_.back().info;
+    const bool stronger = !info || top.precedence > info->precedence ||
+                          (top.precedence == info->precedence && !info->right);
+    if (!stronger) break;
+    *operand = Reduce(std::move(*operand));
+  }
+  if (!info) return true;
+  if (info->right && !Enter()) return false;
+  Pending next{token_, *info, false, {}, std::move(*operand)};
+  Advance();
+  if (!ParseBinaryModifiers(next)) return false;
+  pending_.push_back(std::move(next));
+  return true;
 }
 
 bool Parser::ParseSigns() {
@@ -137,222 +137,118 @@ ExprPtr Parser::Reduce(ExprPtr operand) {
   return ExprPtr(binary.release());
 }
 
-bool Parser::ParseBinaryModifiers(Pending& pending) {
-  if (Is(TokenType::kBool)) {
-    pending.return_bool = true;
-    Advance();
-  }
-  if (!Is(TokenType::kOn) && !Is(TokenType::kIgnoring)) return true;
-  VectorMatching& matching = pending.matching;
-  matching.on = Is(TokenType::kOn);
-  Advance();
-  if (!ParseLabels(&matching.labels)) return false;
-  if (!Is(TokenType::kGroupLeft) && !Is(TokenType::kGroupRight)) return true;
-  matching.cardinality = Is(TokenType::kGroupLeft) ? Cardinality::kManyToOne
-                                                   : Cardinality::kOneToMany;
-  Advance();
-  // The labels may be absent; then the right operand follows.
-  if (StartsExpression(token_.type) && !Is(TokenType::kLeftParen)) return true;
-  return ParseLabels(&matching.include);
-}
-
-bool Parser::ParseLabels(std::vector<std::string>* labels) {
-  constexpr absl::string_view kContext = "grouping opts";
-  if (!Is(TokenType::kLeftParen)) return Unexpected(kContext, "\"(\"");
-  Advance();
-  while (!Is(TokenType::kRightParen)) {
-    if (!IsGroupingLabel(token_.type) ||
-        !labels::IsLegacyLabelName(token_.text)) {
-      return Unexpected(kContext, "label");
-    }
-    labels->emplace_back(token_.text);
-    Advance();
-    if (Is(TokenType::kComma)) {
-      Advance();
-    } else if (!Is(TokenType::kRightParen)) {
-      return Unexpected(kContext, "\",\" or \")\"");
-    }
-  }
-  Advance();
-  return true;
-}
-
-// A primary expression with all that may follow it: ranges, `@`, `offset`.
-ExprPtr Parser::ParsePostfix() {
-  ExprPtr expr = ParsePrimary();
+// Ranges, `@`, `offset`: all that may follow a primary expression.
+bool Parser::ParsePostfix(ExprPtr* operand) {
   int subqueries = 0;
-  while (expr != nullptr) {
+  while (true) {
     if (Is(TokenType::kLeftBracket)) {
-      if (depth_ + ++subqueries > max_depth_) {
-        TooDeep();
-        return nullptr;
-      }
-      expr = ParseBracket(std::move(expr));
+      if (depth_ + ++subqueries > max_depth_) return TooDeep();
+      *operand = ParseBracket(std::move(*operand));
+      if (*operand == nullptr) return false;
     } else if (Is(TokenType::kOffset)) {
-      if (!ParseOffset(*expr)) return nullptr;
+      if (!ParseOffset(**operand)) return false;
     } else if (Is(TokenType::kAt)) {
-      if (!ParseAt(*expr)) return nullptr;
+      if (!ParseAt(**operand)) return false;
+    } else if (Is(TokenType::kAnchored) || Is(TokenType::kSmoothed)) {
+      if (!ParseExtension(**operand)) return false;
     } else {
-      break;
+      return true;
     }
   }
-  return expr;
 }
 
-ExprPtr Parser::ParsePrimary() {
+// A primary expression. Null if that is in parentheses, which are open then.
+bool Parser::ParseOperand(ExprPtr* operand) {
   const Token token = token_;
   switch (token.type) {
     case TokenType::kNumber:
-      return ParseNumberLiteral();
+      *operand = ParseNumberLiteral();
+      return *operand != nullptr;
+    case TokenType::kDuration:
+      if (!options_.dialect.IsVersion3()) break;
+      *operand = ParseDurationNumber();
+      return *operand != nullptr;
     case TokenType::kString:
-      return ParseStringLiteral();
+      *operand = ParseStringLiteral();
+      return true;
     case TokenType::kLeftParen:
-      return ParseParen();
+      return Open({.token = token});
     case TokenType::kLeftBrace:
-      return ParseSelector(nullptr);
+      *operand = ParseSelector(nullptr);
+      return *operand != nullptr;
     default:
       break;
   }
-  if (!IsMetricName(token.type)) {
-    Unexpected();
-    return nullptr;
-  }
+  if (!IsMetricName(token.type)) return Unexpected();
   Advance();
   if (IsAggregator(token.type) &&
       (Is(TokenType::kLeftParen) || Is(TokenType::kBy) ||
        Is(TokenType::kWithout))) {
-    return ParseAggregate(token);
+    return OpenAggregate(token, operand);
   }
-  if (token.type == TokenType::kIdentifier && Is(TokenType::kLeftParen)) {
-    return ParseCall(token);
+  if (IsFunctionName(token.type) && Is(TokenType::kLeftParen)) {
+    return OpenArguments({.kind = Opening::Kind::kCall, .token = token},
+                         operand);
   }
-  return ParseSelector(&token);
+  *operand = ParseSelector(&token);
+  return *operand != nullptr;
 }
 
-bool Parser::ParseNumberToken(double* value) {
-  const absl::StatusOr<double> number = ParseNumber(token_.text);
-  if (!number.ok()) {
-    return Fail(token_.start, std::string(number.status().message()));
-  }
-  *value = *number;
-  Advance();
-  return true;
+bool Parser::IsFunctionName(TokenType type) const {
+  if (type == TokenType::kIdentifier) return true;
+  return options_.dialect.IsVersion3() &&
+         (type == TokenType::kStart || type == TokenType::kEndKeyword);
 }
 
-ExprPtr Parser::ParseNumberLiteral() {
-  auto number = std::make_unique<Number>();
-  number->range = Range{token_.start, token_.end()};
-  if (!ParseNumberToken(&number->value)) return nullptr;
-  return ExprPtr(number.release());
-}
-
-ExprPtr Parser::ParseStringLiteral() {
-  auto string = std::make_unique<String>();
-  string->range = Range{token_.start, token_.end()};
-  string->value = Unquote(token_.text);
-  Advance();
-  return ExprPtr(string.release());
-}
-
-ExprPtr Parser::ParseParen() {
-  const int32_t start = token_.start;
-  if (!Enter()) return nullptr;
-  Advance();
-  ExprPtr inner = ParseExpr();
-  if (inner == nullptr) return nullptr;
-  if (!Is(TokenType::kRightParen)) {
-    Unexpected();
-    return nullptr;
-  }
-  ExprPtr paren(new Paren(std::move(inner)));
-  paren->range = Range{start, token_.end()};
-  Advance();
-  Leave();
-  return paren;
-}
-
-// From `(` to `)`. Does not take the `)`, so that its place is known.
-bool Parser::ParseArguments(std::vector<ExprPtr>* args) {
+// Takes the `(`.
+bool Parser::Open(Opening opening) {
   if (!Enter()) return false;
+  opening.pending = pending_.size();
+  openings_.push_back(std::move(opening));
   Advance();
-  while (!Is(TokenType::kRightParen)) {
-    ExprPtr arg = ParseExpr();
-    if (arg == nullptr) return false;
-    args->push_back(std::move(arg));
-    if (Is(TokenType::kRightParen)) break;
-    if (!Is(TokenType::kComma)) return Unexpected();
-    const int32_t comma = token_.start;
-    Advance();
-    if (!StartsExpression(token_.type) && !Is(TokenType::kError)) {
-      return Fail(comma, "trailing commas not allowed in function call args");
-    }
-  }
-  Leave();
   return true;
 }
 
-ExprPtr Parser::ParseCall(const Token& name) {
-  std::vector<ExprPtr> args;
-  if (!ParseArguments(&args)) return nullptr;
-  const Function* function = FindFunction(name.text);
-  if (function == nullptr) {
-    Fail(name.start,
-         absl::StrCat("unknown function with name ", Quoted(name.text)));
-    return nullptr;
-  }
-  auto call = std::make_unique<Call>(function);
-  call->range = Range{name.start, token_.end()};
-  call->args = std::move(args);
-  Advance();
-  return ExprPtr(call.release());
+bool Parser::OpenArguments(Opening opening, ExprPtr* operand) {
+  if (!Open(std::move(opening))) return false;
+  return !Is(TokenType::kRightParen) || CloseArguments(operand);
 }
 
-bool Parser::ParseGrouping(Aggregate& node) {
-  node.without = Is(TokenType::kWithout);
+// Behind a whole expression in parentheses. It becomes what they make of it, or
+// null if another argument follows.
+bool Parser::ParseClosing(ExprPtr* operand) {
+  Opening& opening = openings_.back();
+  if (opening.kind == Opening::Kind::kParen) {
+    if (!Is(TokenType::kRightParen)) return Unexpected();
+    operand->reset(new Paren(ExprPtr(operand->release())));
+    (*operand)->range = Range{opening.token.start, token_.end()};
+    openings_.pop_back();
+    Advance();
+    Leave();
+    return true;
+  }
+  opening.args.push_back(std::move(*operand));
+  if (Is(TokenType::kRightParen)) return CloseArguments(operand);
+  if (!Is(TokenType::kComma)) return Unexpected();
+  const int32_t comma = token_.start;
   Advance();
-  return ParseLabels(&node.grouping);
+  const bool duration =
+      Is(TokenType::kDuration) && options_.dialect.IsVersion3();
+  if (!StartsExpression(token_.type) && !duration && !Is(TokenType::kError)) {
+    return Fail(comma, "trailing commas not allowed in function call args");
+  }
+  return true;
 }
 
-ExprPtr Parser::ParseAggregate(const Token& op) {
-  auto node = std::make_unique<Aggregate>();
-  const bool modifier_first = !Is(TokenType::kLeftParen);
-  ++aggregations_;
-  if (modifier_first && !ParseGrouping(*node)) return nullptr;
-  if (!Is(TokenType::kLeftParen)) {
-    Unexpected();
-    return nullptr;
-  }
-  std::vector<ExprPtr> args;
-  if (!ParseArguments(&args)) return nullptr;
-  int32_t end = token_.end();
-  Advance();
-  if (!modifier_first && (Is(TokenType::kBy) || Is(TokenType::kWithout))) {
-    if (!ParseGrouping(*node)) return nullptr;
-    end = taken_end_;
-  }
-  --aggregations_;
-  return BuildAggregate(op, std::move(node), std::move(args), end);
-}
-
-ExprPtr Parser::BuildAggregate(const Token& op, std::unique_ptr<Aggregate> node,
-                               std::vector<ExprPtr> args, int32_t end) {
-  node->op = AggregateOperator(op.type);
-  node->range = Range{op.start, end};
-  if (args.empty()) {
-    Fail(op.start, "no arguments for aggregate expression provided");
-    return nullptr;
-  }
-  const size_t wanted = HasParameter(node->op) ? 2 : 1;
-  if (args.size() != wanted) {
-    Fail(op.start,
-         absl::StrCat("wrong number of arguments for aggregate expression "
-                      "provided, expected ",
-                      wanted, ", got ", args.size()));
-    return nullptr;
-  }
-  if (wanted == 2) node->parameter = std::move(args.front());
-  node->expr = std::move(args.back());
-  return ExprPtr(node.release());
+// The `)` is next.
+bool Parser::CloseArguments(ExprPtr* operand) {
+  Opening opening = std::move(openings_.back());
+  openings_.pop_back();
+  Leave();
+  *operand = opening.kind == Opening::Kind::kCall
+                 ? FinishCall(std::move(opening))
+                 : FinishAggregate(std::move(opening));
+  return *operand != nullptr;
 }
 
 }  // namespace insula::promql

@@ -23,10 +23,6 @@
 
 namespace insula::promql {
 
-// The most nesting that any options allow. A level takes 1 KiB of stack, and
-// 4 KiB under AddressSanitizer.
-inline constexpr int kMaxDepth = 1000;
-
 struct OperatorInfo {
   BinaryOp op;
   int precedence;
@@ -40,8 +36,8 @@ class Parser {
   Parser(absl::string_view text, const ParseOptions& options)
       : text_(text),
         options_(options),
-        max_depth_(std::clamp(options.max_depth, 1, kMaxDepth)),
-        lexer_(text),
+        max_depth_(std::max(options.max_depth, 1)),
+        lexer_(text, options.dialect),
         regex_budget_(options.max_regex_cost) {}
 
   absl::StatusOr<ExprPtr> Expression();
@@ -57,17 +53,62 @@ class Parser {
     ExprPtr lhs;  // Null: a sign.
   };
 
+  // A parenthesis that has not been closed.
+  struct Opening {
+    enum class Kind { kParen, kCall, kAggregate };
+    Kind kind = Kind::kParen;
+    Token token;         // It, or the name before it.
+    size_t pending = 0;  // Operators that waited already.
+    std::unique_ptr<Aggregate> aggregate = nullptr;
+    bool grouped = false;  // `by` or `without` stood before it.
+    std::vector<ExprPtr> args = {};
+  };
+
+  // A duration as it is read: a number of seconds, or an expression.
+  struct DurationTerm {
+    DurationExpression text;  // As it is printed.
+    int32_t start = 0;
+    bool literal = false;
+    double seconds = 0;  // Of a literal.
+  };
+
+  // A sign, operator, parenthesis or function of durations that waits for what
+  // is behind it.
+  struct DurationPending {
+    enum class Kind { kSign, kOperator, kParen, kCall };
+    Kind kind;
+    Token token;
+    int precedence = 0;      // Of a sign or an operator.
+    DurationTerm left = {};  // Of an operator.
+    std::string call = {};   // What has been read of a call.
+    int arguments = 0;       // Of a call.
+  };
+
+  // A duration that stands in a tree.
+  struct Window {
+    absl::Duration duration;
+    DurationExpression expression;
+  };
+
   ExprPtr ParseExpr();
-  ExprPtr ParsePostfix();
-  ExprPtr ParsePrimary();
+  bool ParseOperand(ExprPtr* operand);
+  bool ParsePostfix(ExprPtr* operand);
+  bool ParseOperator(ExprPtr* operand);
+  bool ParseClosing(ExprPtr* operand);
+  bool Open(Opening opening);
+  bool OpenArguments(Opening opening, ExprPtr* operand);
+  bool OpenAggregate(const Token& op, ExprPtr* operand);
+  bool CloseArguments(ExprPtr* operand);
+  ExprPtr FinishCall(Opening opening);
+  ExprPtr FinishAggregate(Opening opening);
+  ExprPtr BuildAggregate(Opening opening, int32_t end);
+  bool IsFunctionName(TokenType type) const;
   ExprPtr ParseNumberLiteral();
+  ExprPtr ParseDurationNumber();
   ExprPtr ParseStringLiteral();
-  ExprPtr ParseParen();
-  ExprPtr ParseCall(const Token& name);
-  ExprPtr ParseAggregate(const Token& op);
   ExprPtr ParseSelector(const Token* name);
   ExprPtr ParseBracket(ExprPtr expr);
-  ExprPtr MakeMatrix(ExprPtr expr, const Token& bracket, absl::Duration window);
+  ExprPtr MakeMatrix(ExprPtr expr, const Token& bracket, Window window);
   bool ParseOffset(Expr& expr);
   bool ParseAt(Expr& expr);
   bool SetTime(Expr& expr, double seconds);
@@ -76,17 +117,36 @@ class Parser {
   bool ParseSigns();
   bool ParseBinaryModifiers(Pending& pending);
   ExprPtr Reduce(ExprPtr operand);
-  ExprPtr BuildAggregate(const Token& op, std::unique_ptr<Aggregate> node,
-                         std::vector<ExprPtr> args, int32_t end);
-
-  bool ParseArguments(std::vector<ExprPtr>* args);
+  bool CheckName(absl::string_view name);
   bool ParseGrouping(Aggregate& node);
   bool ParseLabels(std::vector<std::string>* labels);
   bool ParseMatchers(std::vector<labels::Matcher>* matchers);
   bool ParseMatcher(std::vector<labels::Matcher>* matchers);
-  bool AddMatcher(labels::MatchType type, const Token& label,
-                  const Token& value, std::vector<labels::Matcher>* matchers);
-  bool ParseDurationToken(absl::Duration* duration);
+  bool AddMatcher(labels::MatchType type, int32_t position,
+                  absl::string_view label, const Token& value,
+                  std::vector<labels::Matcher>* matchers);
+  bool ParseDurationToken(absl::Duration* duration, bool allow_zero = false);
+  bool ParseFill(Pending& pending);
+  bool ParseFillValue(std::optional<double>* left,
+                      std::optional<double>* right);
+  bool ParseExtension(Expr& expr);
+
+  // Durations of version 3.
+  bool ParseWindow(Window* window);
+  bool ParseOffsetValue(Window* offset);
+  bool ParseDurationExpr(bool primary, DurationTerm* term);
+  bool ParseDurationOperand(bool signs, DurationTerm* term, bool* done);
+  bool ParseDurationLiteral(DurationTerm* term);
+  bool OpenDurationCall(DurationTerm* term, bool* done);
+  bool ParseDurationOperator(DurationTerm* term, bool* done);
+  bool ParseDurationClosing(DurationTerm* term, bool* done);
+  bool ReduceDuration(DurationTerm* term);
+  static void NegateDuration(DurationTerm* term);
+  bool NeedDurationExpressions(int32_t position);
+  bool ToWindow(const DurationTerm& term, int32_t position, Window* window);
+  bool IsDurationWord() const {
+    return Is(TokenType::kIdentifier) && IsDurationFunction(token_.text);
+  }
   bool ParseNumberToken(double* value);
 
   // Text limits, then the first token.
@@ -116,7 +176,10 @@ class Parser {
   int depth_ = 0;
   int aggregations_ = 0;  // That the next token is inside of.
   size_t regex_budget_;
+  std::vector<labels::Matcher> compiled_;  // With expressions.
   std::vector<Pending> pending_;
+  std::vector<Opening> openings_;
+  std::vector<DurationPending> durations_;
   std::optional<ParseError> error_;
 };
 

@@ -1,5 +1,6 @@
 // Selectors: matchers, ranges, subqueries, `offset` and `@`.
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/labels/matcher.h"
+#include "libs/labels/validity.h"
 #include "libs/promql/literal.h"
 #include "libs/promql/parser_impl.h"
 #include "libs/promql/quote.h"
@@ -20,6 +22,9 @@ namespace {
 
 // Milliseconds from which on seconds in a double are not exact.
 constexpr double kMaxTime = 9007199254740992.0;
+
+// Expressions that are kept to be used again.
+constexpr size_t kMaxCompiled = 16;
 
 }  // namespace
 
@@ -48,7 +53,8 @@ ExprPtr Parser::ParseSelector(const Token* name) {
 bool Parser::ParseMatchers(std::vector<labels::Matcher>* matchers) {
   constexpr absl::string_view kContext = "label matching";
   while (!Is(TokenType::kRightBrace)) {
-    if (!Is(TokenType::kIdentifier)) {
+    const bool quoted = Is(TokenType::kString) && options_.dialect.IsVersion3();
+    if (!Is(TokenType::kIdentifier) && !quoted) {
       return Unexpected(kContext, "identifier or \"}\"");
     }
     if (!ParseMatcher(matchers)) return false;
@@ -64,7 +70,21 @@ bool Parser::ParseMatchers(std::vector<labels::Matcher>* matchers) {
 bool Parser::ParseMatcher(std::vector<labels::Matcher>* matchers) {
   constexpr absl::string_view kContext = "label matching";
   const Token label = token_;
-  Advance();
+  std::string name(label.text);
+  if (label.type == TokenType::kString) {
+    name = Unquote(label.text);
+    if (!CheckName(name)) return false;
+    Advance();
+    if (Is(TokenType::kComma) || Is(TokenType::kRightBrace)) {
+      // The name of the metric, as it may stand without a label.
+      absl::StatusOr<labels::Matcher> matcher = labels::Matcher::Create(
+          labels::MatchType::kEqual, labels::kMetricName, name);
+      matchers->push_back(*std::move(matcher));  // No regex: cannot fail.
+      return true;
+    }
+  } else {
+    Advance();
+  }
   labels::MatchType type;
   switch (token_.type) {
     case TokenType::kEqual:
@@ -84,26 +104,47 @@ bool Parser::ParseMatcher(std::vector<labels::Matcher>* matchers) {
   }
   Advance();
   if (!Is(TokenType::kString)) return Unexpected(kContext, "string");
-  if (!AddMatcher(type, label, token_, matchers)) return false;
+  if (!AddMatcher(type, label.start, name, token_, matchers)) return false;
   Advance();
   return true;
 }
 
-bool Parser::AddMatcher(labels::MatchType type, const Token& label,
-                        const Token& value,
+// Of the token that is next.
+bool Parser::CheckName(absl::string_view name) {
+  if (!name.empty() && labels::IsValidUtf8(name)) return true;
+  return Fail(token_.start, absl::StrCat("invalid name: ", Quoted(name),
+                                         "; it must be UTF-8 and not empty"));
+}
+
+bool Parser::AddMatcher(labels::MatchType type, int32_t position,
+                        absl::string_view label, const Token& value,
                         std::vector<labels::Matcher>* matchers) {
-  absl::StatusOr<labels::Matcher> matcher = labels::Matcher::Create(
-      type, label.text, Unquote(value.text), regex_budget_);
+  const std::string text = Unquote(value.text);
+  // Queries repeat expressions, which are dear to compile.
+  for (const labels::Matcher& known : compiled_) {
+    if (known.type() == type && known.value() == text &&
+        known.name() == label && known.regex_cost() <= regex_budget_) {
+      regex_budget_ -= known.regex_cost();
+      matchers->push_back(known);
+      return true;
+    }
+  }
+  absl::StatusOr<labels::Matcher> matcher =
+      labels::Matcher::Create(type, label, text, regex_budget_);
   if (!matcher.ok()) {
-    return Fail(label.start, std::string(matcher.status().message()));
+    return Fail(position, std::string(matcher.status().message()));
   }
   regex_budget_ -= matcher->regex_cost();
+  if (matcher->regex_cost() > 0 && compiled_.size() < kMaxCompiled) {
+    compiled_.push_back(*matcher);
+  }
   matchers->push_back(*std::move(matcher));
   return true;
 }
 
-bool Parser::ParseDurationToken(absl::Duration* duration) {
-  const absl::StatusOr<absl::Duration> parsed = ParseDuration(token_.text);
+bool Parser::ParseDurationToken(absl::Duration* duration, bool allow_zero) {
+  const absl::StatusOr<absl::Duration> parsed =
+      ParseDuration(token_.text, allow_zero);
   if (!parsed.ok()) {
     return Fail(token_.start, std::string(parsed.status().message()));
   }
@@ -121,21 +162,27 @@ ExprPtr Parser::ParseBracket(ExprPtr expr) {
   };
   const Token bracket = token_;
   Advance();
-  if (!Is(TokenType::kDuration)) {
+  const bool version3 = options_.dialect.IsVersion3();
+  if (!version3 && !Is(TokenType::kDuration)) {
     return unexpected("subquery selector", "duration");
   }
-  absl::Duration window;
-  if (!ParseDurationToken(&window)) return nullptr;
+  Window window;
+  if (!(version3 ? ParseWindow(&window)
+                 : ParseDurationToken(&window.duration))) {
+    return nullptr;
+  }
   if (Is(TokenType::kRightBracket)) {
-    return MakeMatrix(std::move(expr), bracket, window);
+    return MakeMatrix(std::move(expr), bracket, std::move(window));
   }
   if (!Is(TokenType::kColon)) {
     return unexpected("subquery or range", "\":\" or \"]\"");
   }
   Advance();
-  absl::Duration step;
-  if (Is(TokenType::kDuration)) {
-    if (!ParseDurationToken(&step)) return nullptr;
+  Window step;
+  if (version3 ? !Is(TokenType::kRightBracket) : Is(TokenType::kDuration)) {
+    if (!(version3 ? ParseWindow(&step) : ParseDurationToken(&step.duration))) {
+      return nullptr;
+    }
     if (!Is(TokenType::kRightBracket)) {
       return unexpected("subquery selector", "\"]\"");
     }
@@ -145,14 +192,15 @@ ExprPtr Parser::ParseBracket(ExprPtr expr) {
   const Range range{expr->range.start, token_.end()};
   auto subquery = std::make_unique<Subquery>(std::move(expr));
   subquery->range = range;
-  subquery->window = window;
-  subquery->step = step;
+  subquery->window = window.duration;
+  subquery->window_expression = std::move(window.expression);
+  subquery->step = step.duration;
+  subquery->step_expression = std::move(step.expression);
   Advance();
   return ExprPtr(subquery.release());
 }
 
-ExprPtr Parser::MakeMatrix(ExprPtr expr, const Token& bracket,
-                           absl::Duration window) {
+ExprPtr Parser::MakeMatrix(ExprPtr expr, const Token& bracket, Window window) {
   const auto fail = [&](const char* message) {
     Fail(bracket.start, message);
     return nullptr;
@@ -162,16 +210,22 @@ ExprPtr Parser::MakeMatrix(ExprPtr expr, const Token& bracket,
   }
   // `@ start()` is not among them: Prometheus lets it pass.
   const Modifiers& modifiers = static_cast<VectorSelector&>(*expr).modifiers;
-  if (modifiers.offset != absl::ZeroDuration()) {
+  if (modifiers.offset != absl::ZeroDuration() ||
+      !modifiers.offset_expression.empty()) {
     return fail("no offset modifiers allowed before range");
   }
   if (modifiers.at == Modifiers::At::kTime) {
     return fail("no @ modifiers allowed before range");
   }
+  if (static_cast<VectorSelector&>(*expr).extension !=
+      VectorSelector::Extension::kNone) {
+    return fail("no anchored or smoothed modifiers allowed before range");
+  }
   const Range range{expr->range.start, token_.end()};
   auto matrix = std::make_unique<MatrixSelector>(std::move(expr));
   matrix->range = range;
-  matrix->window = window;
+  matrix->window = window.duration;
+  matrix->window_expression = std::move(window.expression);
   Advance();
   return ExprPtr(matrix.release());
 }
@@ -196,19 +250,51 @@ Modifiers* Parser::FindModifiers(Expr& expr, absl::string_view what) {
 
 bool Parser::ParseOffset(Expr& expr) {
   Advance();
-  const bool negative = Is(TokenType::kSubtract);
-  if (negative) Advance();
-  if (!Is(TokenType::kDuration)) return Unexpected("offset", "duration");
-  const int32_t end = token_.end();
-  absl::Duration offset;
-  if (!ParseDurationToken(&offset)) return false;
+  Window offset;
+  if (options_.dialect.IsVersion3()) {
+    if (!ParseOffsetValue(&offset)) return false;
+  } else {
+    const bool negative = Is(TokenType::kSubtract);
+    if (negative) Advance();
+    if (!Is(TokenType::kDuration)) return Unexpected("offset", "duration");
+    if (!ParseDurationToken(&offset.duration)) return false;
+    if (negative) offset.duration = -offset.duration;
+  }
   Modifiers* modifiers = FindModifiers(expr, "offset");
   if (modifiers == nullptr) return false;
-  if (modifiers->offset != absl::ZeroDuration()) {
+  if (modifiers->offset != absl::ZeroDuration() ||
+      !modifiers->offset_expression.empty()) {
     return Fail(expr.range.start, "offset may not be set multiple times");
   }
-  modifiers->offset = negative ? -offset : offset;
-  expr.range.end = end;
+  modifiers->offset = offset.duration;
+  modifiers->offset_expression = std::move(offset.expression);
+  expr.range.end = taken_end_;
+  return true;
+}
+
+bool Parser::ParseExtension(Expr& expr) {
+  using Extension = VectorSelector::Extension;
+  const absl::string_view word =
+      Is(TokenType::kAnchored) ? "anchored" : "smoothed";
+  VectorSelector* selector = nullptr;
+  if (expr.kind == ExprKind::kVectorSelector) {
+    selector = static_cast<VectorSelector*>(&expr);
+  } else if (expr.kind == ExprKind::kMatrixSelector) {
+    selector = &static_cast<MatrixSelector&>(expr).vector();
+  } else {
+    return Fail(expr.range.start,
+                absl::StrCat(word,
+                             " modifier must be preceded by an instant vector "
+                             "selector or range vector selector"));
+  }
+  if (selector->extension != Extension::kNone) {
+    return Fail(expr.range.start,
+                "anchored and smoothed may not be set multiple times");
+  }
+  selector->extension =
+      Is(TokenType::kAnchored) ? Extension::kAnchored : Extension::kSmoothed;
+  expr.range.end = token_.end();
+  Advance();
   return true;
 }
 
@@ -235,10 +321,17 @@ bool Parser::ParseAt(Expr& expr) {
   }
   const bool negative = Is(TokenType::kSubtract);
   if (negative || Is(TokenType::kAdd)) Advance();
-  if (!Is(TokenType::kNumber)) return Unexpected("@", "timestamp");
   const int32_t end = token_.end();
   double seconds = 0;
-  if (!ParseNumberToken(&seconds)) return false;
+  if (Is(TokenType::kDuration) && options_.dialect.IsVersion3()) {
+    absl::Duration time;
+    if (!ParseDurationToken(&time, /*allow_zero=*/true)) return false;
+    seconds = absl::ToDoubleSeconds(time);
+  } else if (!Is(TokenType::kNumber)) {
+    return Unexpected("@", "timestamp");
+  } else if (!ParseNumberToken(&seconds)) {
+    return false;
+  }
   if (!SetTime(expr, negative ? -seconds : seconds)) return false;
   expr.range.end = end;
   return true;

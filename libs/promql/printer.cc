@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/labels/validity.h"
 #include "libs/promql/literal.h"
 #include "libs/promql/quote.h"
 
@@ -21,12 +23,27 @@ namespace {
 // Prints a tree by a stack of nodes, each with how much of it is done.
 class Printer {
  public:
-  explicit Printer(const Expr& root) { Push(&root); }
+  // With `spans`, notes where each node stands.
+  explicit Printer(const Expr& root, Spans* spans = nullptr) : spans_(spans) {
+    Push(&root);
+  }
 
   std::string Run() {
     while (!stack_.empty()) {
       Frame frame = stack_.back();
       stack_.pop_back();
+      if (spans_ == nullptr) {
+        Step(*frame.expr, frame.step);
+        continue;
+      }
+      if (frame.step == kEnd) {
+        (*spans_)[frame.expr].end = out_.size();
+        continue;
+      }
+      if (frame.step == 0) {
+        (*spans_)[frame.expr].start = out_.size();
+        Push(frame.expr, kEnd);
+      }
       Step(*frame.expr, frame.step);
     }
     return std::move(out_);
@@ -37,6 +54,8 @@ class Printer {
     const Expr* expr;
     size_t step;
   };
+
+  static constexpr size_t kEnd = static_cast<size_t>(-1);
 
   void Push(const Expr* expr, size_t step = 0) {
     stack_.push_back(Frame{expr, step});
@@ -56,19 +75,51 @@ class Printer {
   void Step(const Subquery& expr, size_t step);
 
   void AppendSelector(const VectorSelector& expr);
+  void AppendExtension(const VectorSelector& expr);
   void AppendModifiers(const Modifiers& modifiers);
   void AppendMatching(const Binary& expr);
-  void AppendLabels(const std::vector<std::string>& names) {
-    absl::StrAppend(&out_, "(", absl::StrJoin(names, ", "), ")");
+  void AppendLabels(const std::vector<std::string>& names);
+  void AppendFill(const VectorMatching& matching);
+  void AppendDuration(absl::Duration duration,
+                      const DurationExpression& expression) {
+    absl::StrAppend(&out_,
+                    expression.empty() ? DurationText(duration) : expression);
   }
 
+  Spans* const spans_;
   std::vector<Frame> stack_;
   std::string out_;
 };
 
+// In quotes if it must be, which only dialects read that can have it.
+void AppendLabelName(absl::string_view name, std::string* out) {
+  if (labels::IsLegacyLabelName(name)) {
+    absl::StrAppend(out, name);
+  } else {
+    AppendQuoted(name, out);
+  }
+}
+
 void AppendMatcher(const labels::Matcher& matcher, std::string* out) {
-  absl::StrAppend(out, matcher.name(), labels::MatchOperator(matcher.type()));
+  AppendLabelName(matcher.name(), out);
+  absl::StrAppend(out, labels::MatchOperator(matcher.type()));
   AppendQuoted(matcher.value(), out);
+}
+
+std::string TextOf(const Number& number) {
+  if (!number.duration) return NumberText(number.value);
+  const absl::Duration duration =
+      absl::Milliseconds(std::llround(std::abs(number.value) * 1000));
+  return absl::StrCat(number.value < 0 ? "-" : "", DurationText(duration));
+}
+
+void Printer::AppendLabels(const std::vector<std::string>& names) {
+  out_.push_back('(');
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (i > 0) out_.append(", ");
+    AppendLabelName(names[i], &out_);
+  }
+  out_.push_back(')');
 }
 
 void Printer::Step(const Expr& expr, size_t step) {
@@ -82,8 +133,7 @@ void Printer::Step(const Expr& expr, size_t step) {
     case ExprKind::kMatrixSelector:
       return Step(static_cast<const MatrixSelector&>(expr));
     case ExprKind::kNumber:
-      absl::StrAppend(&out_,
-                      NumberText(static_cast<const Number&>(expr).value));
+      out_.append(TextOf(static_cast<const Number&>(expr)));
       return;
     case ExprKind::kParen:
       return Step(static_cast<const Paren&>(expr), step);
@@ -99,6 +149,7 @@ void Printer::Step(const Expr& expr, size_t step) {
     case ExprKind::kVectorSelector: {
       const auto& selector = static_cast<const VectorSelector&>(expr);
       AppendSelector(selector);
+      AppendExtension(selector);
       return AppendModifiers(selector.modifiers);
     }
   }
@@ -131,6 +182,9 @@ void Printer::Step(const Binary& expr, size_t step) {
     // A sign would take the power as its operand: +(Inf ^ 2).
     if (expr.op == BinaryOp::kPower && expr.lhs->kind == ExprKind::kNumber &&
         std::isinf(static_cast<const Number&>(*expr.lhs).value)) {
+      if (spans_ != nullptr) {
+        (*spans_)[expr.lhs.get()] = {out_.size(), out_.size() + 3};
+      }
       out_.append("Inf");
       return Push(&expr, 1);
     }
@@ -147,14 +201,31 @@ void Printer::AppendMatching(const Binary& expr) {
   const VectorMatching& matching = *expr.matching;
   const bool grouped = matching.cardinality == Cardinality::kManyToOne ||
                        matching.cardinality == Cardinality::kOneToMany;
-  if (matching.labels.empty() && !matching.on && !grouped) return;
+  if (matching.labels.empty() && !matching.on && !grouped) {
+    return AppendFill(matching);
+  }
   out_.append(matching.on ? " on " : " ignoring ");
   AppendLabels(matching.labels);
-  if (!grouped) return;
+  if (!grouped) return AppendFill(matching);
   out_.append(matching.cardinality == Cardinality::kManyToOne
                   ? " group_left "
                   : " group_right ");
   AppendLabels(matching.include);
+  AppendFill(matching);
+}
+
+void Printer::AppendFill(const VectorMatching& matching) {
+  const auto append = [this](absl::string_view word,
+                             const std::optional<double>& value) {
+    if (!value.has_value()) return;
+    absl::StrAppend(&out_, " ", word, " (", NumberText(*value), ")");
+  };
+  const bool same =
+      matching.fill_left.has_value() && matching.fill_right.has_value() &&
+      NumberText(*matching.fill_left) == NumberText(*matching.fill_right);
+  if (same) return append("fill", matching.fill_left);
+  append("fill_left", matching.fill_left);
+  append("fill_right", matching.fill_right);
 }
 
 void Printer::Step(const Call& expr, size_t step) {
@@ -169,7 +240,10 @@ void Printer::Step(const Call& expr, size_t step) {
 
 void Printer::Step(const MatrixSelector& expr) {
   AppendSelector(expr.vector());
-  absl::StrAppend(&out_, "[", DurationText(expr.window), "]");
+  out_.push_back('[');
+  AppendDuration(expr.window, expr.window_expression);
+  out_.push_back(']');
+  AppendExtension(expr.vector());
   AppendModifiers(expr.vector().modifiers);
 }
 
@@ -183,9 +257,11 @@ void Printer::Step(const Paren& expr, size_t step) {
 
 void Printer::Step(const Subquery& expr, size_t step) {
   if (step == 0) return Descend(expr.expr.get(), &expr, 0);
-  absl::StrAppend(&out_, "[", DurationText(expr.window), ":");
-  if (expr.step != absl::ZeroDuration()) {
-    absl::StrAppend(&out_, DurationText(expr.step));
+  out_.push_back('[');
+  AppendDuration(expr.window, expr.window_expression);
+  out_.push_back(':');
+  if (expr.step != absl::ZeroDuration() || !expr.step_expression.empty()) {
+    AppendDuration(expr.step, expr.step_expression);
   }
   out_.push_back(']');
   AppendModifiers(expr.modifiers);
@@ -220,6 +296,14 @@ void Printer::AppendSelector(const VectorSelector& expr) {
                &out_);
 }
 
+void Printer::AppendExtension(const VectorSelector& expr) {
+  if (expr.extension == VectorSelector::Extension::kAnchored) {
+    out_.append(" anchored");
+  } else if (expr.extension == VectorSelector::Extension::kSmoothed) {
+    out_.append(" smoothed");
+  }
+}
+
 void Printer::AppendModifiers(const Modifiers& modifiers) {
   switch (modifiers.at) {
     case Modifiers::At::kNone:
@@ -237,7 +321,9 @@ void Printer::AppendModifiers(const Modifiers& modifiers) {
       out_.append(" @ end()");
       break;
   }
-  if (modifiers.offset > absl::ZeroDuration()) {
+  if (!modifiers.offset_expression.empty()) {
+    absl::StrAppend(&out_, " offset ", modifiers.offset_expression);
+  } else if (modifiers.offset > absl::ZeroDuration()) {
     absl::StrAppend(&out_, " offset ", DurationText(modifiers.offset));
   } else if (modifiers.offset < absl::ZeroDuration()) {
     absl::StrAppend(&out_, " offset -", DurationText(-modifiers.offset));
@@ -247,6 +333,10 @@ void Printer::AppendModifiers(const Modifiers& modifiers) {
 }  // namespace
 
 std::string Print(const Expr& expr) { return Printer(expr).Run(); }
+
+std::string PrintWithSpans(const Expr& expr, Spans* spans) {
+  return Printer(expr, spans).Run();
+}
 
 std::string PrintSelector(const std::vector<labels::Matcher>& matchers) {
   std::string text;

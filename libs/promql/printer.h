@@ -1,7 +1,9 @@
 // Writes expressions in the canonical form.
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "libs/labels/matcher.h"
@@ -15,6 +17,17 @@ namespace insula::promql {
 // something it is kept: `ignoring () group_left ()`, `__name__=""`, `Inf ^ 2`,
 // U+FFFD in strings.
 std::string Print(const Expr& expr);
+
+// Bytes [start, end) of what was printed.
+struct Span {
+  size_t start = 0;
+  size_t end = 0;
+};
+using Spans = std::unordered_map<const Expr*, Span>;
+
+// The same, and where in the text each node of the tree stands, but for the
+// selectors in ranges.
+std::string PrintWithSpans(const Expr& expr, Spans* spans);
 
 // `{__name__="up",job="api"}`: the matchers in braces, sorted, the name among
 // them. For `match[]`.

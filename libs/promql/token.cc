@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "libs/promql/quote.h"
@@ -20,6 +21,7 @@ struct Keyword {
 
 // Sorted by word.
 constexpr Keyword kKeywords[] = {
+    {"anchored", TokenType::kAnchored},
     {"and", TokenType::kAnd},
     {"atan2", TokenType::kAtan2},
     {"avg", TokenType::kAvg},
@@ -29,11 +31,16 @@ constexpr Keyword kKeywords[] = {
     {"count", TokenType::kCount},
     {"count_values", TokenType::kCountValues},
     {"end", TokenType::kEndKeyword},
+    {"fill", TokenType::kFill},
+    {"fill_left", TokenType::kFillLeft},
+    {"fill_right", TokenType::kFillRight},
     {"group", TokenType::kGroup},
     {"group_left", TokenType::kGroupLeft},
     {"group_right", TokenType::kGroupRight},
     {"ignoring", TokenType::kIgnoring},
     {"inf", TokenType::kNumber},
+    {"limit_ratio", TokenType::kLimitRatio},
+    {"limitk", TokenType::kLimitk},
     {"max", TokenType::kMax},
     {"min", TokenType::kMin},
     {"nan", TokenType::kNumber},
@@ -41,6 +48,7 @@ constexpr Keyword kKeywords[] = {
     {"on", TokenType::kOn},
     {"or", TokenType::kOr},
     {"quantile", TokenType::kQuantile},
+    {"smoothed", TokenType::kSmoothed},
     {"start", TokenType::kStart},
     {"stddev", TokenType::kStddev},
     {"stdvar", TokenType::kStdvar},
@@ -68,8 +76,16 @@ TokenType KeywordType(absl::string_view word) {
   return found->type;
 }
 
+bool IsDurationFunction(absl::string_view word) {
+  return absl::EqualsIgnoreCase(word, "step") ||
+         absl::EqualsIgnoreCase(word, "range") ||
+         absl::EqualsIgnoreCase(word, "min_of") ||
+         absl::EqualsIgnoreCase(word, "max_of");
+}
+
 bool IsMetricName(TokenType type) {
   switch (type) {
+    case TokenType::kAnchored:
     case TokenType::kAnd:
     case TokenType::kBy:
     case TokenType::kEndKeyword:
@@ -77,6 +93,7 @@ bool IsMetricName(TokenType type) {
     case TokenType::kMetricIdentifier:
     case TokenType::kOffset:
     case TokenType::kOr:
+    case TokenType::kSmoothed:
     case TokenType::kStart:
     case TokenType::kUnless:
     case TokenType::kWithout:

@@ -46,6 +46,8 @@ enum class TokenType : uint8_t {
   kOr,
   kPower,
   kSubtract,
+  kTrimLower,
+  kTrimUpper,
   kUnless,
 
   // Aggregations.
@@ -54,6 +56,8 @@ enum class TokenType : uint8_t {
   kCount,
   kCountValues,
   kGroup,
+  kLimitRatio,
+  kLimitk,
   kMax,
   kMin,
   kQuantile,
@@ -63,13 +67,18 @@ enum class TokenType : uint8_t {
   kTopk,
 
   // Keywords.
+  kAnchored,
   kBool,
   kBy,
+  kFill,
+  kFillLeft,
+  kFillRight,
   kGroupLeft,
   kGroupRight,
   kIgnoring,
   kOffset,
   kOn,
+  kSmoothed,
   kWithout,
 
   // Keywords of `@ start()` and `@ end()`.
@@ -84,7 +93,7 @@ constexpr bool IsAggregator(TokenType t) {
   return t >= TokenType::kAvg && t <= TokenType::kTopk;
 }
 constexpr bool IsKeyword(TokenType t) {
-  return t >= TokenType::kBool && t <= TokenType::kWithout;
+  return t >= TokenType::kAnchored && t <= TokenType::kWithout;
 }
 
 struct Token {
@@ -96,8 +105,11 @@ struct Token {
 };
 
 // The keyword, in any case of letters, or the number (`inf`, `nan`) that `word`
-// is; kIdentifier if none.
+// is; kIdentifier if none. Of all dialects; the lexer knows its own.
 TokenType KeywordType(absl::string_view word);
+
+// step, range, min_of and max_of, in any case of letters.
+bool IsDurationFunction(absl::string_view word);
 
 // Words that may stand where a metric name does: identifiers, and keywords such
 // as `by` and `sum`.

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "libs/promql/alternatives.h"
 #include "libs/promql/printer.h"
@@ -36,19 +38,6 @@ constexpr int kMaxCases = 20'000;
 
 // What a value says about a matcher of its label.
 enum class Verdict { kHolds, kFails, kUnknown };
-
-Verdict Judge(const Clause& matchers, const Matcher& wanted) {
-  for (const Matcher& matcher : matchers) {
-    if (matcher.name() != wanted.name()) continue;
-    if (matcher == wanted) return Verdict::kHolds;
-    if (matcher.type() == MatchType::kEqual &&
-        IsCertainOn(wanted, matcher.value())) {
-      return wanted.Matches(matcher.value()) ? Verdict::kHolds
-                                             : Verdict::kFails;
-    }
-  }
-  return Verdict::kUnknown;
-}
 
 // A search for a case that no clause covers, depth first and without recursion.
 class Proof {
@@ -87,7 +76,7 @@ class Proof {
   }
 
   // What is still to be shown for each clause that may hold.
-  Clauses Open(const Clause& now) const {
+  Clauses Open(const Clause& now) {
     Clauses open;
     for (const Clause& clause : clauses_) {
       Clause rest;
@@ -102,33 +91,67 @@ class Proof {
     return open;
   }
 
-  // If `now` holds an expression that lists what matchers of clauses list, each
-  // of these matchers is a case.
+  Verdict Judge(const Clause& matchers, const Matcher& wanted) {
+    for (const Matcher& matcher : matchers) {
+      if (matcher.name() != wanted.name()) continue;
+      if (matcher == wanted || IsListedBy(matcher, wanted)) {
+        return Verdict::kHolds;
+      }
+      if (matcher.type() == MatchType::kEqual &&
+          IsCertainOn(wanted, matcher.value())) {
+        return wanted.Matches(matcher.value()) ? Verdict::kHolds
+                                               : Verdict::kFails;
+      }
+    }
+    return Verdict::kUnknown;
+  }
+
+  // Whether all that the expression `matcher` lists is listed by `wanted`.
+  bool IsListedBy(const Matcher& matcher, const Matcher& wanted) {
+    if (matcher.type() != MatchType::kRegex) return false;
+    const std::set<std::string>& own = Listed(matcher);
+    const std::set<std::string>& others = Listed(wanted);
+    return !own.empty() &&
+           std::includes(others.begin(), others.end(), own.begin(), own.end());
+  }
+
+  // Empty for a matcher that lists nothing.
+  const std::set<std::string>& Listed(const Matcher& matcher) {
+    const auto [found, added] =
+        listed_.try_emplace({matcher.type(), matcher.value()});
+    if (added && IsMergeable(matcher)) {
+      const std::vector<std::string> parts = Alternatives(matcher);
+      found->second.insert(parts.begin(), parts.end());
+    }
+    return found->second;
+  }
+
+  // If `now` holds an expression that lists several things, those of them that
+  // the same matchers of clauses list are a case each. Cases list less and
+  // less.
   bool SplitList(const Clause& now) {
     for (size_t i = 0; i < now.size(); ++i) {
       if (now[i].type() != MatchType::kRegex) continue;
-      const std::vector<std::string> listed = Alternatives(now[i]);
+      const std::set<std::string>& listed = Listed(now[i]);
       if (listed.size() < 2) continue;
-      const std::vector<Matcher> known = Mergeable(now[i].name());
-      const bool is_known =
-          std::find(known.begin(), known.end(), now[i]) != known.end();
-      std::set<std::string> covered;
-      std::vector<Matcher> parts;
-      for (const Matcher& part : known) {
-        const std::vector<std::string> own = Alternatives(part);
-        // Lists of the same values must not become one another for ever.
-        if ((is_known && own.size() == listed.size()) ||
-            !std::includes(listed.begin(), listed.end(), own.begin(),
-                           own.end())) {
-          continue;
+      const std::vector<Matcher>& known = Mergeable(now[i].name());
+      std::map<absl::string_view, std::vector<size_t>> listers;
+      for (const std::string& one : listed) listers[one];
+      for (size_t k = 0; k < known.size(); ++k) {
+        for (const std::string& one : Listed(known[k])) {
+          const auto found = listers.find(one);
+          if (found != listers.end()) found->second.push_back(k);
         }
-        covered.insert(own.begin(), own.end());
-        parts.push_back(part);
       }
-      if (covered.size() != listed.size()) continue;
-      for (const Matcher& part : parts) {
-        Clause& next = cases_.emplace_back(now);
-        next[i] = part;
+      std::map<std::vector<size_t>, std::vector<absl::string_view>> parts;
+      for (auto& [one, by] : listers) parts[std::move(by)].push_back(one);
+      if (parts.size() < 2) continue;
+      for (const auto& [by, part] : parts) {
+        absl::StatusOr<Matcher> matcher =
+            Matcher::Create(MatchType::kRegex, now[i].name(),
+                            absl::StrJoin(part, "|"), static_cast<size_t>(-1));
+        if (!matcher.ok()) return false;
+        cases_.emplace_back(now)[i] = *std::move(matcher);
       }
       return true;
     }
@@ -151,22 +174,26 @@ class Proof {
     return false;
   }
 
-  // Those that clauses have on the label.
-  std::vector<Matcher> Mergeable(absl::string_view name) const {
-    std::vector<Matcher> found;
+  // Those that clauses have on the label, each once.
+  const std::vector<Matcher>& Mergeable(const std::string& name) {
+    const auto [found, added] = mergeable_.try_emplace(name);
+    if (!added) return found->second;
+    std::set<std::pair<MatchType, absl::string_view>> seen;
     for (const Clause& clause : clauses_) {
       for (const Matcher& matcher : clause) {
         if (matcher.name() == name && IsMergeable(matcher) &&
-            std::find(found.begin(), found.end(), matcher) == found.end()) {
-          found.push_back(matcher);
+            seen.insert({matcher.type(), matcher.value()}).second) {
+          found->second.push_back(matcher);
         }
       }
     }
-    return found;
+    return found->second;
   }
 
   const Clauses& clauses_;
   std::vector<Clause> cases_;
+  std::map<std::pair<MatchType, std::string>, std::set<std::string>> listed_;
+  std::map<std::string, std::vector<Matcher>> mergeable_;
 };
 
 }  // namespace

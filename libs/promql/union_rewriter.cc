@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
-#include <iterator>
-#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,8 +11,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/strings/string_view.h"
+#include "libs/promql/absent_labels.h"
 #include "libs/promql/clone.h"
 #include "libs/promql/confine.h"
 #include "libs/promql/confine_union.h"
@@ -36,31 +33,44 @@ constexpr char kNameTag[] = "__insula_name__";
 constexpr size_t kNoIndex = static_cast<size_t>(-1);
 
 // Functions of a range that make one series of each, by that series alone.
-// Sorted. All but last_over_time() drop the name.
-constexpr std::array<absl::string_view, 20> kSeriesWise = {"avg_over_time",
-                                                           "changes",
-                                                           "count_over_time",
-                                                           "delta",
-                                                           "deriv",
-                                                           "holt_winters",
-                                                           "idelta",
-                                                           "increase",
-                                                           "irate",
-                                                           "last_over_time",
-                                                           "max_over_time",
-                                                           "min_over_time",
-                                                           "predict_linear",
-                                                           "present_over_time",
-                                                           "quantile_over_time",
-                                                           "rate",
-                                                           "resets",
-                                                           "stddev_over_time",
-                                                           "stdvar_over_time",
-                                                           "sum_over_time"};
+// Sorted. last_over_time() keeps the name, and first_over_time() may.
+constexpr std::array<absl::string_view, 27> kSeriesWise = {
+    "avg_over_time",
+    "changes",
+    "count_over_time",
+    "delta",
+    "deriv",
+    "double_exponential_smoothing",
+    "first_over_time",
+    "holt_winters",
+    "idelta",
+    "increase",
+    "irate",
+    "last_over_time",
+    "mad_over_time",
+    "max_over_time",
+    "min_over_time",
+    "predict_linear",
+    "present_over_time",
+    "quantile_over_time",
+    "rate",
+    "resets",
+    "stddev_over_time",
+    "stdvar_over_time",
+    "sum_over_time",
+    "ts_of_first_over_time",
+    "ts_of_last_over_time",
+    "ts_of_max_over_time",
+    "ts_of_min_over_time"};
 
 bool IsSeriesWise(absl::string_view function) {
   return std::find(kSeriesWise.begin(), kSeriesWise.end(), function) !=
          kSeriesWise.end();
+}
+
+// Both answer otherwise for a selector than for what else has its value.
+bool IsTimestamp(absl::string_view function) {
+  return function == "timestamp" || function == "start_timestamp";
 }
 
 Matcher Equal(absl::string_view name, absl::string_view value) {
@@ -106,8 +116,8 @@ VectorSelector* SelectorOfRange(Expr& expr, size_t) {
 // The argument whose selector the call as a whole must deal with: a range, or
 // one that the function looks at as it is written. kNoIndex if there is none.
 size_t ClaimedArgument(Call& call) {
-  const bool looks =
-      call.function->name == "timestamp" || call.function->name == "absent";
+  const absl::string_view name = call.function->name;
+  const bool looks = IsTimestamp(name) || name == "absent";
   for (size_t i = 0; i < call.args.size(); ++i) {
     const ExprKind kind = Unwrapped(*call.args[i]).kind;
     if (kind == ExprKind::kMatrixSelector ||
@@ -155,25 +165,6 @@ Clause And(Clause selector, const Clause& added) {
   return selector;
 }
 
-ExprPtr Text(absl::string_view value) {
-  auto* node = new String;
-  node->value = std::string(value);
-  return ExprPtr(node);
-}
-
-// `label_replace(expr, "label", "replacement", "source", "regex")`.
-ExprPtr LabelReplace(ExprPtr expr, absl::string_view label,
-                     absl::string_view replacement, absl::string_view source,
-                     absl::string_view regex) {
-  auto* call = new Call(FindFunction("label_replace"));
-  ExprPtr owner(call);
-  call->args.push_back(std::move(expr));
-  for (const absl::string_view text : {label, replacement, source, regex}) {
-    call->args.push_back(Text(text));
-  }
-  return owner;
-}
-
 // `(a or b or c)`.
 ExprPtr Or(std::vector<ExprPtr> operands) {
   ExprPtr united = std::move(operands.front());
@@ -197,56 +188,6 @@ ExprPtr OrByName(std::vector<ExprPtr> operands) {
                            labels::kMetricName, "(?s:(.*))");
   }
   return LabelReplace(Or(std::move(operands)), kNameTag, "", "", "");
-}
-
-// The labels with which absent() answers for a selector with `matchers`, in
-// the order of the text: of each label that is always compared by `=`, the
-// first value; but `=` behind another comparison counts, and `=` twice does
-// not.
-std::map<std::string, std::string> AbsentLabels(const Clause& matchers) {
-  std::map<std::string, std::string> labels;
-  std::set<std::string> seen;
-  for (const Matcher& matcher : matchers) {
-    if (matcher.name() == labels::kMetricName) continue;
-    if (matcher.type() == MatchType::kEqual &&
-        seen.insert(matcher.name()).second) {
-      labels[matcher.name()] = matcher.value();
-    } else {
-      labels.erase(matcher.name());
-    }
-  }
-  for (auto it = labels.begin(); it != labels.end();) {
-    it = it->second.empty() ? labels.erase(it) : std::next(it);
-  }
-  return labels;
-}
-
-// The matchers in the order in which they are printed.
-Clause AsPrinted(Clause matchers) {
-  std::stable_sort(matchers.begin(), matchers.end(),
-                   [](const Matcher& a, const Matcher& b) {
-                     return PrintSelector({a}) < PrintSelector({b});
-                   });
-  return matchers;
-}
-
-// Makes the labels `have` of an answer of absent() into `want`.
-ExprPtr Relabeled(ExprPtr answer,
-                  const std::map<std::string, std::string>& have,
-                  const std::map<std::string, std::string>& want) {
-  for (const auto& [name, value] : have) {
-    if (want.count(name) == 0) {
-      answer = LabelReplace(std::move(answer), name, "", "", "");
-    }
-  }
-  for (const auto& [name, value] : want) {
-    const auto found = have.find(name);
-    if (found != have.end() && found->second == value) continue;
-    // `$` stands for a part of the match.
-    answer = LabelReplace(std::move(answer), name,
-                          absl::StrReplaceAll(value, {{"$", "$$"}}), "", "");
-  }
-  return answer;
 }
 
 ExprPtr MakeCall(absl::string_view function, ExprPtr argument) {
@@ -407,7 +348,8 @@ absl::Status UnionRewriter::RewriteCall(ExprPtr* slot, size_t index) {
   const absl::string_view function = call.function->name;
   VectorSelector& selector = *SelectorOfArgument(call, index);
   ASSIGN_OR_RETURN(const Plan* plan, PlanOf(selector));
-  if ((function == "absent" || function == "absent_over_time") && !whole_) {
+  if ((function == "absent" || function == "absent_over_time") &&
+      !(whole_ && absent_labels_ == AbsentLabels::kOfPolicy)) {
     return RewriteAbsent(slot, selector, *plan);
   }
   if (plan->arms.size() < 2) {
@@ -416,7 +358,7 @@ absl::Status UnionRewriter::RewriteCall(ExprPtr* slot, size_t index) {
                               : plan->arms.front());
     return absl::OkStatus();
   }
-  if (!IsSeriesWise(function) && function != "timestamp") {
+  if (!IsSeriesWise(function) && !IsTimestamp(function)) {
     return Refuse(selector, plan->arms.size(),
                   absl::StrCat("which cannot be put together behind ", function,
                                "(); add matchers so that one is left"));
@@ -438,11 +380,11 @@ absl::Status UnionRewriter::RewriteCall(ExprPtr* slot, size_t index) {
 absl::Status UnionRewriter::RewriteAbsent(ExprPtr* slot,
                                           const VectorSelector& selector,
                                           const Plan& plan) {
-  const auto want = AbsentLabels(selector.matchers);
+  const auto want = LabelsOfAbsent(selector.matchers);
   if (plan.arms.size() < 2) {
     Clause arm = plan.arms.empty() ? And(selector.matchers, DeniedClause())
                                    : plan.arms.front();
-    const auto have = AbsentLabels(AsPrinted(arm));
+    const auto have = LabelsOfAbsent(AsPrinted(arm));
     SetMatchers(*SelectorOfArgument(**slot, 0), std::move(arm));
     *slot = Relabeled(std::move(*slot), have, want);
     return absl::OkStatus();

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "libs/promql/ast.h"
 #include "libs/promql/clause_union.h"
+#include "libs/promql/confine_union.h"
 
 namespace insula::promql {
 
@@ -18,9 +19,14 @@ namespace insula::promql {
 class UnionRewriter {
  public:
   // `query` is what was parsed, for the places in errors; both must outlive
-  // this. With `whole` the one clause is added to each selector as it is.
-  UnionRewriter(absl::string_view query, const Clauses& simple, bool whole)
-      : query_(query), simple_(simple), whole_(whole) {}
+  // this. With `whole` the one clause is added to each selector as it is, and
+  // to the answers of absent() if `absent_labels` says so.
+  UnionRewriter(absl::string_view query, const Clauses& simple, bool whole,
+                AbsentLabels absent_labels)
+      : query_(query),
+        simple_(simple),
+        whole_(whole),
+        absent_labels_(absent_labels) {}
 
   // The expressions whose answers are together the answer: one, unless `root`
   // is a range selector.
@@ -53,6 +59,7 @@ class UnionRewriter {
   absl::string_view query_;
   const Clauses& simple_;
   const bool whole_;
+  const AbsentLabels absent_labels_;
   // For copies; see clone.h. A tree of which nothing is too large when printed
   // takes no more.
   size_t budget_ = size_t{8} << 20;

@@ -2,7 +2,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "libs/auth/address_set.h"
 #include "libs/http/url.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
@@ -43,11 +42,8 @@ absl::Status ScrapeConfig::Validate() const {
   RETURN_IF_ERROR(AtLeastOne("scrape.max_samples", max_samples));
   RETURN_IF_ERROR(AtMost("scrape.max_body", max_body, config::Bytes{1 << 30}));
   RETURN_IF_ERROR(AtMost("scrape.max_line", max_line, config::Bytes{16 << 20}));
-  for (const std::string& network : refused_networks) {
-    RETURN_IF_ERROR(
-        Annotate(auth::CheckNetwork(network), "scrape.refused_networks"));
-  }
-  return absl::OkStatus();
+  return Annotate(http::Networks::Parse(refused_networks).status(),
+                  "scrape.refused_networks");
 }
 
 void GatewayConfig::Describe(config::Fields& fields) {
@@ -104,6 +100,9 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("push", push);
   fields.Add("max_parallel_jobs", max_parallel_jobs,
              "Jobs that run at the same time; further ones wait.");
+  fields.AddGroup("audit", audit);
+  fields.AddList("credentials", credentials,
+                 "What sources and the gateway are shown.");
 }
 
 absl::Status Config::Validate() const {
@@ -115,6 +114,16 @@ absl::Status Config::Validate() const {
   RETURN_IF_ERROR(scrape.Validate());
   RETURN_IF_ERROR(gateway.Validate());
   RETURN_IF_ERROR(push.Validate());
+  RETURN_IF_ERROR(audit.Validate());
+  RETURN_IF_ERROR(outbound::ValidateCredentials("credentials", credentials));
+  const outbound::CredentialConfig* const at_gateway = outbound::FindCredential(
+      credentials, http::Url::Parse(gateway.write_url).value());
+  if (!gateway.token_file.empty() && at_gateway != nullptr &&
+      at_gateway->has_authorization()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("gateway.token_file: the credential of ", at_gateway->url,
+                     " is for gateway.write_url, too: keep one of them"));
+  }
   RETURN_IF_ERROR(AtLeastOne("max_parallel_jobs", max_parallel_jobs));
   return internal.Validate({{"grpc.listen_address", grpc.listen_address},
                             {"registry.address", registry.address}});

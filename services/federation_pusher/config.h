@@ -6,7 +6,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "libs/audit/audit_config.h"
 #include "libs/config/config.h"
+#include "libs/http/networks.h"
+#include "libs/outbound/credential_config.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
@@ -18,9 +21,8 @@ struct ScrapeConfig {
   config::Bytes max_body{50 << 20};
   config::Bytes max_line{256 << 10};
   int64_t max_samples = 500'000;
-  // Where clouds serve credentials to whoever asks from inside.
-  std::vector<std::string> refused_networks = {"169.254.0.0/16", "fe80::/10",
-                                               "fd00:ec2::254"};
+  std::vector<std::string> refused_networks =
+      http::Networks::LinkLocalAndMetadataTexts();
   std::string ca_file;
 
   void Describe(config::Fields& fields);
@@ -63,6 +65,8 @@ struct Config {
   GatewayConfig gateway;
   PushConfig push;
   int max_parallel_jobs = 16;
+  audit::AuditConfig audit;
+  std::vector<outbound::CredentialConfig> credentials;
 
   Config();
   void Describe(config::Fields& fields);

@@ -54,6 +54,9 @@ TEST(ConfigTest, RefusesWhatCanNotWork) {
       {"push: {timeout: 1ms}", "push.timeout"},
       {"grpc: {listen_address: 9705}", "grpc.listen_address"},
       {"max_parallel_jobs: 0", "max_parallel_jobs"},
+      {"gateway: {write_url: 'https://g/write', token_file: /t}\n"
+       "credentials: [{url: 'https://g/', bearer_file: /t}]",
+       "gateway.token_file"},
       {"jobs: []", "jobs"},
   };
   for (const auto& [yaml, what] : cases) {

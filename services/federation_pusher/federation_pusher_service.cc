@@ -49,15 +49,16 @@ FederationPusherService::FederationPusherService(JobRunner* runner,
     : runner_(runner), executor_(std::move(executor)) {}
 
 grpc::ServerUnaryReactor* FederationPusherService::ListJobs(
-    grpc::CallbackServerContext* context, const v1::ListJobsRequest*,
+    grpc::CallbackServerContext* context, const v1::ListJobsRequest* request,
     v1::ListJobsResponse* response) {
-  return rpc::Serve(context, executor_, HandleListJobs(response));
+  return rpc::Serve(context, request, executor_, HandleListJobs(response));
 }
 
 grpc::ServerUnaryReactor* FederationPusherService::RunNow(
     grpc::CallbackServerContext* context, const v1::RunNowRequest* request,
     v1::RunNowResponse* response) {
-  return rpc::Serve(context, executor_, HandleRunNow(request, response));
+  return rpc::ServeFor(context, request, runner_->TenantOf(request->job_id()),
+                       executor_, HandleRunNow(request, response));
 }
 
 asio::awaitable<absl::Status> FederationPusherService::HandleListJobs(

@@ -2,17 +2,23 @@
 
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include <boost/asio/thread_pool.hpp>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "libs/callers/snapshot_bindings.h"
 #include "libs/rpc/server.h"
 #include "libs/status/status_matchers.h"
 #include "libs/time/clock.h"
+#include "libs/tls/test_authority.h"
 #include "services/federation_pusher/fake_jobs.h"
 
 namespace insula::federation_pusher {
@@ -109,6 +115,69 @@ TEST_F(ServiceTest, ARunOutlivesItsCaller) {
   jobs_.Release("a");
   other.join();
   EXPECT_EQ(response.run().error(), "");
+}
+
+// Over TLS, called by somebody who has ROLE_FEDERATE for the tenant "red".
+class BoundServiceTest : public ServiceTest {
+ protected:
+  BoundServiceTest() {
+    rpc::ServerOptions options;
+    options.tls =
+        rpc::Tls{own_->cert_file, own_->key_file, authority_.ca_file()};
+    options.bindings = &bindings_;
+    options.metrics = &registry_;
+    server_ = rpc::Server::Start(options, {&service_}).value();
+    grpc::SslCredentialsOptions credentials;
+    credentials.pem_root_certs = Read(authority_.ca_file());
+    credentials.pem_cert_chain = Read(caller_->cert_file);
+    credentials.pem_private_key = Read(caller_->key_file);
+    stub_ = v1::FederationPusher::NewStub(grpc::CreateChannel(
+        server_->address(), grpc::SslCredentials(credentials)));
+    runner_.Update(SnapshotOf({{"a", "red"}, {"b", "green"}}));
+  }
+
+  static std::string Read(const std::string& path) {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  }
+  static std::shared_ptr<const tenancy::Snapshot> Bound() {
+    registry::v1::Object object;
+    object.mutable_meta()->set_kind(registry::v1::KIND_BINDING);
+    object.mutable_meta()->set_id("red-team");
+    object.mutable_binding()->mutable_certificate()->set_uri(
+        "spiffe://test/team/red");
+    object.mutable_binding()->add_tenant_ids("red");
+    object.mutable_binding()->add_roles(registry::v1::ROLE_FEDERATE);
+    tenancy::SnapshotBuilder builder{tenancy::Snapshot()};
+    EXPECT_THAT(builder.Put(object), IsOk());
+    return std::move(builder).Build(1, "epoch");
+  }
+
+  tls::TestAuthority authority_;
+  const std::unique_ptr<tls::TestIdentity> own_ = authority_.Issue(
+      "own", "IP:127.0.0.1,URI:spiffe://test/insula/federation-pusher");
+  const std::unique_ptr<tls::TestIdentity> caller_ =
+      authority_.Issue("red", "URI:spiffe://test/team/red");
+  const callers::SnapshotBindings bindings_{Bound, &clock_};
+};
+
+TEST_F(BoundServiceTest, ACallerRunsTheJobsOfItsTenant) {
+  v1::RunNowResponse response;
+  const grpc::Status status = RunNow("a", &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(jobs_.RunsOf("a").size(), 1u);
+}
+
+TEST_F(BoundServiceTest, JobsOfOthersAndThoseThatAreNoneLookAlike) {
+  v1::RunNowResponse response;
+  const grpc::Status others = RunNow("b", &response);
+  EXPECT_EQ(others.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  const grpc::Status none = RunNow("c", &response);
+  EXPECT_EQ(none.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(none.error_message(), others.error_message());
+  EXPECT_TRUE(jobs_.RunsOf("b").empty());
+  v1::ListJobsResponse list;
+  EXPECT_EQ(ListJobs(&list).error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
 
 TEST(ToProtoTest, AnErrorIsUtf8Whatever) {

@@ -115,7 +115,7 @@ class JobRunTest : public testing::Test {
     options.user_agent = "insula/test";
     options.try_timeout = config_.push.timeout;
     options.backoff = {absl::Milliseconds(1), absl::Milliseconds(5)};
-    scraper_.emplace(&config_.scrape, "insula/test", sources_.get());
+    scraper_.emplace("insula/test", sources_.get());
     pusher_.emplace(
         options, [this] { return Token(this); }, gateways_.get(), &clock_,
         &metrics_);

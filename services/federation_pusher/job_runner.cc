@@ -309,6 +309,13 @@ absl::StatusOr<std::vector<JobStatus>> JobRunner::List() {
   return all;
 }
 
+std::string JobRunner::TenantOf(absl::string_view job_id) {
+  sync::MutexLock lock(&mutex_);
+  const auto found = workers_.find(job_id);
+  return found == workers_.end() ? std::string()
+                                 : found->second->job->spec.tenant_id();
+}
+
 asio::awaitable<absl::StatusOr<RunReport>> JobRunner::RunNow(
     std::string job_id) {
   CO_ASSIGN_OR_RETURN(const Ticket ticket, Kick(job_id));

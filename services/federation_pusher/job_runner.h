@@ -68,6 +68,9 @@ class JobRunner {
   // content.
   absl::StatusOr<std::vector<JobStatus>> List() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The tenant of a job; empty if there is no such job.
+  std::string TenantOf(absl::string_view job_id) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Runs the job now, or takes part in the run that goes on, and returns how it
   // ended. The run goes on if the caller is cancelled. NOT_FOUND, or
   // UNAVAILABLE before the first snapshot and from Drain() on. The caller runs

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "libs/http/url.h"
+#include "libs/outbound/credentials.h"
 #include "libs/runtime/version.h"
 #include "libs/status/status_macros.h"
 #include "services/federation_pusher/token_file.h"
@@ -47,13 +48,26 @@ asio::awaitable<absl::StatusOr<std::string>> ReadToken(
 
 }  // namespace
 
-Jobs::Jobs(const Config* config, runtime::Process* process)
+absl::StatusOr<std::unique_ptr<Jobs>> Jobs::Create(const Config* config,
+                                                   runtime::Process* process) {
+  ASSIGN_OR_RETURN(
+      http::ClientOptions sources,
+      outbound::Outfit(SourceClientOptions(config->scrape), config->credentials,
+                       outbound::ContextOf(process)));
+  ASSIGN_OR_RETURN(
+      http::ClientOptions gateway,
+      outbound::Outfit(GatewayClientOptions(*config), config->credentials,
+                       outbound::ContextOf(process)));
+  return std::unique_ptr<Jobs>(
+      new Jobs(config, std::move(sources), std::move(gateway), process));
+}
+
+Jobs::Jobs(const Config* config, http::ClientOptions sources,
+           http::ClientOptions gateway, runtime::Process* process)
     : metrics_(&process->metrics()),
-      sources_(SourceClientOptions(config->scrape), process->executor(),
-               &process->metrics()),
-      gateway_(GatewayClientOptions(*config), process->executor(),
-               &process->metrics()),
-      scraper_(&config->scrape, UserAgent(), &sources_),
+      sources_(std::move(sources), process->executor(), &process->metrics()),
+      gateway_(std::move(gateway), process->executor(), &process->metrics()),
+      scraper_(UserAgent(), &sources_),
       pusher_(
           PushOptions(*config),
           [path = &config->gateway.token_file,

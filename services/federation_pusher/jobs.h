@@ -1,6 +1,9 @@
 // The runner of jobs with all that it needs, wired together.
 #pragma once
 
+#include <memory>
+
+#include "absl/status/statusor.h"
 #include "libs/http/client.h"
 #include "libs/runtime/process.h"
 #include "services/federation_pusher/config.h"
@@ -14,12 +17,17 @@ namespace insula::federation_pusher {
 
 class Jobs {
  public:
-  // Both outlive this.
-  Jobs(const Config* config, runtime::Process* process);
+  // Both outlive the result. INVALID_ARGUMENT if the environment names proxies
+  // that make no sense.
+  static absl::StatusOr<std::unique_ptr<Jobs>> Create(
+      const Config* config, runtime::Process* process);
 
   JobRunner& runner() { return runner_; }
 
  private:
+  Jobs(const Config* config, http::ClientOptions sources,
+       http::ClientOptions gateway, runtime::Process* process);
+
   Metrics metrics_;
   http::Client sources_;
   http::Client gateway_;

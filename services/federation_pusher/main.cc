@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include "libs/audit/audit_log.h"
+#include "libs/callers/snapshot_bindings.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/server.h"
 #include "libs/runtime/process.h"
@@ -16,23 +18,27 @@ namespace insula::federation_pusher {
 
 absl::Status Run(const Config& config, runtime::Process& process) {
   // Build, in dependency order; destruction undoes it in reverse.
-  Jobs jobs(&config, &process);
+  ASSIGN_OR_RETURN(const auto audit,
+                   audit::AuditLog::Open(config.audit, process.service(),
+                                         &process.clock(), &process.metrics()));
+  ASSIGN_OR_RETURN(const auto jobs, Jobs::Create(&config, &process));
   ASSIGN_OR_RETURN(const auto registry,
                    registry_client::RegistryClient::Start(
                        config.RegistryOptions(),
-                       {registry::v1::KIND_TENANT, registry::v1::KIND_JOB},
+                       {registry::v1::KIND_TENANT, registry::v1::KIND_JOB,
+                        registry::v1::KIND_BINDING},
                        process.executor(), &process.metrics()));
   registry->OnChange([&jobs](std::shared_ptr<const tenancy::Snapshot> now) {
-    jobs.runner().Update(std::move(now));
+    jobs->runner().Update(std::move(now));
   });
-  FederationPusherService service(&jobs.runner(), process.executor());
+  const callers::SnapshotBindings bindings(
+      [&registry] { return registry->snapshot(); }, &process.clock());
+  FederationPusherService service(&jobs->runner(), process.executor());
 
   // Serve.
-  ASSIGN_OR_RETURN(
-      const auto grpc,
-      rpc::Server::Start(config.internal.ServerAt(config.grpc.listen_address,
-                                                  &process.metrics()),
-                         {&service}));
+  const rpc::ServerOptions options = config.internal.ServerAt(
+      config.grpc.listen_address, &bindings, &process.metrics(), audit.get());
+  ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(options, {&service}));
   process.Announce("grpc", grpc->address());
   process.AddReadyCheck("registry", [&registry] { return registry->Ready(); });
   process.SetReady();
@@ -40,7 +46,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
 
   // Drain: runs that go on come to their end, and those who wait for them get
   // their answers.
-  jobs.runner().Drain(process.DrainTimeLeft());
+  jobs->runner().Drain(process.DrainTimeLeft());
   grpc->Drain(process.DrainTimeLeft());
   return absl::OkStatus();
 }

@@ -11,7 +11,6 @@
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "libs/status/status_macros.h"
-#include "services/federation_pusher/address.h"
 #include "services/federation_pusher/run.h"
 
 namespace insula::federation_pusher {
@@ -62,6 +61,11 @@ absl::Status NoAnswer(const absl::Status& status) {
   if (absl::IsCancelled(status)) {
     return Failure(Result::kInterrupted, status.message());
   }
+  if (absl::IsPermissionDenied(status)) {
+    return Failure(Result::kSourceAddress,
+                   absl::StrCat("the source was not asked: ", status.message(),
+                                ", scrape.refused_networks"));
+  }
   if (absl::StrContains(status.message(), "incomplete answer")) {
     return Failure(
         Result::kSourceTruncated,
@@ -79,6 +83,9 @@ http::ClientOptions SourceClientOptions(const ScrapeConfig& config) {
   http::ClientOptions options;
   options.name = "source";
   options.max_response_bytes = config.max_body.value;
+  // Validate() has parsed them.
+  options.refused_networks =
+      http::Networks::Parse(config.refused_networks).value();
   if (!config.ca_file.empty()) {
     options.tls.emplace().ca_file = config.ca_file;
   }
@@ -128,9 +135,8 @@ absl::Status CheckScrapeAnswer(const http::Response& answer) {
   return absl::OkStatus();
 }
 
-Scraper::Scraper(const ScrapeConfig* config, std::string user_agent,
-                 http::Client* client)
-    : config_(config), user_agent_(std::move(user_agent)), client_(client) {}
+Scraper::Scraper(std::string user_agent, http::Client* client)
+    : user_agent_(std::move(user_agent)), client_(client) {}
 
 asio::awaitable<absl::StatusOr<std::string>> Scraper::Scrape(
     const registry::v1::Job* job, absl::Time deadline) const {
@@ -140,8 +146,6 @@ asio::awaitable<absl::StatusOr<std::string>> Scraper::Scrape(
         Result::kSourceUnreachable,
         absl::StrCat("spec.source_url: ", url.status().message()));
   }
-  CO_RETURN_IF_ERROR(co_await CheckSourceAddress(
-      url->host, &config_->refused_networks, deadline));
   http::ClientRequest request;
   request.url = *std::move(url);
   request.headers = {

@@ -16,7 +16,7 @@
 namespace insula::federation_pusher {
 
 // For the client that a Scraper uses: it holds whole answers, bounded by
-// `scrape.max_body`.
+// `scrape.max_body`, and keeps away from `scrape.refused_networks`.
 http::ClientOptions SourceClientOptions(const ScrapeConfig& config);
 
 // The source's URL with a match[] parameter for each of the job's selectors.
@@ -30,9 +30,8 @@ absl::Status CheckScrapeAnswer(const http::Response& answer);
 // Thread-safe.
 class Scraper {
  public:
-  // `config` and `client` outlive this.
-  Scraper(const ScrapeConfig* config, std::string user_agent,
-          http::Client* client);
+  // `client`, which knows what addresses a source may have, outlives this.
+  Scraper(std::string user_agent, http::Client* client);
 
   // The whole text, which came complete by HTTP's rules. Otherwise a Failure()
   // of run.h that names what to change. Redirects are not followed. The caller
@@ -41,7 +40,6 @@ class Scraper {
       const registry::v1::Job* job, absl::Time deadline) const;
 
  private:
-  const ScrapeConfig* const config_;
   const std::string user_agent_;
   http::Client* const client_;
 };

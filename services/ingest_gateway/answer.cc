@@ -40,7 +40,8 @@ absl::string_view Headline(int status) {
     case 403:
       return "this caller may write for none of the tenants named";
     case 429:
-      return "a tenant is over its rate, the rest is kept; send it again";
+      return "a tenant is over its rate or its queue is full, the rest is "
+             "kept; send it again";
     default:
       return "not all of it could be kept; send it again";
   }
@@ -64,7 +65,10 @@ void AppendLoss(const Loss& loss, Echo* echo, std::string* text) {
   if (!loss.detail.empty()) {
     std::string shown;
     if (echo->Append(loss.detail.substr(0, 100), &shown)) {
-      absl::StrAppend(text, ": the store says ", shown);
+      absl::StrAppend(text,
+                      loss.reason == Reason::kQueueFull ? ": the queue says "
+                                                        : ": the store says ",
+                      shown);
     }
   }
   absl::StrAppend(text, "; ", remote_write::ReasonCure(loss.reason), "\n");
@@ -77,7 +81,8 @@ int StatusOf(const Outcome& outcome) {
   bool slow = false;
   for (const Loss& loss : outcome.losses) {
     if (loss.reason == Reason::kUpstreamUnavailable) return 503;
-    slow = slow || loss.reason == Reason::kRateLimited;
+    slow = slow || remote_write::IsOverRate(loss.reason) ||
+           loss.reason == Reason::kQueueFull;
     forbidden = forbidden || remote_write::IsForbidden(loss.reason);
   }
   if (slow) return 429;
@@ -118,6 +123,17 @@ http::Response MakeAnswer(const Outcome& outcome) {
         absl::StrCat(absl::ToInt64Seconds(absl::Ceil(wait, absl::Seconds(1)))));
   }
   return response;
+}
+
+void SetWritten(const remote_write::Counts& written, http::Response* response) {
+  const auto set = [response](absl::string_view what, int64_t count) {
+    response->headers.Set(
+        absl::StrCat("X-Prometheus-Remote-Write-", what, "-Written"),
+        absl::StrCat(count));
+  };
+  set("Samples", written.samples - written.histograms);
+  set("Histograms", written.histograms);
+  set("Exemplars", written.exemplars);
 }
 
 http::Response MakeRefusal(const absl::Status& status) {

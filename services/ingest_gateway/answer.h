@@ -26,6 +26,9 @@ struct Loss {
 // What became of a request.
 struct Outcome {
   int64_t series = 0;  // Received.
+  // What a store has, or has had before a retry. A series that goes to several
+  // tenants counts for each.
+  remote_write::Counts written = {};
   // Whether the caller may write for one of the tenants that were named.
   bool allowed = false;
   std::vector<Loss> losses;
@@ -37,7 +40,8 @@ struct Outcome {
 //   204  everything was taken
 //   400  series were refused for good, the others were kept
 //   403  the caller may write for none of the tenants that were named
-//   429  a tenant is over its rate: its part was refused, the others kept
+//   429  a tenant is over its rate, or its queue is full: its part was refused,
+//        the others kept
 //   503  a part was not taken by its store
 int StatusOf(const Outcome& outcome);
 
@@ -48,6 +52,10 @@ bool IsRetried(int status);
 // reasons, counts, limits and cures. Of received text it shows at most 200
 // bytes, escaped.
 http::Response MakeAnswer(const Outcome& outcome);
+
+// Adds X-Prometheus-Remote-Write-{Samples,Histograms,Exemplars}-Written, as
+// every answer to a remote write 2.0 request has them, and no other answer.
+void SetWritten(const remote_write::Counts& written, http::Response* response);
 
 // The answer to a request that was refused as a whole.
 http::Response MakeRefusal(const absl::Status& status);

@@ -1,6 +1,7 @@
 #include "services/ingest_gateway/config.h"
 
 #include "absl/strings/str_cat.h"
+#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::ingest_gateway {
@@ -39,6 +40,8 @@ void WriteConfig::Describe(config::Fields& fields) {
              "Tenants of a request that are delivered at the same time.");
   fields.Add("max_upstream_connections", max_upstream_connections,
              "Open connections to each upstream host.");
+  fields.Add("refused_networks", refused_networks,
+             "Addresses and networks (10.1.0.0/16) that no upstream may have.");
   fields.Add("remembered_parts", remembered_parts,
              "Parts kept of requests that must be sent again, for 5 minutes.");
 }
@@ -64,7 +67,8 @@ absl::Status WriteConfig::Validate() const {
   if (timeout < absl::Seconds(2)) {
     return absl::InvalidArgumentError("write.timeout: must be at least 2s");
   }
-  return absl::OkStatus();
+  return Annotate(http::Networks::Parse(refused_networks).status(),
+                  "write.refused_networks");
 }
 
 http::ServerOptions WriteConfig::ServerLimits() const {
@@ -82,6 +86,8 @@ http::ClientOptions WriteConfig::ClientOptions() const {
   // A store answers a write with a few words.
   options.max_response_bytes = 64 << 10;
   options.max_connections_per_host = max_upstream_connections;
+  // Validate() has parsed them.
+  options.refused_networks = http::Networks::Parse(refused_networks).value();
   return options;
 }
 
@@ -99,6 +105,69 @@ remote_write::NameScheme WriteConfig::name_scheme() const {
                     : remote_write::NameScheme::kLegacy;
 }
 
+void QueueConfig::Describe(config::Fields& fields) {
+  fields.Add("dir", dir,
+             "Directory for what a store does not take at once. Empty: nothing "
+             "is queued, senders keep it.");
+  fields.Add("mode", mode,
+             "spill: queue what a store does not take in time; always: queue "
+             "everything first; none: queue nothing.");
+  fields.Add("max_bytes", max_bytes,
+             "Most that waits of all tenants, compressed; the files may take "
+             "twice that.");
+  fields.Add("max_tenant_bytes", max_tenant_bytes,
+             "Most that waits of a tenant whose Limits do not say.");
+  fields.Add("min_free", min_free,
+             "Nothing is queued while less is free on the disk.");
+  fields.Add("max_age", max_age, "What has waited for longer is dropped.");
+  fields.Add("direct_timeout", direct_timeout,
+             "A store that takes longer to answer is late: the part is "
+             "queued.");
+  fields.Add("deleted_tenant_grace", deleted_tenant_grace,
+             "The queue of a tenant is dropped when it has been gone from the "
+             "registry for so long.");
+  fields.Add("max_parallel", max_parallel,
+             "Tenants whose queues are sent at the same time.");
+}
+
+absl::Status QueueConfig::Validate() const {
+  if (mode != "spill" && mode != "always" && mode != "none") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "queue.mode: must be spill, always or none, is '", mode, "'"));
+  }
+  if (mode == "always" && dir.empty()) {
+    return absl::InvalidArgumentError(
+        "queue.mode: always needs queue.dir, a directory on a disk that stays");
+  }
+  RETURN_IF_ERROR(AtLeastOne("queue.max_parallel", max_parallel));
+  if (max_tenant_bytes.value > max_bytes.value) {
+    return absl::InvalidArgumentError(
+        "queue.max_tenant_bytes: must be at most queue.max_bytes");
+  }
+  if (max_tenant_bytes.value < 64 << 10) {
+    return absl::InvalidArgumentError(
+        "queue.max_tenant_bytes: must be at least 64KiB");
+  }
+  if (max_age < absl::Seconds(1)) {
+    return absl::InvalidArgumentError("queue.max_age: must be at least 1s");
+  }
+  if (direct_timeout < absl::Milliseconds(10)) {
+    return absl::InvalidArgumentError(
+        "queue.direct_timeout: must be at least 10ms");
+  }
+  return absl::OkStatus();
+}
+
+spool::Spool::Options QueueConfig::SpoolOptions() const {
+  spool::Spool::Options options;
+  options.directory = dir;
+  options.max_bytes = max_bytes.value;
+  options.max_tenant_bytes = max_tenant_bytes.value;
+  options.max_age = max_age;
+  options.min_free_bytes = min_free.value;
+  return options;
+}
+
 void GrpcConfig::Describe(config::Fields& fields) {
   fields.Add("listen_address", listen_address, "Where to serve gRPC.");
 }
@@ -114,12 +183,18 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("grpc", grpc);
   fields.AddGroup("registry", registry);
   fields.AddGroup("write", write);
+  fields.AddGroup("audit", audit);
+  fields.AddList("credentials", credentials, "What upstreams are shown.");
+  fields.AddGroup("queue", queue);
   fields.AddList("listeners", listeners, "Where senders connect.");
 }
 
 absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
+  RETURN_IF_ERROR(audit.Validate());
   RETURN_IF_ERROR(write.Validate());
+  RETURN_IF_ERROR(outbound::ValidateCredentials("credentials", credentials));
+  RETURN_IF_ERROR(queue.Validate());
   RETURN_IF_ERROR(edge::ValidateListeners("listeners", edge::Plain(listeners)));
   return internal.Validate({{"grpc.listen_address", grpc.listen_address},
                             {"registry.address", registry.address}});

@@ -6,14 +6,18 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "libs/audit/audit_config.h"
 #include "libs/config/config.h"
 #include "libs/edge/listener_config.h"
 #include "libs/http/client.h"
+#include "libs/http/networks.h"
 #include "libs/http/server.h"
+#include "libs/outbound/credential_config.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/remote_write/splitter.h"
 #include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
+#include "libs/spool/spool.h"
 
 namespace insula::ingest_gateway {
 
@@ -36,6 +40,8 @@ struct WriteConfig {
   absl::Duration timeout = absl::Seconds(25);
   int max_parallel_parts = 64;
   int max_upstream_connections = 100;
+  std::vector<std::string> refused_networks =
+      http::Networks::LinkLocalAndMetadataTexts();
   int64_t remembered_parts = 100'000;
 
   void Describe(config::Fields& fields);
@@ -47,6 +53,25 @@ struct WriteConfig {
   // What they mean for the splitter.
   remote_write::Bounds SplitBounds() const;
   remote_write::NameScheme name_scheme() const;
+};
+
+// Where what a store does not take at once waits.
+struct QueueConfig {
+  std::string dir;
+  std::string mode = "spill";
+  config::Bytes max_bytes{uint64_t{10} << 30};
+  config::Bytes max_tenant_bytes{uint64_t{1} << 30};
+  config::Bytes min_free{64 << 20};
+  absl::Duration max_age = absl::Hours(2);
+  absl::Duration direct_timeout = absl::Seconds(5);
+  absl::Duration deleted_tenant_grace = absl::Minutes(1);
+  int max_parallel = 32;
+
+  void Describe(config::Fields& fields);
+  absl::Status Validate() const;
+
+  bool is_on() const { return !dir.empty() && mode != "none"; }
+  spool::Spool::Options SpoolOptions() const;
 };
 
 struct GrpcConfig {
@@ -61,6 +86,9 @@ struct Config {
   GrpcConfig grpc;
   registry_client::Options registry;
   WriteConfig write;
+  std::vector<outbound::CredentialConfig> credentials;
+  audit::AuditConfig audit;
+  QueueConfig queue;
   std::vector<ListenerConfig> listeners = {ListenerConfig()};
 
   Config();

@@ -62,6 +62,12 @@ TEST(ConfigTest, RefusesWhatCanNotWork) {
       {"write: {max_body: 300MiB}", "max_buffered"},
       {"write: {max_decoded_body: 2GiB}", "1GiB"},
       {"wirte: {}", "wirte"},
+      {"write: {refused_networks: [metadata]}", "write.refused_networks"},
+      {"credentials: [{url: 'https://a/'}]", "has no credential"},
+      {"credentials: [{url: 'https://a/', bearer_file: /t},"
+       " {url: 'https://a', bearer_file: /t}]",
+       "credentials[1].url"},
+      {"audit: {max_lines_per_second: 0}", "audit.max_lines_per_second"},
   };
   for (const auto& [yaml, what] : cases) {
     EXPECT_THAT(Load(yaml),

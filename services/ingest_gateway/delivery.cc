@@ -10,10 +10,7 @@
 #include <exception>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "libs/http/retry_after.h"
-#include "libs/http/status_code.h"
-#include "libs/tenancy/endpoints.h"
+#include "services/ingest_gateway/queue.h"
 
 namespace insula::ingest_gateway {
 namespace {
@@ -21,37 +18,10 @@ namespace {
 namespace asio = boost::asio;
 using Verdict = Receipt::Verdict;
 
-absl::string_view CodeClass(int status) {
-  if (status == 429) return "429";
-  if (status < 300) return "2xx";
-  if (status < 400) return "3xx";
-  return status < 500 ? "4xx" : "5xx";
-}
+// A store must answer a part so soon, so that there is time to queue it.
+constexpr absl::Duration kQueueMargin = absl::Seconds(1);
 
 }  // namespace
-
-Receipt MakeReceipt(const absl::StatusOr<http::Response>& answer,
-                    absl::Time now) {
-  Receipt receipt;
-  if (!answer.ok()) {
-    receipt.detail = std::string(answer.status().message());
-    return receipt;
-  }
-  const absl::StatusCode code = http::FromHttpStatus(answer->status);
-  if (code == absl::StatusCode::kOk) {
-    receipt.verdict = Verdict::kAccepted;
-    return receipt;
-  }
-  receipt.detail = absl::StrCat(answer->status, " ",
-                                absl::string_view(answer->body).substr(0, 80));
-  receipt.retry_after = http::ParseRetryAfter(answer->headers, now);
-  if (code == absl::StatusCode::kResourceExhausted) {
-    receipt.verdict = Verdict::kSlowDown;
-  } else if (!http::IsRetryable(code)) {
-    receipt.verdict = Verdict::kRefused;
-  }
-  return receipt;
-}
 
 // What the coroutines that send one request's parts share. All of them run on
 // one strand.
@@ -71,12 +41,12 @@ struct Delivery::Batch {
   asio::steady_timer done;  // Cancelled when `running` is 0.
 };
 
-Delivery::Delivery(Options options, http::Client* client, const Clock* clock,
-                   Metrics* metrics)
-    : options_(std::move(options)),
-      client_(client),
-      clock_(clock),
-      metrics_(metrics) {}
+Delivery::Delivery(int max_parallel, UpstreamSender* sender, Queue* queue,
+                   const Clock* clock)
+    : max_parallel_(max_parallel),
+      sender_(sender),
+      queue_(queue),
+      clock_(clock) {}
 
 asio::awaitable<std::vector<Receipt>> Delivery::SendAll(
     const std::vector<Shipment>* shipments, absl::Time deadline) {
@@ -84,8 +54,8 @@ asio::awaitable<std::vector<Receipt>> Delivery::SendAll(
       asio::disable_cancellation());
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   Batch batch(executor, shipments, deadline);
-  batch.running = static_cast<int>(std::min<size_t>(
-      static_cast<size_t>(options_.max_parallel), shipments->size()));
+  batch.running = static_cast<int>(
+      std::min<size_t>(static_cast<size_t>(max_parallel_), shipments->size()));
   if (batch.running == 1) {
     co_await SendSome(&batch);
     co_return std::move(batch.receipts);
@@ -106,35 +76,38 @@ asio::awaitable<void> Delivery::SendSome(Batch* batch) {
   while (batch->next < batch->shipments->size()) {
     const size_t index = batch->next++;
     batch->receipts[index] =
-        co_await Send(&(*batch->shipments)[index], batch->deadline);
+        co_await Deliver(&(*batch->shipments)[index], batch->deadline);
   }
+}
+
+asio::awaitable<Receipt> Delivery::Deliver(const Shipment* shipment,
+                                           absl::Time deadline) {
+  if (queue_ == nullptr) co_return co_await Send(shipment, deadline);
+  const Recipient& recipient = *shipment->recipient;
+  if (queue_->is_first() || queue_->HasBacklog(recipient.tenant->uid) ||
+      !sender_->IsWell(*recipient.upstream)) {
+    co_return co_await queue_->Keep(shipment);
+  }
+  Receipt receipt = co_await Send(
+      shipment, std::min(deadline - kQueueMargin,
+                         clock_->Now() + queue_->direct_timeout()));
+  if (receipt.verdict == Verdict::kAccepted ||
+      receipt.verdict == Verdict::kRefused) {
+    co_return receipt;
+  }
+  Receipt kept = co_await queue_->Keep(shipment);
+  kept.retry_after = receipt.retry_after;
+  // What is queued comes whole, whatever the store wrote of it before.
+  if (kept.verdict != Verdict::kAccepted) kept.written = receipt.written;
+  if (kept.verdict == Verdict::kUnavailable) kept.detail = receipt.detail;
+  co_return kept;
 }
 
 asio::awaitable<Receipt> Delivery::Send(const Shipment* shipment,
                                         absl::Time deadline) {
   const Recipient& recipient = *shipment->recipient;
-  // Built from nothing: no header of the sender gets through.
-  http::ClientRequest request;
-  request.method = "POST";
-  request.url = recipient.url;
-  request.headers = {{"Content-Type", "application/x-protobuf"},
-                     {"Content-Encoding", "snappy"},
-                     {"X-Prometheus-Remote-Write-Version", "0.1.0"},
-                     {"User-Agent", options_.user_agent}};
-  if (recipient.upstream->spec.isolation() ==
-      tenancy::v1::Upstream::ISOLATION_HEADER) {
-    request.headers.Set(tenancy::TenantHeaderOf(recipient.upstream->spec),
-                        recipient.tenant->org_id());
-  }
-  request.body = shipment->body;
-  const absl::Time start = clock_->Now();
-  const auto answer = co_await client_->Send(
-      std::move(request), std::min(deadline, start + recipient.timeout));
-  const absl::Time end = clock_->Now();
-  metrics_->upstream_seconds.Observe(absl::ToDoubleSeconds(end - start));
-  metrics_->UpstreamRequests(answer.ok() ? CodeClass(answer->status) : "error")
-      .Increment();
-  co_return MakeReceipt(answer, end);
+  co_return co_await sender_->Send(recipient.tenant, recipient.upstream,
+                                   shipment->body, shipment->counts, deadline);
 }
 
 }  // namespace insula::ingest_gateway

@@ -6,10 +6,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "libs/http/client.h"
 #include "libs/time/clock.h"
-#include "services/ingest_gateway/metrics.h"
 #include "services/ingest_gateway/routing.h"
+#include "services/ingest_gateway/upstream_sender.h"
 
 namespace insula::ingest_gateway {
 
@@ -21,34 +20,18 @@ struct Shipment {
   uint64_t hash = 0;  // Of the body.
 };
 
-// What the store said of a part.
-struct Receipt {
-  enum class Verdict {
-    kAccepted,
-    kRefused,      // For good.
-    kSlowDown,     // 429.
-    kUnavailable,  // Later, perhaps: no answer in time, 5xx.
-  };
-  Verdict verdict = Verdict::kUnavailable;
-  std::string detail;  // Of what is not accepted.
-  absl::Duration retry_after = absl::ZeroDuration();  // If the store said so.
-};
+class Queue;
 
-// The verdict on a part by a store's answer, or by why there is none.
-Receipt MakeReceipt(const absl::StatusOr<http::Response>& answer,
-                    absl::Time now);
-
-// Thread-safe.
+// Sends parts to their stores, or puts them into the queue on disk: if a store
+// is late or fails in a way that may pass, and while others of the tenant wait
+// there. Thread-safe.
 class Delivery {
  public:
-  struct Options {
-    int max_parallel = 64;   // Parts of a request on their way at once.
-    std::string user_agent;  // "insula/0.1.0".
-  };
-
-  // All outlive this.
-  Delivery(Options options, http::Client* client, const Clock* clock,
-           Metrics* metrics);
+  // At most `max_parallel` parts of a request are on their way at once. The
+  // rest outlives this. `queue` may be null: what a store does not take is not
+  // kept.
+  Delivery(int max_parallel, UpstreamSender* sender, Queue* queue,
+           const Clock* clock);
 
   // Sends all at once, each until its upstream's timeout or `deadline`.
   // Receipts are in the order of `shipments`. Runs on the caller's strand, and
@@ -59,14 +42,16 @@ class Delivery {
 
  private:
   struct Batch;
+  boost::asio::awaitable<Receipt> Deliver(const Shipment* shipment,
+                                          absl::Time deadline);
   boost::asio::awaitable<Receipt> Send(const Shipment* shipment,
                                        absl::Time deadline);
   boost::asio::awaitable<void> SendSome(Batch* batch);
 
-  const Options options_;
-  http::Client* const client_;
+  const int max_parallel_;
+  UpstreamSender* const sender_;
+  Queue* const queue_;
   const Clock* const clock_;
-  Metrics* const metrics_;
 };
 
 }  // namespace insula::ingest_gateway

@@ -1,5 +1,7 @@
 #include "services/ingest_gateway/explain.h"
 
+#include <google/protobuf/map.h>
+
 #include <map>
 #include <string>
 #include <utility>
@@ -85,41 +87,84 @@ absl::string_view FieldOf(absl::string_view message, uint32_t number) {
   return values.empty() ? absl::string_view() : values.back();
 }
 
-void SetLabels(absl::string_view body, v1::WhyResponse* response) {
+void SetLabels(absl::string_view body,
+               google::protobuf::Map<std::string, std::string>* labels) {
   for (const absl::string_view series : FieldsOf(body, 1)) {
     for (const absl::string_view label : FieldsOf(series, 1)) {
-      (*response->mutable_labels())[std::string(FieldOf(label, 1))] =
+      (*labels)[std::string(FieldOf(label, 1))] =
           std::string(FieldOf(label, 2));
     }
   }
 }
 
-// By which fact the tenant was found; empty if there is none. `claimed`: the
-// series names its tenant.
-std::string RuleOf(const v1::WhyRequest& request, const Routing& routing,
-                   const remote_write::SplitResult& split, bool claimed) {
-  const tenancy::ClaimRule* const rule = routing.caller().claim_rule;
-  if (rule == nullptr) {
-    return request.tenant_id().empty() ? "binding" : "header";
-  }
-  if (claimed) {
-    return absl::StrCat("claim rule ", rule->id, ": label ",
-                        routing.plan().claim_label);
-  }
-  // A default tenant that can't be written is found, too.
-  const remote_write::Route& otherwise = routing.plan().otherwise;
-  const bool by_default =
-      split.routed_series > 0 ||
-      (otherwise.reason != Reason::kTenantMissing && !split.refused.empty() &&
-       split.refused[0].reason == otherwise.reason);
-  return by_default ? absl::StrCat("claim rule ", rule->id, ": default") : "";
+std::string RefusalOf(Reason reason, double limit) {
+  return absl::StrCat(remote_write::ReasonName(reason),
+                      limit > 0 ? absl::StrCat(" (limit ", limit, ")") : "",
+                      ": ", remote_write::ReasonCure(reason));
 }
 
-std::string RefusalOf(const Loss& loss) {
-  const std::string limit =
-      loss.limit > 0 ? absl::StrCat(" (limit ", loss.limit, ")") : "";
-  return absl::StrCat(remote_write::ReasonName(loss.reason), limit, ": ",
-                      remote_write::ReasonCure(loss.reason));
+// What decides about the series, as the splitter finds it.
+std::vector<absl::string_view> DecidingValues(const v1::WhyRequest& request,
+                                              const remote_write::Plan& plan) {
+  std::vector<absl::string_view> values;
+  for (const std::string& name : plan.deciding_labels) {
+    const auto at = request.labels().find(name);
+    values.push_back(at == request.labels().end() ? absl::string_view()
+                                                  : at->second);
+  }
+  return values;
+}
+
+// By which fact the tenant was found.
+std::string RuleOf(const v1::WhyRequest& request, const auth::Caller& caller,
+                   const Routing::Decision& decision) {
+  if (caller.claim_rule != nullptr) {
+    return absl::StrCat("claim rule ", caller.claim_rule->id, ": ",
+                        decision.source);
+  }
+  return request.tenant_id().empty() ? "binding" : "header";
+}
+
+// What the split did with the series for one tenant.
+void Describe(const Routing::Decision& decision,
+              const remote_write::SplitResult& split,
+              v1::WhyDestination* destination) {
+  destination->set_tenant_id(decision.tenant_id);
+  const Recipient* const recipient = decision.recipient;
+  if (recipient == nullptr) {
+    destination->set_refusal(RefusalOf(decision.reason, 0));
+    return;
+  }
+  *destination->mutable_limits() = *recipient->tenant_limits;
+  destination->set_upstream_id(recipient->upstream->id);
+  for (const remote_write::Part& part : split.parts) {
+    if (part.destination != recipient) continue;
+    destination->set_write_url(recipient->url.ToString());
+    SetLabels(part.body, destination->mutable_labels());
+    return;
+  }
+  for (const remote_write::Refused& refused : split.refused) {
+    if (refused.destination != nullptr && refused.destination != recipient) {
+      continue;
+    }
+    destination->set_refusal(
+        RefusalOf(refused.reason, LimitOf(refused.reason, recipient)));
+  }
+}
+
+// For those who ask about one tenant: the first that takes the series.
+void DescribeFirst(v1::WhyResponse* response) {
+  if (response->destinations().empty()) return;
+  response->set_rule(response->destinations(0).rule());
+  for (const v1::WhyDestination& destination : response->destinations()) {
+    if (!destination.refusal().empty()) continue;
+    response->set_tenant_id(destination.tenant_id());
+    response->set_rule(destination.rule());
+    *response->mutable_labels() = destination.labels();
+    response->set_upstream_id(destination.upstream_id());
+    response->set_write_url(destination.write_url());
+    return;
+  }
 }
 
 }  // namespace
@@ -140,32 +185,25 @@ absl::StatusOr<v1::WhyResponse> Explain(
   }
 
   Routing routing(*std::move(caller), config.name_scheme());
-  bool claimed = false;
-  remote_write::Plan plan = routing.plan();
-  plan.find = [&routing, &claimed](absl::string_view value) {
-    claimed = true;
-    return routing.plan().find(value);
-  };
   const std::string message = Encode(request);
   remote_write::Splitter splitter(config.SplitBounds());
   const absl::StatusOr<remote_write::SplitResult> split =
-      splitter.Split(message, plan);
+      splitter.Split(message, routing.plan());
   if (!split.ok()) {
     response.set_refusal(std::string(split.status().message()));
     return response;
   }
 
-  response.set_rule(RuleOf(request, routing, *split, claimed));
+  for (const Routing::Decision& decision :
+       routing.Decide(DecidingValues(request, routing.plan()))) {
+    v1::WhyDestination* const destination = response.add_destinations();
+    destination->set_rule(RuleOf(request, routing.caller(), decision));
+    Describe(decision, *split, destination);
+  }
   for (const Loss& loss : LossesOf(*split, routing.caller())) {
-    response.set_refusal(RefusalOf(loss));
+    response.set_refusal(RefusalOf(loss.reason, loss.limit));
   }
-  for (const remote_write::Part& part : split->parts) {
-    const Recipient& recipient = Recipient::Of(part.destination);
-    response.set_tenant_id(recipient.name);
-    response.set_upstream_id(recipient.upstream->id);
-    response.set_write_url(recipient.url.ToString());
-    SetLabels(part.body, &response);
-  }
+  DescribeFirst(&response);
   return response;
 }
 

@@ -34,7 +34,10 @@ class FakeStore {
     int status = 204;
     std::string body = {};
     std::string retry_after = {};
-    bool waits = false;  // Answers after Release() only.
+    // What X-Prometheus-Remote-Write-*-Written say; nothing if empty.
+    http::Headers written = {};
+    int status_of_v2 = 0;  // For remote write 2.0, unless 0.
+    bool waits = false;    // Answers after Release() only.
   };
 
   struct Seen {
@@ -43,6 +46,7 @@ class FakeStore {
     std::string method;
     std::string target;
     std::string body;
+    int status = 0;  // Of the answer.
   };
 
   FakeStore(asio::any_io_executor executor, metrics::Registry* metrics) {
@@ -94,13 +98,21 @@ class FakeStore {
     seen.method = request.method;
     seen.target = request.target;
     seen.body = std::string(request.body.view());
-    const Mood mood = self->Note(std::move(seen));
+    const bool is_v2 =
+        request.headers.Get("X-Prometheus-Remote-Write-Version") == "2.0.0";
+    const Mood mood = self->Note(std::move(seen), is_v2);
     if (mood.waits) {
       const auto timer = self->AddWaiting(co_await asio::this_coro::executor);
       // Also ends, by an exception, when the client goes away.
       co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
     }
-    http::Response response = http::TextResponse(mood.status, mood.body);
+    http::Response response =
+        http::TextResponse(StatusOf(mood, is_v2), mood.body);
+    if (is_v2) {
+      for (const auto& [name, value] : mood.written) {
+        response.headers.Set(name, value);
+      }
+    }
     if (!mood.retry_after.empty()) {
       response.headers.Set("Retry-After", mood.retry_after);
     }
@@ -116,9 +128,14 @@ class FakeStore {
     return timer;
   }
 
-  Mood Note(Seen seen) {
+  static int StatusOf(const Mood& mood, bool is_v2) {
+    return is_v2 && mood.status_of_v2 != 0 ? mood.status_of_v2 : mood.status;
+  }
+
+  Mood Note(Seen seen, bool is_v2) {
     sync::MutexLock lock(&mutex_);
     const Mood mood = moods_[seen.tenant];
+    seen.status = StatusOf(mood, is_v2);
     seen_.push_back(std::move(seen));
     return mood;
   }

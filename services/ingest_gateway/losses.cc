@@ -15,10 +15,8 @@ double LimitOf(Reason reason, const Recipient* recipient) {
       return recipient->limits.max_label_name_bytes;
     case Reason::kLabelValueTooLong:
       return recipient->limits.max_label_value_bytes;
-    case Reason::kRateLimited:
-      return recipient->tenant_limits->samples_per_second();
-    case Reason::kBurstExceeded:
-      return recipient->tenant_limits->samples_burst();
+    case Reason::kPerUserSeriesLimit:
+      return static_cast<double>(recipient->max_active_series);
     default:
       return 0;
   }

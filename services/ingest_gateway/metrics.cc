@@ -11,6 +11,16 @@ const std::vector<double>& SplitBuckets() {
   return *buckets;
 }
 
+metrics::Counter& AddFallbacks(metrics::Registry* registry,
+                               const char* reason) {
+  return registry->AddCounter(
+      "ingest_gateway_protocol_fallbacks_total",
+      "Parts for stores of remote write 2.0 that were sent as 1.0, by reason: "
+      "the store answered 415, or 2xx without saying what it wrote, or 2.0 has "
+      "no place for something in them.",
+      {{"reason", reason}});
+}
+
 }  // namespace
 
 Metrics::Metrics(metrics::Registry* registry)
@@ -22,7 +32,14 @@ Metrics::Metrics(metrics::Registry* registry)
           "Metadata that belongs to no tenant or is invalid.")),
       fields_dropped(registry->AddCounter(
           "ingest_gateway_unknown_fields_dropped_total",
-          "Fields of requests that remote write 1.0 does not have.")),
+          "Fields of requests that remote write does not have.")),
+      exemplars_joined(registry->AddCounter(
+          "ingest_gateway_exemplars_joined_total",
+          "Exemplars of remote write 2.0 that came without samples and were "
+          "joined to the series of the same labels.")),
+      fallbacks_unsupported(AddFallbacks(registry, "unsupported")),
+      fallbacks_unconfirmed(AddFallbacks(registry, "unconfirmed")),
+      fallbacks_no_place(AddFallbacks(registry, "no_place")),
       requests_malformed(registry->AddCounter(
           "ingest_gateway_requests_malformed_total",
           "Writes that could not be decoded, or were too large.")),
@@ -68,6 +85,18 @@ metrics::Counter& Metrics::SamplesAccepted(absl::string_view tenant) {
     counter = &registry_->AddCounter("ingest_gateway_samples_accepted_total",
                                      "Samples that a tenant's store took.",
                                      {{"tenant", std::string(tenant)}});
+  }
+  return *counter;
+}
+
+metrics::Counter& Metrics::SamplesQueued(absl::string_view tenant) {
+  sync::MutexLock lock(&mutex_);
+  metrics::Counter*& counter = queued_[tenant];
+  if (counter == nullptr) {
+    counter = &registry_->AddCounter(
+        "ingest_gateway_samples_queued_total",
+        "Samples that were queued on disk for a tenant's store.",
+        {{"tenant", std::string(tenant)}});
   }
   return *counter;
 }

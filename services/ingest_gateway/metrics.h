@@ -21,6 +21,9 @@ class Metrics {
   // Samples that a tenant's store took.
   metrics::Counter& SamplesAccepted(absl::string_view tenant)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // Samples of a tenant that were made durable in the queue.
+  metrics::Counter& SamplesQueued(absl::string_view tenant)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   metrics::Counter& SamplesRefused(remote_write::Reason reason);
   // Answers of upstreams by class: 2xx, 3xx, 4xx, 429, 5xx, and `error` when
   // none came.
@@ -29,6 +32,11 @@ class Metrics {
   metrics::Counter& samples_received;
   metrics::Counter& metadata_dropped;
   metrics::Counter& fields_dropped;
+  metrics::Counter& exemplars_joined;
+  // Parts that a store of remote write 2.0 got as 1.0, by why.
+  metrics::Counter& fallbacks_unsupported;
+  metrics::Counter& fallbacks_unconfirmed;
+  metrics::Counter& fallbacks_no_place;
   metrics::Counter& requests_malformed;
   metrics::Counter& requests_passed_through;
   metrics::Counter& retries_received;
@@ -43,6 +51,8 @@ class Metrics {
   sync::Mutex mutex_;
   // Tenants of the registry only, so there are no more than it has.
   absl::flat_hash_map<std::string, metrics::Counter*> accepted_
+      ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, metrics::Counter*> queued_
       ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, metrics::Counter*> upstream_;  // Fixed.
 };

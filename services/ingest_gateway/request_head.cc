@@ -46,6 +46,11 @@ Media ParseMedia(absl::string_view content_type) {
   return Media::kWrite1;
 }
 
+Media MediaOf(const http::Request& request) {
+  return ParseMedia(
+      request.headers.Get("Content-Type").value_or("application/x-protobuf"));
+}
+
 }  // namespace
 
 std::optional<http::Response> AnswerByHead(const http::Request& request) {
@@ -68,18 +73,11 @@ std::optional<http::Response> AnswerByHead(const http::Request& request) {
     return http::TextResponse(
         400, "insula: send Content-Type and Content-Encoding once each");
   }
-  switch (ParseMedia(
-      request.headers.Get("Content-Type").value_or("application/x-protobuf"))) {
-    case Media::kWrite1:
-      break;
-    case Media::kWrite2:
-      return http::TextResponse(
-          415,
-          "insula: remote write 2.0 is not taken yet; set `protobuf_message: "
-          "prometheus.WriteRequest` at the sender");
-    case Media::kOther:
-      return http::TextResponse(
-          415, "insula: Content-Type must be application/x-protobuf");
+  if (MediaOf(request) == Media::kOther) {
+    return http::TextResponse(
+        415,
+        "insula: Content-Type must be application/x-protobuf, with `proto` "
+        "prometheus.WriteRequest or io.prometheus.write.v2.Request if any");
   }
   if (!absl::EqualsIgnoreCase(
           request.headers.Get("Content-Encoding").value_or("snappy"),
@@ -87,6 +85,11 @@ std::optional<http::Response> AnswerByHead(const http::Request& request) {
     return http::TextResponse(415, "insula: Content-Encoding must be snappy");
   }
   return std::nullopt;
+}
+
+Protocol ProtocolOf(const http::Request& request) {
+  return MediaOf(request) == Media::kWrite2 ? Protocol::kWrite2
+                                            : Protocol::kWrite1;
 }
 
 }  // namespace insula::ingest_gateway

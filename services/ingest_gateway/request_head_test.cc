@@ -74,7 +74,7 @@ TEST(RequestHeadTest, SaysWhichMethodsThereAre) {
   EXPECT_EQ(AnswerByHead(request)->headers.Get("Allow"), "POST");
 }
 
-TEST(RequestHeadTest, TakesRemoteWrite1OnlyAndInSnappy) {
+TEST(RequestHeadTest, TakesRemoteWriteInSnappyOnly) {
   struct {
     std::vector<std::pair<std::string, std::string>> headers;
     int status;
@@ -91,7 +91,7 @@ TEST(RequestHeadTest, TakesRemoteWrite1OnlyAndInSnappy) {
       {{{"Content-Type", "application/x-protobuf; charset=x"}}, 0},
       {{{"Content-Type",
          "application/x-protobuf;proto=io.prometheus.write.v2.Request"}},
-       415},
+       0},
       {{{"Content-Type", "application/x-protobuf;proto=other.Message"}}, 415},
       {{{"Content-Type", "application/json"}}, 415},
       {{{"Content-Type", ""}}, 415},
@@ -111,11 +111,44 @@ TEST(RequestHeadTest, TakesRemoteWrite1OnlyAndInSnappy) {
   }
 }
 
-TEST(RequestHeadTest, NamesTheCureForRemoteWrite2) {
+TEST(RequestHeadTest, OnlyTheContentTypeSaysWhichProtocolItIs) {
+  struct {
+    std::vector<std::pair<std::string, std::string>> headers;
+    Protocol protocol;
+  } cases[] = {
+      {{}, Protocol::kWrite1},
+      {{{"Content-Type", "application/x-protobuf"}}, Protocol::kWrite1},
+      {{{"Content-Type",
+         "application/x-protobuf;proto=prometheus.WriteRequest"}},
+       Protocol::kWrite1},
+      {{{"Content-Type",
+         "application/x-protobuf;proto=io.prometheus.write.v2.Request"}},
+       Protocol::kWrite2},
+      {{{"Content-Type",
+         "Application/X-Protobuf ; PROTO = "
+         "\"io.prometheus.write.v2.Request\" ; charset=utf-8"}},
+       Protocol::kWrite2},
+      {{{"Content-Type", "application/x-protobuf"},
+        {"X-Prometheus-Remote-Write-Version", "2.0.0"}},
+       Protocol::kWrite1},
+      {{{"Content-Type",
+         "application/x-protobuf;proto=io.prometheus.write.v2.Request"},
+        {"X-Prometheus-Remote-Write-Version", "0.1.0"}},
+       Protocol::kWrite2},
+  };
+  for (const auto& c : cases) {
+    const http::Request request = Post(c.headers);
+    EXPECT_EQ(StatusFor(request), 0) << testing::PrintToString(c.headers);
+    EXPECT_EQ(ProtocolOf(request), c.protocol)
+        << testing::PrintToString(c.headers);
+  }
+}
+
+TEST(RequestHeadTest, NamesTheProtocolsThereAre) {
   const auto answer = AnswerByHead(
-      Post({{"Content-Type",
-             "application/x-protobuf;proto=io.prometheus.write.v2.Request"}}));
-  EXPECT_THAT(answer->body, HasSubstr("protobuf_message"));
+      Post({{"Content-Type", "application/x-protobuf;proto=other.Message"}}));
+  EXPECT_EQ(answer->status, 415);
+  EXPECT_THAT(answer->body, HasSubstr("io.prometheus.write.v2.Request"));
 }
 
 }  // namespace

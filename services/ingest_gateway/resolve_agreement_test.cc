@@ -20,7 +20,7 @@ TEST(ResolveAgreementTest, WhoMayWriteIsRoutedAndNobodyElse) {
     caller.snapshot = world.snapshot;
     caller.tenant = &world.red();
     const Routing routing(std::move(caller), remote_write::NameScheme::kLegacy);
-    const bool routed = routing.plan().otherwise.destination != nullptr;
+    const bool routed = !routing.plan().find({}).destinations.empty();
     EXPECT_EQ(resolved.may_write(), routed)
         << world.what << ": " << absl::StrJoin(resolved.refusals(), "; ");
     if (routed) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
 #include <map>
@@ -14,15 +15,15 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "libs/metrics/exposed_value.h"
 #include "libs/remote_write/encode.h"
 #include "libs/tenancy/fact.h"
 #include "libs/time/fake_clock.h"
 #include "prometheus/remote.pb.h"
 #include "services/ingest_gateway/fake_store.h"
+#include "services/ingest_gateway/upstream_sender.h"
 #include "services/ingest_gateway/write_handler.h"
 
 namespace insula::ingest_gateway {
@@ -97,10 +98,13 @@ class WriteFixture : public testing::Test {
 
   // Makes a new handler, which has forgotten everything.
   void Restart() {
+    handler_.reset();
     handler_metrics_ = std::make_unique<metrics::Registry>();
+    sender_ = std::make_unique<UpstreamSender>("insula/test", &client_, &clock_,
+                                               handler_metrics_.get());
     handler_ = std::make_unique<WriteHandler>(
-        config_, "insula/test", [this] { return Snapshot(); }, &client_,
-        &clock_, handler_metrics_.get());
+        config_, [this] { return Snapshot(); }, sender_.get(), &clock_,
+        handler_metrics_.get());
   }
 
   registry::v1::Object* Add(registry::v1::Kind kind, const std::string& id) {
@@ -160,7 +164,7 @@ class WriteFixture : public testing::Test {
 
   http::Response Handle(http::Request request) {
     return boost::asio::co_spawn(
-               handlers_, handler_->Handle(std::move(request), &listener_),
+               strand_, handler_->Handle(std::move(request), &listener_),
                boost::asio::use_future)
         .get();
   }
@@ -194,20 +198,13 @@ class WriteFixture : public testing::Test {
   }
 
   double Metric(absl::string_view name) {
-    const std::string text = handler_metrics_->Expose();
-    for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-      const std::pair<absl::string_view, absl::string_view> parts =
-          absl::StrSplit(line, absl::MaxSplits(' ', 1));
-      double value;
-      if (parts.first == name && absl::SimpleAtod(parts.second, &value)) {
-        return value;
-      }
-    }
-    return 0;
+    return metrics::ExposedValue(handler_metrics_->Expose(), name).value_or(0);
   }
 
   boost::asio::thread_pool pool_{2};
-  boost::asio::thread_pool handlers_{1};  // One thread: as good as a strand.
+  // Of the handlers, as a connection of a server is to them.
+  const boost::asio::strand<boost::asio::thread_pool::executor_type> strand_{
+      pool_.get_executor()};
   metrics::Registry metrics_;
   FakeClock clock_{absl::Now()};
   FakeStore store_;
@@ -218,6 +215,7 @@ class WriteFixture : public testing::Test {
   WriteConfig config_;
   const auth::Authenticator listener_{auth::ListenerAuth()};
   std::unique_ptr<metrics::Registry> handler_metrics_;
+  std::unique_ptr<UpstreamSender> sender_;
   std::unique_ptr<WriteHandler> handler_;
 };
 

@@ -15,19 +15,24 @@
 #include "absl/time/time.h"
 #include "libs/auth/authenticator.h"
 #include "libs/edge/handler.h"
-#include "libs/http/client.h"
 #include "libs/http/message.h"
-#include "libs/limits/keyed_token_buckets.h"
+#include "libs/limits/active_series.h"
+#include "libs/limits/refusals.h"
 #include "libs/metrics/metrics.h"
+#include "libs/remote_write/metric_tenants.h"
 #include "libs/remote_write/splitter.h"
 #include "libs/sync/mutex.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/clock.h"
+#include "services/ingest_gateway/active_series_metrics.h"
 #include "services/ingest_gateway/answer.h"
 #include "services/ingest_gateway/answer_memory.h"
 #include "services/ingest_gateway/config.h"
 #include "services/ingest_gateway/delivery.h"
 #include "services/ingest_gateway/metrics.h"
+#include "services/ingest_gateway/proxy_metrics.h"
+#include "services/ingest_gateway/tenant_rates.h"
+#include "services/ingest_gateway/usage.h"
 
 namespace insula::ingest_gateway {
 
@@ -37,10 +42,11 @@ class WriteHandler : public edge::Handler {
   using SnapshotSource =
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
 
-  // `client`, `clock` and `registry` outlive this.
-  WriteHandler(const WriteConfig& config, std::string user_agent,
-               SnapshotSource snapshot, http::Client* client,
-               const Clock* clock, metrics::Registry* registry);
+  // `sender`, `clock`, `registry` and `queue` outlive this. Without a queue,
+  // what a store does not take is answered with 503.
+  WriteHandler(const WriteConfig& config, SnapshotSource snapshot,
+               UpstreamSender* sender, const Clock* clock,
+               metrics::Registry* registry, Queue* queue = nullptr);
   ~WriteHandler() override;
 
   // Refuses what need not be read. A credential that a verifier must be asked
@@ -54,24 +60,52 @@ class WriteHandler : public edge::Handler {
   boost::asio::awaitable<http::Response> Handle(
       http::Request request, const auth::Authenticator* listener) override;
 
+  // The same for a caller that is known already and has ROLE_WRITE. Of the
+  // request only body, deadline and Content-Type matter; `listener` is told of
+  // series that are not the caller's, if it is not null.
+  boost::asio::awaitable<http::Response> Write(
+      http::Request request, auth::Caller caller,
+      const auth::Authenticator* listener);
+
+  const Usage& usage() const { return usage_; }
+  // What was refused, by tenant; under "" what belongs to none.
+  const limits::Refusals& refusals() const { return refusals_; }
+
+  // By tenant uid.
+  limits::ActiveSeriesOfTenants& active_series() { return active_series_; }
+
  private:
   struct Workspace;
   class WorkspaceLease;
   struct Work;
 
+  // Both set what was written. Take() finds the caller first.
+  boost::asio::awaitable<http::Response> Take(
+      const http::Request* request, const auth::Authenticator* listener,
+      remote_write::Counts* written);
+  boost::asio::awaitable<http::Response> WriteAs(
+      const http::Request* request, auth::Caller caller,
+      const auth::Authenticator* listener, remote_write::Counts* written);
   absl::StatusOr<std::unique_ptr<Work>> Prepare(const http::Request& request,
                                                 auth::Caller caller);
+  // Reads a decompressed 2.0 request as one of 1.0, which replaces it.
+  absl::StatusOr<std::vector<remote_write::Refused>> Downgrade(
+      Workspace* workspace, absl::string_view* body);
   absl::Status Split(const http::Request& request, Workspace* workspace,
                      Work* work);
+  // Remembers who has which metrics, for metadata that comes alone.
+  void NoteMetrics(const remote_write::SplitResult& split, const Work& work);
   void Pack(const http::Request& request,
             const remote_write::SplitResult& split, Workspace* workspace,
             Work* work);
-  // Whether the tenant may send that much now; notes the loss if not.
-  bool IsWithinRate(const Recipient& recipient,
-                    const remote_write::Counts& counts, Work* work);
+  // Whether the tenant may send that part now; notes the loss if not.
+  bool IsWithinRate(const remote_write::Part& part, Work* work);
+  void NoteUsage(const remote_write::Part& part);
   void NoteReceipts(const std::vector<Receipt>& receipts, Work* work);
   void Lose(Loss loss, Work* work);
   http::Response Conclude(absl::string_view body, Work* work);
+  static void NoteForeignSeries(const http::Request& request, const Work& work,
+                                const auth::Authenticator& listener);
 
   const WriteConfig config_;
   const SnapshotSource snapshot_;
@@ -79,7 +113,13 @@ class WriteHandler : public edge::Handler {
   Metrics metrics_;
   Delivery delivery_;
   AnswerMemory memory_;
-  limits::KeyedTokenBuckets rates_;
+  remote_write::MetricTenants metric_tenants_{{}};
+  TenantRates rates_;
+  ProxyMetrics proxy_metrics_;
+  Usage usage_;
+  limits::Refusals refusals_;
+  limits::ActiveSeriesOfTenants active_series_{{}};
+  ActiveSeriesMetrics active_series_metrics_;
 
   sync::Mutex mutex_;
   std::vector<std::unique_ptr<Workspace>> workspaces_ ABSL_GUARDED_BY(mutex_);

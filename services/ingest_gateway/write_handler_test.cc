@@ -179,15 +179,14 @@ TEST_F(WriteHandlerTest, WhatBecomesOfAPartIsKnownEvenIfTheSenderGoesAway) {
   store_.SetMood("blue", {.status = 503});
   asio::cancellation_signal gone;
   std::promise<int> answered;
-  asio::co_spawn(handlers_,
-                 handler_->Handle(Request("sender", body), &listener_),
+  asio::co_spawn(strand_, handler_->Handle(Request("sender", body), &listener_),
                  asio::bind_cancellation_slot(
                      gone.slot(), [&](std::exception_ptr, http::Response r) {
                        answered.set_value(r.status);
                      }));
   store_.AwaitWaiting();
   std::promise<void> emitted;
-  asio::post(handlers_, [&] {
+  asio::post(strand_, [&] {
     gone.emit(asio::cancellation_type::terminal);
     emitted.set_value();
   });
@@ -384,7 +383,7 @@ TEST_F(WriteHandlerTest, AsksAVerifierAboutTokensThatNoBindingNames) {
   const auth::Authenticator listener(config, methods);
   const auto status = [&](const std::string& token) {
     return boost::asio::co_spawn(
-               handlers_,
+               strand_,
                handler_->Handle(Request(token, BodyOf({"red"})), &listener),
                boost::asio::use_future)
         .get()
@@ -448,6 +447,30 @@ TEST_F(WriteHandlerTest, WritesOfManyTenantsAllArrive) {
   EXPECT_EQ(Write("every", BodyOf(names)).status, 204);
   std::sort(names.begin(), names.end());
   EXPECT_EQ(TenantsReached(), names);
+}
+
+TEST_F(WriteHandlerTest, MetadataAloneGoesToTheTenantsThatHadTheMetric) {
+  Write("sender", BodyOf({"red", "blue"}));
+  store_.TakeSeen();
+  std::string message;
+  remote_write::AppendMetadata(2, "up", "Whether it is up.", &message);
+  EXPECT_EQ(Write("sender", Compressed(message)).status, 204);
+  EXPECT_THAT(TenantsReached(), ElementsAre("blue", "red"));
+
+  // Another sender learns nothing of it.
+  EXPECT_EQ(Write("other-sender", Compressed(message)).status, 204);
+  EXPECT_THAT(TenantsReached(), IsEmpty());
+  EXPECT_EQ(Metric("ingest_gateway_metadata_dropped_total"), 1);
+
+  // What it may no longer write it is not sent to.
+  objects_[absl::StrCat(v1::KIND_BINDING, "/sender")]
+      .mutable_binding()
+      ->clear_tenant_ids();
+  objects_[absl::StrCat(v1::KIND_BINDING, "/sender")]
+      .mutable_binding()
+      ->add_tenant_ids("red");
+  EXPECT_EQ(Write("sender", Compressed(message)).status, 204);
+  EXPECT_THAT(TenantsReached(), ElementsAre("red"));
 }
 
 }  // namespace

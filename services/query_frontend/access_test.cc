@@ -448,13 +448,17 @@ class RangeTest : public AccessTest {
   }
 
   static constexpr char kP[] =
-      R"({"metric":{"__name__":"x","pod":"p"},"values":[[1,"1"],[2,"NaN"]]})";
+      R"({"metric":{"__name__":"x","namespace":"blue","pod":"p"},)"
+      R"("values":[[1,"1"],[2,"NaN"]]})";
   static constexpr char kBoth[] =
-      R"({"metric":{"code":"500","pod":"p"},"values":[[1,"1"]]})";
+      R"({"metric":{"code":"500","namespace":"blue","pod":"p"},)"
+      R"("values":[[1,"1"]]})";
   static constexpr char kBothTurned[] =
-      R"({"metric":{"pod":"p","code":"500"},"values":[[1,"1"]]})";
+      R"({"metric":{"pod":"p","code":"500","namespace":"blue"},)"
+      R"("values":[[1,"1"]]})";
   static constexpr char k500[] =
-      R"({"metric":{"__name__":"x","code":"500"},"values":[[1,"3"]]})";
+      R"({"metric":{"__name__":"x","code":"500","namespace":"blue"},)"
+      R"("values":[[1,"3"]]})";
 };
 
 TEST_F(RangeTest, ARangeByItselfIsAskedForAClauseAtATime) {
@@ -506,7 +510,8 @@ TEST_F(RangeTest, APartThatFailsFailsTheWhole) {
   EXPECT_EQ(response.status, 502);
   EXPECT_THAT(response.body, HasSubstr("it is no matrix"));
 
-  Answers({{200, Matrix(R"({"metric":{"a":"1","a":"2"},"values":[]})")}});
+  Answers({{200, Matrix(R"({"metric":{"a":"1","a":"2","pod":"p",)"
+                        R"("namespace":"blue"},"values":[]})")}});
   EXPECT_EQ(Query("x[5m]").status, 502);
   Answers({{200, Matrix("7")}});
   EXPECT_EQ(Query("x[5m]").status, 502);
@@ -514,8 +519,8 @@ TEST_F(RangeTest, APartThatFailsFailsTheWhole) {
   // Each of them within the limit, both together above it.
   const std::string values(kMaxResponse * 2 / 3, '1');
   const auto large = [&](const std::string& n) {
-    return Matrix(R"({"metric":{"n":")" + n + R"("},"values":[[1,")" + values +
-                  R"("]]})");
+    return Matrix(R"({"metric":{"namespace":"blue","pod":"p","n":")" + n +
+                  R"("},"values":[[1,")" + values + R"("]]})");
   };
   Answers({{200, large("a")}, {200, large("b")}});
   response = Query("x[5m]");

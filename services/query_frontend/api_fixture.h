@@ -25,6 +25,7 @@
 #include "libs/tenancy/fact.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/clock.h"
+#include "services/query_frontend/answering.h"
 #include "services/query_frontend/api_handler.h"
 #include "services/query_frontend/backend.h"
 #include "services/query_frontend/metrics.h"
@@ -249,7 +250,8 @@ class ApiTest : public testing::Test {
   Backend backend_{&client_, &clock_, &metrics_, kMaxResponse};
   std::shared_ptr<const tenancy::Snapshot> snapshot_;
   const auth::Authenticator auth_{auth::ListenerAuth()};
-  ApiHandler handler_{[this] { return snapshot_; }, &clock_, &backend_,
+  Answering answering_{&backend_, &metrics_, AnswerOptions()};
+  ApiHandler handler_{[this] { return snapshot_; }, &clock_, &answering_,
                       &metrics_};
 };
 

@@ -4,20 +4,20 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "libs/http/status_code.h"
 #include "libs/logging/logging.h"
 #include "libs/status/annotate.h"
-#include "libs/status/status_macros.h"
 #include "services/query_frontend/json.h"
+#include "services/query_frontend/local_answer.h"
+#include "services/query_frontend/params.h"
+#include "services/query_frontend/policy.h"
 
 namespace insula::query_frontend {
 namespace {
 
 namespace asio = boost::asio;
 namespace v1 = ::insula::registry::v1;
-
-// Grafana decides by it which parameters to send; the grammar is this one's.
-constexpr absl::string_view kPrometheusVersion = "2.42.0";
 
 // Kept back from the client's deadline, to send an answer of our own in.
 constexpr absl::Duration kAnswerTime = absl::Milliseconds(100);
@@ -48,10 +48,10 @@ http::Response JsonResponse(int http_status, std::string body) {
 }  // namespace
 
 ApiHandler::ApiHandler(SnapshotSource snapshots, const Clock* clock,
-                       Backend* backend, Metrics* metrics)
+                       Answering* answering, Metrics* metrics)
     : snapshots_(std::move(snapshots)),
       clock_(*clock),
-      backend_(*backend),
+      answering_(*answering),
       metrics_(*metrics) {}
 
 std::optional<http::Response> ApiHandler::Admit(
@@ -62,12 +62,16 @@ std::optional<http::Response> ApiHandler::Admit(
   if (const auto refusal = CheckRoute(route, request.method)) {
     response = Refuse(*refusal);
     if (refusal->http_status == 405) {
-      response->headers.Set("Allow", AllowedMethods(route.endpoint));
+      response->headers.Set("Allow", InfoOf(route.endpoint).methods);
     }
-  } else if (auto known = auth->TryNow(request, snapshots_(), v1::ROLE_READ,
-                                       clock_.Now())) {
-    const auto caller = CheckCaller(*std::move(known));
-    if (!caller.ok()) response = RefuseCaller(caller.status());
+  } else {
+    const auto inquiries = InquiriesOf(&request, route, auth->config());
+    if (!inquiries.ok()) {
+      response = Refuse(inquiries.status(), &metrics_.refused_parameter);
+    } else if (const auto known = TryCallers(*inquiries, *auth);
+               known.has_value() && !known->ok()) {
+      response = RefuseCaller(known->status());
+    }
   }
   if (response) {
     metrics_.Requests(route.endpoint, response->status).Increment();
@@ -97,7 +101,7 @@ asio::awaitable<http::Response> ApiHandler::Dispatch(
   if (const auto refusal = CheckRoute(route, request.method)) {
     http::Response response = Refuse(*refusal);
     if (refusal->http_status == 405) {
-      response.headers.Set("Allow", AllowedMethods(route.endpoint));
+      response.headers.Set("Allow", InfoOf(route.endpoint).methods);
     }
     co_return response;
   }
@@ -105,23 +109,52 @@ asio::awaitable<http::Response> ApiHandler::Dispatch(
       route.endpoint == Endpoint::kReady) {
     co_return OwnAnswer(route.endpoint);
   }
-  auto known = auth->TryNow(request, snapshots_(), v1::ROLE_READ, clock_.Now());
-  if (!known.has_value()) {
-    known = co_await auth->Authenticate(&request, snapshots_(), v1::ROLE_READ,
-                                        clock_.Now());
+  const auto inquiries = InquiriesOf(&request, route, auth->config());
+  if (!inquiries.ok()) {
+    co_return Refuse(inquiries.status(), &metrics_.refused_parameter);
   }
-  absl::StatusOr<auth::Caller> caller = CheckCaller(*std::move(known));
-  if (!caller.ok()) co_return RefuseCaller(caller.status());
-  const std::string tenant_id = caller->tenant->id.value();
-  http::Response response;
-  if (route.endpoint == Endpoint::kBuildInfo) {
-    response = JsonResponse(200, BuildInfoJson(kPrometheusVersion));
-  } else {
-    response = co_await AskUpstream(std::move(route), std::move(request),
-                                    *std::move(caller));
-  }
-  response.headers.Set("X-Insula-Tenant", tenant_id);
+  auto callers = TryCallers(*inquiries, *auth);
+  if (!callers.has_value()) callers = co_await FindCallers(&*inquiries, auth);
+  if (!callers->ok()) co_return RefuseCaller(callers->status());
+  const std::string tenants = absl::StrJoin(
+      **callers, "|", [](std::string* out, const auth::Caller& caller) {
+        out->append(caller.tenant->id.value());
+      });
+  http::Response response = co_await AnswerCallers(
+      std::move(route), std::move(request), **std::move(callers));
+  response.headers.Set("X-Insula-Tenant", tenants);
   co_return response;
+}
+
+std::optional<absl::StatusOr<std::vector<auth::Caller>>> ApiHandler::TryCallers(
+    const std::vector<Inquiry>& inquiries, const auth::Authenticator& auth) {
+  const std::shared_ptr<const tenancy::Snapshot> snapshot = snapshots_();
+  std::vector<auth::Caller> callers;
+  for (const Inquiry& inquiry : inquiries) {
+    auto known =
+        auth.TryNow(inquiry.request(), snapshot, v1::ROLE_READ, clock_.Now());
+    if (!known.has_value()) return std::nullopt;
+    absl::StatusOr<auth::Caller> caller =
+        CheckCaller(*std::move(known), inquiry, auth);
+    if (!caller.ok()) return caller.status();
+    callers.push_back(*std::move(caller));
+  }
+  return callers;
+}
+
+asio::awaitable<absl::StatusOr<std::vector<auth::Caller>>>
+ApiHandler::FindCallers(const std::vector<Inquiry>* inquiries,
+                        const auth::Authenticator* auth) {
+  const std::shared_ptr<const tenancy::Snapshot> snapshot = snapshots_();
+  std::vector<auth::Caller> callers;
+  for (const Inquiry& inquiry : *inquiries) {
+    absl::StatusOr<auth::Caller> caller = co_await auth->Authenticate(
+        &inquiry.request(), snapshot, v1::ROLE_READ, clock_.Now());
+    caller = CheckCaller(std::move(caller), inquiry, *auth);
+    if (!caller.ok()) co_return caller.status();
+    callers.push_back(*std::move(caller));
+  }
+  co_return callers;
 }
 
 std::optional<ApiHandler::Refusal> ApiHandler::CheckRoute(
@@ -132,7 +165,7 @@ std::optional<ApiHandler::Refusal> ApiHandler::CheckRoute(
   if (IsAllowed(route.endpoint, method)) return std::nullopt;
   return Refusal{405,
                  absl::StrCat("insula: ", EndpointName(route.endpoint),
-                              " takes ", AllowedMethods(route.endpoint)),
+                              " takes ", InfoOf(route.endpoint).methods),
                  &metrics_.refused_method};
 }
 
@@ -143,13 +176,20 @@ http::Response ApiHandler::RefuseCaller(const absl::Status& why) {
 }
 
 absl::StatusOr<auth::Caller> ApiHandler::CheckCaller(
-    absl::StatusOr<auth::Caller> caller) {
+    absl::StatusOr<auth::Caller> caller, const Inquiry& inquiry,
+    const auth::Authenticator& auth) {
   if (!caller.ok()) return Annotate(caller.status(), "insula");
   if (caller->tenant == nullptr) {
-    return absl::PermissionDeniedError(
+    const absl::Status why = absl::PermissionDeniedError(
         "insula: this credential stands for no one tenant, read with a binding "
-        "that "
-        "has no claim rule");
+        "that has no claim rule");
+    auth.NoteRefusal(inquiry.request(), *caller, why, "no_one_tenant");
+    return why;
+  }
+  const absl::Status named = inquiry.Check(*caller);
+  if (!named.ok()) {
+    auth.NoteRefusal(inquiry.request(), *caller, named, "other_tenant");
+    return named;
   }
   return caller;
 }
@@ -168,54 +208,52 @@ http::Response ApiHandler::OwnAnswer(Endpoint endpoint) {
                                      : "Insula query-frontend is Healthy.\n");
 }
 
-absl::StatusOr<UpstreamQuery> ApiHandler::Confine(const Route& route,
-                                                  ApiParams params,
-                                                  const Policy& policy) {
-  UpstreamQuery query;
-  query.endpoint = route.endpoint;
-  query.label_name = route.label_name;
-  query.params = std::move(params.rest);
-  if (route.endpoint == Endpoint::kQuery ||
-      route.endpoint == Endpoint::kQueryRange) {
-    ASSIGN_OR_RETURN(query.texts, ConfineQuery(params.query, policy));
-    // A range query of a range selector is refused by the store, in its words.
-    if (route.endpoint == Endpoint::kQueryRange) query.texts.resize(1);
-    return query;
-  }
-  if (route.endpoint == Endpoint::kSeries && params.matches.empty()) {
-    return absl::InvalidArgumentError("no match[] parameter provided");
-  }
-  ASSIGN_OR_RETURN(std::vector<std::string> matches,
-                   ConfineMatches(params.matches, policy));
-  for (std::string& match : matches) {
-    query.params.emplace_back("match[]", std::move(match));
-  }
-  return query;
-}
-
-asio::awaitable<http::Response> ApiHandler::AskUpstream(Route route,
-                                                        http::Request request,
-                                                        auth::Caller caller) {
-  if (request.method == "POST" && !HasReadableBody(request)) {
+asio::awaitable<http::Response> ApiHandler::AnswerCallers(
+    Route route, http::Request request, std::vector<auth::Caller> callers) {
+  if (request.method == "POST" && !HasReadableBody(route.endpoint, request)) {
     co_return Refuse(
         {415,
-         "insula: the body must be application/x-www-form-urlencoded in UTF-8",
+         InfoOf(route.endpoint).takes_block()
+             ? "insula: the body must be application/x-protobuf, snappy"
+             : "insula: the body must be application/x-www-form-urlencoded in "
+               "UTF-8",
          &metrics_.refused_parameter});
   }
-  absl::StatusOr<Policy> policy = PolicyOf(*caller.tenant, *caller.snapshot);
-  if (!policy.ok()) co_return Refuse(policy.status(), &metrics_.refused_policy);
   absl::StatusOr<ApiParams> params = ParseParams(route.endpoint, request);
   if (!params.ok()) {
     co_return Refuse(params.status(), &metrics_.refused_parameter);
   }
-  absl::StatusOr<UpstreamQuery> query =
-      Confine(route, *std::move(params), *policy);
-  if (!query.ok()) co_return Refuse(query.status(), &metrics_.refused_query);
-  query->request_id = request.id;
-  absl::StatusOr<Answer> answer = co_await backend_.Ask(
-      *std::move(query), *std::move(policy), request.deadline - kAnswerTime);
+  if (callers.size() > 1 && !InfoOf(route.endpoint).several_tenants) {
+    co_return Refuse({400,
+                      absl::StrCat("insula: ", EndpointName(route.endpoint),
+                                   " takes one tenant at a time, name one"),
+                      &metrics_.refused_parameter});
+  }
+  if (IsLocal(route.endpoint)) {
+    const absl::StatusOr<std::string> json =
+        LocalAnswer(route.endpoint, *params, callers.front());
+    if (!json.ok()) co_return Refuse(json.status(), &metrics_.refused_query);
+    co_return JsonResponse(200, *json);
+  }
+  std::vector<Policy> policies;
+  for (const auth::Caller& caller : callers) {
+    absl::StatusOr<Policy> policy = PolicyOf(*caller.tenant, *caller.snapshot);
+    if (!policy.ok()) {
+      co_return Refuse(policy.status(), &metrics_.refused_policy);
+    }
+    policies.push_back(*std::move(policy));
+  }
+  absl::StatusOr<Answer> answer = co_await answering_.Find(
+      std::move(route), *std::move(params), std::move(policies), request.id,
+      request.deadline - kAnswerTime);
   if (!answer.ok()) co_return Refuse(answer.status(), nullptr);
-  co_return JsonResponse(answer->http_status, std::move(answer->body));
+  http::Response response =
+      JsonResponse(answer->http_status, std::move(answer->body));
+  response.headers.Set("Content-Type", answer->content_type);
+  if (!answer->content_encoding.empty()) {
+    response.headers.Set("Content-Encoding", answer->content_encoding);
+  }
+  co_return response;
 }
 
 http::Response ApiHandler::Refuse(const Refusal& refusal) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -14,10 +15,9 @@
 #include "libs/http/message.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/clock.h"
-#include "services/query_frontend/backend.h"
+#include "services/query_frontend/answering.h"
+#include "services/query_frontend/inquiry.h"
 #include "services/query_frontend/metrics.h"
-#include "services/query_frontend/params.h"
-#include "services/query_frontend/policy.h"
 #include "services/query_frontend/route.h"
 
 namespace insula::query_frontend {
@@ -31,8 +31,8 @@ class ApiHandler : public edge::Handler {
   using SnapshotSource =
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
 
-  // `clock`, `backend` and `metrics` outlive the handler.
-  ApiHandler(SnapshotSource snapshots, const Clock* clock, Backend* backend,
+  // `clock`, `answering` and `metrics` outlive the handler.
+  ApiHandler(SnapshotSource snapshots, const Clock* clock, Answering* answering,
              Metrics* metrics);
 
   // The refusal, if any, of a request whose body has not been read yet: its
@@ -54,17 +54,21 @@ class ApiHandler : public edge::Handler {
 
   std::optional<Refusal> CheckRoute(const Route& route,
                                     absl::string_view method);
+  // What can be said of the callers without waiting; nothing if a third party
+  // must be asked about one of them.
+  std::optional<absl::StatusOr<std::vector<auth::Caller>>> TryCallers(
+      const std::vector<Inquiry>& inquiries, const auth::Authenticator& auth);
+  // One for each inquiry.
+  boost::asio::awaitable<absl::StatusOr<std::vector<auth::Caller>>> FindCallers(
+      const std::vector<Inquiry>* inquiries, const auth::Authenticator* auth);
   // Refuses callers of no one tenant, and says whose words these are.
   static absl::StatusOr<auth::Caller> CheckCaller(
-      absl::StatusOr<auth::Caller> caller);
+      absl::StatusOr<auth::Caller> caller, const Inquiry& inquiry,
+      const auth::Authenticator& auth);
   http::Response RefuseCaller(const absl::Status& why);
-  // What to ask the upstream, or why not.
-  absl::StatusOr<UpstreamQuery> Confine(const Route& route, ApiParams params,
-                                        const Policy& policy);
   http::Response OwnAnswer(Endpoint endpoint);
-  boost::asio::awaitable<http::Response> AskUpstream(Route route,
-                                                     http::Request request,
-                                                     auth::Caller caller);
+  boost::asio::awaitable<http::Response> AnswerCallers(
+      Route route, http::Request request, std::vector<auth::Caller> callers);
   boost::asio::awaitable<http::Response> Dispatch(
       Route route, http::Request request, const auth::Authenticator* auth);
   http::Response Refuse(const Refusal& refusal);
@@ -72,7 +76,7 @@ class ApiHandler : public edge::Handler {
 
   const SnapshotSource snapshots_;
   const Clock& clock_;
-  Backend& backend_;
+  Answering& answering_;
   Metrics& metrics_;
 };
 

@@ -293,7 +293,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "token-red", 403, "not open to tenants"},
         Refused{"PUT", "/-/quit", "", "token-red", 403, "not open to tenants"},
         Refused{"GET", "/federate?match[]=up", "", "token-red", 403,
-                "not open to tenants"},
+                "federate is not open here"},
         Refused{"GET", "/api/v1/nothing", "", "token-red", 404, "there is no"},
         Refused{"GET", "/api/v1/../v1/query?query=up", "", "token-red", 400,
                 "insula: path"}));
@@ -427,7 +427,7 @@ TEST_F(ApiTest, RefusesBeforeTheBodyWhatTheHeadDecides) {
   };
   EXPECT_EQ(status(Request("POST", "/api/v1/query", "token-red")), 0);
   EXPECT_EQ(status(Request("POST", "/api/v1/query", "token-none")), 401);
-  EXPECT_EQ(status(Request("POST", "/api/v1/read", "token-red")), 403);
+  EXPECT_EQ(status(Request("POST", "/api/v1/write", "token-red")), 403);
   EXPECT_EQ(status(Request("PUT", "/api/v1/query", "token-red")), 405);
   EXPECT_EQ(status(Request("POST", "/x", "token-red")), 404);
 }
@@ -435,7 +435,7 @@ TEST_F(ApiTest, RefusesBeforeTheBodyWhatTheHeadDecides) {
 TEST_F(ApiTest, CountsWhatItAnswersAndRefuses) {
   Get("/api/v1/labels");
   Get("/api/v1/labels", "");
-  Get("/api/v1/rules");
+  Get("/api/v1/status/config");
   Get("/api/v1/query?query=up%7B");
   Get("/api/v1/query?query=up&time=x");
   Get("/api/v1/labels", "token-bare");

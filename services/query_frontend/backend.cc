@@ -19,17 +19,24 @@ namespace {
 
 namespace asio = boost::asio;
 
-// Prometheus takes label values by GET only, all others also by POST, whose
-// length no URL limit cuts.
-bool IsGet(Endpoint endpoint) { return endpoint == Endpoint::kLabelValues; }
-
 std::string PathOf(const UpstreamQuery& query) {
   switch (query.endpoint) {
     case Endpoint::kLabelValues:
       return absl::StrCat("/api/v1/label/",
                           http::PercentEncode(query.label_name), "/values");
     default:
-      return absl::StrCat("/api/v1/", EndpointName(query.endpoint));
+      return std::string(InfoOf(query.endpoint).path);
+  }
+}
+
+absl::string_view AcceptOf(Endpoint endpoint) {
+  switch (endpoint) {
+    case Endpoint::kFederate:
+      return "text/plain;version=0.0.4";
+    case Endpoint::kRead:
+      return "application/x-protobuf, application/x-streamed-protobuf";
+    default:
+      return "application/json";
   }
 }
 
@@ -47,12 +54,19 @@ http::ClientRequest BuildRequest(const UpstreamQuery& query,
                                  const Policy& policy) {
   http::ClientRequest request;
   const std::string form = http::EncodeForm(query.params);
-  request.headers.Set("Accept", "application/json");
+  request.headers.Set("Accept", AcceptOf(query.endpoint));
   request.headers.Set("X-Request-Id", query.request_id);
   if (!policy.tenant_header.empty()) {
     request.headers.Set(policy.tenant_header, policy.org_id);
   }
-  if (IsGet(query.endpoint)) {
+  if (!query.body.empty()) {
+    request.method = "POST";
+    request.url = policy.query_url.Join(PathOf(query));
+    request.headers.Set("Content-Type", "application/x-protobuf");
+    request.headers.Set("Content-Encoding", "snappy");
+    request.headers.Set("X-Prometheus-Remote-Read-Version", "0.1.0");
+    request.body = query.body;
+  } else if (!InfoOf(query.endpoint).upstream_post) {
     request.url = policy.query_url.Join(PathOf(query), form);
   } else {
     request.method = "POST";
@@ -155,9 +169,11 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
                                       const Policy& policy,
                                       http::Response response) {
   absl::StatusOr<Answer> answer = absl::InternalError("it is not JSON");
-  if (IsJson(response)) {
-    answer = ReadAnswer(query.endpoint, query.label_name, response.status,
-                        std::move(response.body), *policy.reads);
+  if (query.read_response) {
+    answer = query.read_response(response);
+  } else if (IsJson(response)) {
+    answer =
+        ReadAnswer(response.status, std::move(response.body), query.read_data);
   }
   if (answer.ok()) {
     if (!answer->withheld.empty() && MayWarn()) {
@@ -169,6 +185,8 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
     }
     return answer;
   }
+  if (absl::IsInvalidArgument(answer.status())) return answer;
+  if (absl::IsResourceExhausted(answer.status())) return TooLarge(policy);
   if (absl::IsDataLoss(answer.status())) {
     metrics_.leaks_prevented.Increment();
     logging::Error("leak prevented: answer withheld",

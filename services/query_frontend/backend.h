@@ -5,31 +5,17 @@
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "libs/http/client.h"
-#include "libs/http/url.h"
 #include "libs/time/clock.h"
 #include "services/query_frontend/json.h"
 #include "services/query_frontend/metrics.h"
 #include "services/query_frontend/policy.h"
-#include "services/query_frontend/route.h"
+#include "services/query_frontend/upstream_query.h"
 
 namespace insula::query_frontend {
-
-// A question that has been confined.
-struct UpstreamQuery {
-  Endpoint endpoint = Endpoint::kOther;
-  std::string label_name;  // Of kLabelValues.
-  http::Params params;     // All that is sent, but for:
-  // What is sent as `query`, in a request each. Several: their answers are
-  // united, see answer_union.h. None: there is no such parameter.
-  std::vector<std::string> texts;
-  std::string request_id;
-};
 
 // The request that asks `query`: method, path, headers and parameters are all
 // written here, nothing is taken over from a client's request.
@@ -53,10 +39,13 @@ class Backend {
   // nothing of the upstream but its id. UNAVAILABLE: no answer.
   // DEADLINE_EXCEEDED: none in time. RESOURCE_EXHAUSTED: too large. UNKNOWN:
   // not an answer of a Prometheus. DATA_LOSS: withheld, because it showed what
-  // `policy` does not allow. CANCELLED: the calling coroutine was cancelled.
+  // `policy` does not allow. INVALID_ARGUMENT: of the query's own reader.
+  // CANCELLED: the calling coroutine was cancelled.
   boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery query,
                                                      Policy policy,
                                                      absl::Time deadline);
+
+  size_t max_response() const { return max_response_; }
 
  private:
   boost::asio::awaitable<absl::StatusOr<Answer>> AskAll(UpstreamQuery query,

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::query_frontend {
@@ -45,6 +46,16 @@ void ApiConfig::Describe(config::Fields& fields) {
   fields.Add("max_buffered", max_buffered,
              "Bodies held by each listener at once; 503 above it.");
   fields.Add("timeout", timeout, "Longest time from a request to its answer.");
+  fields.Add("metadata_help", answers.metadata_help,
+             "Show help texts of metrics. At a store that isolates by label "
+             "they may be of another tenant that has metrics of that name.");
+  fields.Add("federate", answers.federate,
+             "Open /federate to tenants. Only a Prometheus has it.");
+  fields.Add("remote_read", answers.remote_read,
+             "Open /api/v1/read to tenants.");
+  fields.Add("target_details", answers.target_details,
+             "Show where targets are scraped, what they were discovered as, "
+             "and the errors of scrapes and rules.");
 }
 
 absl::Status ApiConfig::Validate() const {
@@ -79,6 +90,8 @@ void UpstreamConfig::Describe(config::Fields& fields) {
   fields.Add("tls_cert_file", tls_cert_file,
              "Certificate to show to stores, PEM.");
   fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
+  fields.Add("refused_networks", refused_networks,
+             "Addresses and networks (10.1.0.0/16) that no store may have.");
 }
 
 absl::Status UpstreamConfig::Validate() const {
@@ -88,6 +101,8 @@ absl::Status UpstreamConfig::Validate() const {
   RETURN_IF_ERROR(Between("upstream.max_connections",
                           static_cast<uint64_t>(max_connections), 1, 1 << 16));
   RETURN_IF_ERROR(Positive("upstream.connect_timeout", connect_timeout));
+  RETURN_IF_ERROR(Annotate(http::Networks::Parse(refused_networks).status(),
+                           "upstream.refused_networks"));
   return Together("upstream.tls_cert_file", tls_cert_file,
                   "upstream.tls_key_file", tls_key_file);
 }
@@ -98,6 +113,8 @@ http::ClientOptions UpstreamConfig::ClientOptions() const {
   options.max_response_bytes = max_response.value;
   options.max_connections_per_host = max_connections;
   options.connect_timeout = connect_timeout;
+  // Validate() has parsed them.
+  options.refused_networks = http::Networks::Parse(refused_networks).value();
   if (!tls_ca_file.empty() || !tls_cert_file.empty()) {
     http::ClientTls& tls = options.tls.emplace();
     tls.ca_file = tls_ca_file;
@@ -123,13 +140,17 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("registry", registry);
   fields.AddGroup("api", api);
   fields.AddGroup("upstream", upstream);
+  fields.AddGroup("audit", audit);
+  fields.AddList("credentials", credentials, "What stores are shown.");
   fields.AddList("listeners", listeners, "Where clients connect.");
 }
 
 absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
+  RETURN_IF_ERROR(audit.Validate());
   RETURN_IF_ERROR(api.Validate());
   RETURN_IF_ERROR(upstream.Validate());
+  RETURN_IF_ERROR(outbound::ValidateCredentials("credentials", credentials));
   RETURN_IF_ERROR(edge::ValidateListeners("listeners", edge::Plain(listeners)));
   return internal.Validate({{"grpc.listen_address", grpc.listen_address},
                             {"registry.address", registry.address}});

@@ -6,13 +6,17 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "libs/audit/audit_config.h"
 #include "libs/config/config.h"
 #include "libs/edge/listener_config.h"
 #include "libs/http/client.h"
+#include "libs/http/networks.h"
 #include "libs/http/server.h"
+#include "libs/outbound/credential_config.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
+#include "services/query_frontend/question.h"
 
 namespace insula::query_frontend {
 
@@ -30,6 +34,7 @@ struct ApiConfig {
   config::Bytes max_head{128 << 10};
   config::Bytes max_buffered{64 << 20};
   absl::Duration timeout = absl::Minutes(2);
+  AnswerOptions answers;
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
@@ -45,6 +50,8 @@ struct UpstreamConfig {
   std::string tls_ca_file;
   std::string tls_cert_file;
   std::string tls_key_file;
+  std::vector<std::string> refused_networks =
+      http::Networks::LinkLocalAndMetadataTexts();
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
@@ -65,6 +72,8 @@ struct Config {
   registry_client::Options registry;
   ApiConfig api;
   UpstreamConfig upstream;
+  std::vector<outbound::CredentialConfig> credentials;
+  audit::AuditConfig audit;
   std::vector<ListenerConfig> listeners = {ListenerConfig()};
 
   Config();

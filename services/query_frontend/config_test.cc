@@ -74,6 +74,9 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair("api: {max_buffered: 1KiB}", "api.max_buffered"),
         std::pair("upstream: {max_response: 8GiB}", "upstream.max_response"),
         std::pair("upstream: {tls_cert_file: x}", "upstream.tls_key_file"),
+        std::pair("upstream: {refused_networks: [x]}",
+                  "upstream.refused_networks"),
+        std::pair("credentials: [{bearer_file: x}]", "credentials[0].url"),
         std::pair("upstream: {nothing: 1}", "upstream.nothing")));
 
 }  // namespace

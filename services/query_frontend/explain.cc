@@ -44,8 +44,9 @@ absl::StatusOr<v1::ExplainResponse> ExplainQuery(
     return absl::FailedPreconditionError(policy.status().message());
   }
   v1::ExplainResponse response;
-  ASSIGN_OR_RETURN(const std::vector<std::string> texts,
+  ASSIGN_OR_RETURN(const ConfinedQuery confined,
                    ConfineQuery(request.query(), *policy));
+  const std::vector<std::string>& texts = confined.texts;
   response.set_query(texts.front());
   response.mutable_queries()->Assign(texts.begin(), texts.end());
   const tenancy::ReadPolicy& reads = *policy->reads;

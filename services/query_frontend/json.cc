@@ -2,8 +2,8 @@
 
 #include <simdjson.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -11,12 +11,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
+#include "services/query_frontend/json_copy.h"
 
 namespace insula::query_frontend {
 namespace {
 
 using simdjson::dom::element;
-using simdjson::dom::element_type;
 
 constexpr size_t kMaxErrorBytes = 8 << 10;
 constexpr size_t kMaxWarnings = 20;
@@ -31,112 +31,14 @@ absl::Status NotAnAnswer(absl::string_view why) {
   return absl::InternalError(why);
 }
 
-absl::string_view View(std::string_view text) {
-  return {text.data(), text.size()};
-}
-
 std::string Dump(const nlohmann::ordered_json& json) {
   return json.dump(-1, ' ', false,
                    nlohmann::ordered_json::error_handler_t::replace);
 }
 
-// The text of member `name`, or "" if that is no string.
-absl::string_view StringAt(element object, const char* name) {
-  std::string_view text;
-  if (object[name].get(text) != simdjson::SUCCESS) return "";
-  return View(text);
-}
-
 // Of an element that is known to be one.
 simdjson::dom::object ObjectOf(element object) {
   return object.get_object().value_unsafe();
-}
-
-bool IsArrayOfStrings(element data) {
-  simdjson::dom::array array;
-  if (data.get(array) != simdjson::SUCCESS) return false;
-  return std::all_of(array.begin(), array.end(),
-                     [](element item) { return item.is_string(); });
-}
-
-// Whether the tenant may see a series of these labels.
-bool IsVisible(simdjson::dom::object labels, const tenancy::ReadPolicy& reads) {
-  bool clear = true;
-  const bool visible = reads.Allows([&](absl::string_view name) {
-    // Each key is looked at: a repeated one must not hide another value.
-    std::string_view value;
-    size_t found = 0;
-    for (const auto field : labels) {
-      if (View(field.key) != name) continue;
-      ++found;
-      if (field.value.get(value) != simdjson::SUCCESS) clear = false;
-    }
-    if (found > 1) clear = false;
-    return View(value);
-  });
-  return visible && clear;
-}
-
-absl::Status CheckSeries(element data, const tenancy::ReadPolicy& reads) {
-  simdjson::dom::array array;
-  if (data.get(array) != simdjson::SUCCESS) {
-    return NotAnAnswer("data is not a list of series");
-  }
-  for (const element series : array) {
-    if (!series.is_object()) {
-      return NotAnAnswer("data is not a list of series");
-    }
-    if (!IsVisible(ObjectOf(series), reads)) {
-      return absl::DataLossError("a series that the tenant may not read");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckLabelValues(element data, absl::string_view label_name,
-                              const tenancy::ReadPolicy& reads) {
-  if (!IsArrayOfStrings(data)) {
-    return NotAnAnswer("data is not a list of strings");
-  }
-  const simdjson::dom::array values = data.get_array().value_unsafe();
-  for (const element item : values) {
-    if (!reads.AllowsValue(label_name,
-                           View(item.get_string().value_unsafe()))) {
-      return absl::DataLossError("a value that no series it reads can have");
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckResult(element data, Endpoint endpoint) {
-  const absl::string_view type = StringAt(data, "resultType");
-  element result;
-  if (!data.is_object() || data["result"].get(result) != simdjson::SUCCESS ||
-      !result.is_array()) {
-    return NotAnAnswer("data holds no result");
-  }
-  const bool known = endpoint == Endpoint::kQueryRange
-                         ? type == "matrix"
-                         : type == "vector" || type == "matrix" ||
-                               type == "scalar" || type == "string";
-  return known ? absl::OkStatus() : NotAnAnswer("data has an odd resultType");
-}
-
-absl::Status CheckData(Endpoint endpoint, absl::string_view label_name,
-                       element data, const tenancy::ReadPolicy& reads) {
-  switch (endpoint) {
-    case Endpoint::kQuery:
-    case Endpoint::kQueryRange:
-      return CheckResult(data, endpoint);
-    case Endpoint::kSeries:
-      return CheckSeries(data, reads);
-    case Endpoint::kLabelValues:
-      return CheckLabelValues(data, label_name, reads);
-    default:
-      return IsArrayOfStrings(data)
-                 ? absl::OkStatus()
-                 : NotAnAnswer("data is not a list of strings");
-  }
 }
 
 // The warnings or infos that may be shown; the rest goes to `withheld`.
@@ -196,10 +98,8 @@ absl::string_view FindData(absl::string_view body) {
   return "";
 }
 
-absl::StatusOr<Answer> ReadSuccess(Endpoint endpoint,
-                                   absl::string_view label_name,
-                                   element document, std::string body,
-                                   const tenancy::ReadPolicy& reads) {
+absl::StatusOr<Answer> ReadSuccess(element document, std::string body,
+                                   const DataReader& read_data) {
   size_t data_members = 0;
   size_t members = 0;
   const simdjson::dom::object object = ObjectOf(document);
@@ -212,14 +112,16 @@ absl::StatusOr<Answer> ReadSuccess(Endpoint endpoint,
   if (data_members != 1 || document["data"].get(data) != simdjson::SUCCESS) {
     return NotAnAnswer("it holds no data");
   }
-  RETURN_IF_ERROR(CheckData(endpoint, label_name, data, reads));
+  ASSIGN_OR_RETURN(const std::optional<std::string> replaced, read_data(data));
 
   Answer answer;
-  if (members == 2) {  // "status" and "data": nothing to leave out.
+  if (members == 2 &&
+      !replaced.has_value()) {  // "status" and "data": nothing to leave out.
     answer.body = std::move(body);
     return answer;
   }
-  const absl::string_view raw = FindData(body);
+  const absl::string_view raw =
+      replaced.has_value() ? absl::string_view(*replaced) : FindData(body);
   if (raw.empty()) return NotAnAnswer("it holds no plain data");
   const nlohmann::ordered_json warnings =
       Notes(document, "warnings", &answer.withheld);
@@ -306,10 +208,8 @@ std::string BuildInfoJson(absl::string_view prometheus_version) {
   return Dump(json);
 }
 
-absl::StatusOr<Answer> ReadAnswer(Endpoint endpoint,
-                                  absl::string_view label_name, int http_status,
-                                  std::string body,
-                                  const tenancy::ReadPolicy& reads) {
+absl::StatusOr<Answer> ReadAnswer(int http_status, std::string body,
+                                  const DataReader& read_data) {
   const size_t size = body.size();
   // The parser reads over the end by a vector register.
   body.reserve(size + simdjson::SIMDJSON_PADDING);
@@ -322,7 +222,7 @@ absl::StatusOr<Answer> ReadAnswer(Endpoint endpoint,
   }
   const absl::string_view status = StringAt(document, "status");
   if (status == "success" && http_status / 100 == 2) {
-    return ReadSuccess(endpoint, label_name, document, std::move(body), reads);
+    return ReadSuccess(document, std::move(body), read_data);
   }
   if (status == "error" && http_status >= 400) return ReadError(document);
   return NotAnAnswer("its status is not that of its JSON");

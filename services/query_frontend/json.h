@@ -5,8 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "libs/tenancy/read_policy.h"
-#include "services/query_frontend/route.h"
+#include "services/query_frontend/answer_data.h"
 
 namespace insula::query_frontend {
 
@@ -25,22 +24,20 @@ std::string BuildInfoJson(absl::string_view prometheus_version);
 // What an upstream said, taken apart.
 struct Answer {
   int http_status = 200;
-  std::string body;      // What to send: rebuilt, `data` untouched.
+  std::string content_type = "application/json";
+  std::string content_encoding;  // "": none.
+  std::string body;      // What to send: rebuilt, `data` untouched or replaced.
   std::string withheld;  // Texts left out of it, for our log.
 };
 
-// Checks an answer of an upstream to `endpoint` and builds ours from it.
-//
-// INTERNAL: not such an answer; the message says what it is instead, without a
-// byte of it. DATA_LOSS: it holds a series or a value that `reads` does not
-// allow, and must not be sent.
+// Checks an answer of an upstream, its `data` by `read_data`, and builds ours
+// from it. Errors are those of `read_data`, and INTERNAL for what is no answer
+// of a Prometheus, without a byte of it.
 //
 // Errors keep their type; their text is kept where it speaks of the query
 // (bad_data, execution, timeout, canceled, not_found) and replaced where it
 // speaks of the upstream. So are warnings, unless they come from PromQL.
-absl::StatusOr<Answer> ReadAnswer(Endpoint endpoint,
-                                  absl::string_view label_name, int http_status,
-                                  std::string body,
-                                  const tenancy::ReadPolicy& reads);
+absl::StatusOr<Answer> ReadAnswer(int http_status, std::string body,
+                                  const DataReader& read_data);
 
 }  // namespace insula::query_frontend

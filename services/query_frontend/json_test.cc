@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "libs/status/status_matchers.h"
+#include "services/query_frontend/endpoint.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -15,7 +16,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 // Of a tenant with the enforced label namespace="red".
-const tenancy::ReadPolicy& Red() {
+const SharedReads& Red() {
   static const std::shared_ptr<const tenancy::ReadPolicy> reads = [] {
     tenancy::v1::Object upstream;
     upstream.mutable_meta()->set_kind(tenancy::v1::KIND_UPSTREAM);
@@ -34,12 +35,27 @@ const tenancy::ReadPolicy& Red() {
     const auto snapshot = std::move(builder).Build(1, "e");
     return tenancy::ReadPolicyOf(*snapshot, *snapshot->FindTenant("red"));
   }();
-  return *reads;
+  return reads;
+}
+
+DataReader ReaderOf(Endpoint endpoint, const std::string& label = "job") {
+  switch (endpoint) {
+    case Endpoint::kQuery:
+    case Endpoint::kQueryRange:
+      return ReadResult(endpoint == Endpoint::kQueryRange, /*raw=*/false,
+                        Red());
+    case Endpoint::kSeries:
+      return ReadSeries(Red());
+    case Endpoint::kLabelValues:
+      return ReadLabelValues(label, Red());
+    default:
+      return ReadNames();
+  }
 }
 
 absl::StatusOr<Answer> Read(Endpoint endpoint, std::string body,
                             int http_status = 200) {
-  return ReadAnswer(endpoint, "job", http_status, std::move(body), Red());
+  return ReadAnswer(http_status, std::move(body), ReaderOf(endpoint));
 }
 
 TEST(ErrorJsonTest, HasPrometheusShapeAndEscapes) {
@@ -122,8 +138,8 @@ class LeakTest
 
 TEST_P(LeakTest, IsWithheld) {
   const auto answer = ReadAnswer(
-      GetParam().first, "namespace", 200,
-      R"({"status":"success","data":)" + GetParam().second + "}", Red());
+      200, R"({"status":"success","data":)" + GetParam().second + "}",
+      ReaderOf(GetParam().first, "namespace"));
   EXPECT_THAT(answer,
               StatusIs(absl::StatusCode::kDataLoss, Not(HasSubstr("canary"))));
 }

@@ -2,12 +2,18 @@
 
 #include "libs/runtime/main.h"
 
+#include <utility>
+
 #include "absl/status/status.h"
+#include "libs/audit/audit_log.h"
+#include "libs/callers/snapshot_bindings.h"
 #include "libs/edge/listeners.h"
 #include "libs/http/client.h"
+#include "libs/outbound/credentials.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/server.h"
 #include "libs/status/status_macros.h"
+#include "services/query_frontend/answering.h"
 #include "services/query_frontend/api_handler.h"
 #include "services/query_frontend/backend.h"
 #include "services/query_frontend/config.h"
@@ -21,6 +27,9 @@ namespace v1 = registry::v1;
 
 absl::Status Run(const Config& config, runtime::Process& process) {
   // Build, in dependency order; destruction undoes it in reverse.
+  ASSIGN_OR_RETURN(const auto audit,
+                   audit::AuditLog::Open(config.audit, process.service(),
+                                         &process.clock(), &process.metrics()));
   ASSIGN_OR_RETURN(const auto registry,
                    registry_client::RegistryClient::Start(
                        config.RegistryOptions(),
@@ -29,25 +38,29 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                        process.executor(), &process.metrics()));
   process.AddReadyCheck("registry", [&] { return registry->Ready(); });
   Metrics metrics(&process.metrics());
-  http::Client client(config.upstream.ClientOptions(), process.executor(),
+  ASSIGN_OR_RETURN(
+      http::ClientOptions stores,
+      outbound::Outfit(config.upstream.ClientOptions(), config.credentials,
+                       outbound::ContextOf(&process)));
+  http::Client client(std::move(stores), process.executor(),
                       &process.metrics());
   Backend backend(&client, &process.clock(), &metrics,
                   config.upstream.max_response.value);
   const auto snapshots = [&registry] { return registry->snapshot(); };
-  ApiHandler handler(snapshots, &process.clock(), &backend, &metrics);
+  Answering answering(&backend, &metrics, config.api.answers);
+  ApiHandler handler(snapshots, &process.clock(), &answering, &metrics);
+  const callers::SnapshotBindings bindings(snapshots, &process.clock());
   QueryFrontendService service(snapshots, process.executor());
 
   // Serve.
-  ASSIGN_OR_RETURN(
-      const auto grpc,
-      rpc::Server::Start(config.internal.ServerAt(config.grpc.listen_address,
-                                                  &process.metrics()),
-                         {&service}));
+  const rpc::ServerOptions options = config.internal.ServerAt(
+      config.grpc.listen_address, &bindings, &process.metrics(), audit.get());
+  ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(options, {&service}));
   process.Announce("grpc", grpc->address());
-  ASSIGN_OR_RETURN(
-      const auto http,
-      edge::Listeners::Start(edge::Plain(config.listeners),
-                             config.api.ServerLimits(), &handler, &process));
+  ASSIGN_OR_RETURN(const auto http,
+                   edge::Listeners::Start(edge::Plain(config.listeners),
+                                          config.api.ServerLimits(), &handler,
+                                          &process, audit.get()));
   process.SetReady();
   process.WaitForSignal();
 

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "libs/metrics/metrics.h"
-#include "services/query_frontend/route.h"
+#include "services/query_frontend/endpoint.h"
 
 namespace insula::query_frontend {
 

@@ -26,38 +26,35 @@ using Values = std::map<std::string, std::string>;  // Not empty ones, by name.
 constexpr absl::string_view kMatch = "match[]";
 constexpr int64_t kMostPoints = 11'000;
 
-// The parameters that `endpoint` takes, beside match[].
-std::vector<absl::string_view> SingleParams(Endpoint endpoint) {
-  switch (endpoint) {
-    case Endpoint::kQuery:
-      return {"query", "time", "timeout", "limit"};
-    case Endpoint::kQueryRange:
-      return {"query", "start", "end", "step", "timeout", "limit"};
-    case Endpoint::kSeries:
-    case Endpoint::kLabels:
-    case Endpoint::kLabelValues:
-      return {"start", "end", "limit"};
-    default:
-      return {};
-  }
+// Whether `endpoint` takes a parameter of that name.
+bool Takes(Endpoint endpoint, absl::string_view name) {
+  const std::vector<absl::string_view> known =
+      absl::StrSplit(InfoOf(endpoint).params, ' ', absl::SkipEmpty());
+  return std::find(known.begin(), known.end(), name) != known.end();
 }
 
-bool TakesMatch(Endpoint endpoint) {
-  return endpoint == Endpoint::kSeries || endpoint == Endpoint::kLabels ||
-         endpoint == Endpoint::kLabelValues;
-}
+// Whether it may come several times.
+bool IsList(absl::string_view name) { return absl::EndsWith(name, "[]"); }
 
 absl::Status Invalid(absl::string_view name, absl::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat("invalid parameter \"", name, "\": ", why));
 }
 
-absl::StatusOr<http::Params> ReadAll(const http::Request& request) {
+absl::StatusOr<http::Params> ReadAll(const http::Request& request,
+                                     bool has_form) {
   absl::StatusOr<http::Params> all = http::ParseForm(request.query());
   if (!all.ok()) return Annotate(all.status(), "insula: URL query");
-  if (request.method != "POST") return all;
+  if (!has_form) return all;
   absl::StatusOr<http::Params> body = http::ParseForm(request.body.view());
   if (!body.ok()) return Annotate(body.status(), "insula: form in the body");
+  for (const auto& [name, value] : *body) {
+    if (name == "namespace") {
+      return absl::InvalidArgumentError(
+          "insula: parameter \"namespace\" names a tenant: write it into the "
+          "URL, not into the body");
+    }
+  }
   std::move(body->begin(), body->end(), std::back_inserter(*all));
   return all;
 }
@@ -101,6 +98,19 @@ absl::Status CheckRange(const Values& values) {
   return absl::OkStatus();
 }
 
+// Numbers of which negative ones mean no limit.
+absl::Status CheckLooseLimits(const Values& values) {
+  for (const char* name : {"limit", "limit_per_metric"}) {
+    const auto given = values.find(name);
+    int64_t number = 0;
+    if (given != values.end() && !absl::SimpleAtoi(given->second, &number)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " must be a number"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckTimeoutAndLimit(const Values& values) {
   if (const auto timeout = values.find("timeout"); timeout != values.end()) {
     const absl::StatusOr<absl::Duration> parsed =
@@ -122,6 +132,10 @@ absl::Status CheckTimeoutAndLimit(const Values& values) {
 }
 
 absl::Status CheckValues(Endpoint endpoint, const Values& values) {
+  if (endpoint == Endpoint::kMetadata ||
+      endpoint == Endpoint::kTargetMetadata) {
+    return CheckLooseLimits(values);
+  }
   if (endpoint == Endpoint::kQueryRange) {
     RETURN_IF_ERROR(CheckRange(values));
   } else {
@@ -134,7 +148,28 @@ absl::Status CheckValues(Endpoint endpoint, const Values& values) {
 
 }  // namespace
 
-bool HasReadableBody(const http::Request& request) {
+absl::string_view ApiParams::Get(absl::string_view name) const {
+  for (const auto& [known, value] : rest) {
+    if (known == name) return value;
+  }
+  return "";
+}
+
+std::vector<std::string> ApiParams::All(absl::string_view name) const {
+  std::vector<std::string> values;
+  for (const auto& [known, value] : rest) {
+    if (known == name) values.push_back(value);
+  }
+  return values;
+}
+
+bool HasReadableBody(Endpoint endpoint, const http::Request& request) {
+  if (InfoOf(endpoint).takes_block()) {
+    return request.headers.Count("Content-Type") == 1 &&
+           *request.headers.Get("Content-Type") == "application/x-protobuf" &&
+           request.headers.Count("Content-Encoding") == 1 &&
+           *request.headers.Get("Content-Encoding") == "snappy";
+  }
   if (request.body.size() == 0) return true;
   if (request.headers.Count("Content-Type") != 1) return false;
   const std::vector<std::string> parts = absl::StrSplit(
@@ -152,18 +187,23 @@ bool HasReadableBody(const http::Request& request) {
 
 absl::StatusOr<ApiParams> ParseParams(Endpoint endpoint,
                                       const http::Request& request) {
-  ASSIGN_OR_RETURN(http::Params all, ReadAll(request));
-  const std::vector<absl::string_view> singles = SingleParams(endpoint);
+  const bool takes_block = InfoOf(endpoint).takes_block();
+  ASSIGN_OR_RETURN(http::Params all,
+                   ReadAll(request, request.method == "POST" && !takes_block));
 
   ApiParams params;
+  params.accept = std::string(request.headers.Get("Accept").value_or(""));
+  if (takes_block) params.body = std::string(request.body.view());
   Values values;
   std::vector<std::string> seen;
   for (auto& [name, value] : all) {
-    if (name == kMatch && TakesMatch(endpoint)) {
+    if (!Takes(endpoint, name)) continue;
+    if (name == kMatch) {
       params.matches.push_back(std::move(value));
       continue;
     }
-    if (std::find(singles.begin(), singles.end(), name) == singles.end()) {
+    if (IsList(name)) {
+      params.rest.emplace_back(std::move(name), std::move(value));
       continue;
     }
     // Also an empty one: which of two Prometheus takes depends on where each

@@ -8,23 +8,31 @@
 #include "absl/strings/string_view.h"
 #include "libs/http/message.h"
 #include "libs/http/url.h"
-#include "services/query_frontend/route.h"
+#include "services/query_frontend/endpoint.h"
 
 namespace insula::query_frontend {
 
 // What a request asks for. Parameters that Prometheus does not know, or does
 // not take at this endpoint, are not in here and so never go upstream.
 struct ApiParams {
-  std::string query;                 // PromQL; of query and query_range.
-  std::vector<std::string> matches;  // match[]; of the others.
-  // Everything else, checked, in the words of the user: time, start, end, step,
-  // timeout, limit.
+  std::string query;  // PromQL; of those that take an expression.
+  std::vector<std::string> matches;  // match[]
+  std::string accept;                // Header Accept.
+  std::string body;                  // Of those that take a block.
+  // Everything else, in the words of the user. Times, durations and numbers are
+  // checked; what comes once is sorted by name and not empty.
   http::Params rest;
+
+  // The value of the first of that name in `rest`; "" if there is none.
+  absl::string_view Get(absl::string_view name) const;
+  // All of them.
+  std::vector<std::string> All(absl::string_view name) const;
 };
 
-// Whether the body of `request` can be read: it is empty, or the one
-// Content-Type is application/x-www-form-urlencoded in UTF-8.
-bool HasReadableBody(const http::Request& request);
+// Whether the body of `request` is what `endpoint` takes by its headers: empty,
+// or a form, whose one Content-Type is application/x-www-form-urlencoded in
+// UTF-8; or protobuf in a snappy block.
+bool HasReadableBody(Endpoint endpoint, const http::Request& request);
 
 // Reads the URL query and, for POST, the body, whose match[] are united.
 // INVALID_ARGUMENT, in Prometheus' words where it would refuse too: malformed

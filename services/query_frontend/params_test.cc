@@ -203,7 +203,7 @@ TEST(ReadableBodyTest, IsAUrlencodedFormOrNothing) {
         "application/x-www-form-urlencoded;charset=\"utf-8\"",
         "application/x-www-form-urlencoded;"}) {
     request.headers.Set("Content-Type", type);
-    EXPECT_TRUE(HasReadableBody(request)) << type;
+    EXPECT_TRUE(HasReadableBody(Endpoint::kQuery, request)) << type;
   }
   for (const char* type :
        {"", "text/plain", "application/json", "multipart/form-data; boundary=x",
@@ -211,16 +211,16 @@ TEST(ReadableBodyTest, IsAUrlencodedFormOrNothing) {
         "application/x-www-form-urlencoded, multipart/form-data",
         "application/x-www-form-urlencodedx"}) {
     request.headers.Set("Content-Type", type);
-    EXPECT_FALSE(HasReadableBody(request)) << type;
+    EXPECT_FALSE(HasReadableBody(Endpoint::kQuery, request)) << type;
   }
   request.headers.Remove("Content-Type");
-  EXPECT_FALSE(HasReadableBody(request));
+  EXPECT_FALSE(HasReadableBody(Endpoint::kQuery, request));
   request.headers.Add("Content-Type", kForm);
   request.headers.Add("Content-Type", kForm);
-  EXPECT_FALSE(HasReadableBody(request));
+  EXPECT_FALSE(HasReadableBody(Endpoint::kQuery, request));
   request.headers.Remove("Content-Type");
   request.body = http::Buffer();
-  EXPECT_TRUE(HasReadableBody(request));
+  EXPECT_TRUE(HasReadableBody(Endpoint::kQuery, request));
 }
 
 }  // namespace

@@ -7,11 +7,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "libs/labels/matcher.h"
-#include "libs/promql/clause_union.h"
+#include "libs/promql/ast.h"
 #include "libs/promql/confine.h"
 #include "libs/promql/confine_union.h"
 #include "libs/promql/parser.h"
 #include "libs/promql/printer.h"
+#include "libs/promql/visit.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "libs/tenancy/endpoints.h"
@@ -75,7 +76,7 @@ absl::StatusOr<promql::Clauses> ConfineMatch(const std::string& text,
                                              const Policy& policy) {
   promql::ParseOptions options;
   options.max_bytes = policy.max_query_bytes;
-  ASSIGN_OR_RETURN(promql::Clause selector,
+  ASSIGN_OR_RETURN(const promql::Clause selector,
                    promql::ParseMetricSelector(text, options));
   if (std::all_of(selector.begin(), selector.end(),
                   [](const labels::Matcher& matcher) {
@@ -84,18 +85,64 @@ absl::StatusOr<promql::Clauses> ConfineMatch(const std::string& text,
     return absl::InvalidArgumentError(
         "match[] must contain at least one non-empty matcher");
   }
-  if (policy.reads->reads_whole_store()) {
-    return promql::Clauses{std::move(selector)};
-  }
-  return promql::UniteSelector(selector, policy.reads->clauses());
+  return ConfineSelector(selector, policy);
 }
 
-// The query of a tenant whose store keeps it apart: nothing is added, but what
-// is sent is our text of what was understood.
-absl::StatusOr<std::vector<std::string>> Normalize(
-    absl::string_view query, const promql::ParseOptions& options) {
-  ASSIGN_OR_RETURN(const promql::ExprPtr parsed, promql::Parse(query, options));
-  return std::vector<std::string>{promql::Print(*parsed)};
+// Whether the answer is series as they are stored.
+bool IsRaw(const promql::Expr* expr) {
+  while (expr->kind == promql::ExprKind::kParen) {
+    expr = static_cast<const promql::Paren*>(expr)->expr.get();
+  }
+  return expr->kind == promql::ExprKind::kVectorSelector ||
+         expr->kind == promql::ExprKind::kMatrixSelector;
+}
+
+// Selectors of distinct texts, within bounds.
+class SelectorTexts {
+ public:
+  // False if they are too many.
+  bool Add(const promql::Clauses& selectors) {
+    for (const promql::Clause& selector : selectors) {
+      std::string text = promql::PrintSelector(selector);
+      if (std::find(texts_.begin(), texts_.end(), text) != texts_.end()) {
+        continue;
+      }
+      bytes_ += text.size();
+      texts_.push_back(std::move(text));
+    }
+    return texts_.size() <= kMaxSelectors &&
+           bytes_ <= promql::kMaxConfinedBytes;
+  }
+  std::vector<std::string>& texts() { return texts_; }
+
+ private:
+  size_t bytes_ = 0;
+  std::vector<std::string> texts_;
+};
+
+absl::Status TooMany(const Policy& policy, absl::string_view what) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "insula: tenant ", policy.tenant_id, ": ", what,
+      ", confined to what the tenant reads, are more than ", kMaxSelectors,
+      " selectors or ", promql::kMaxConfinedBytes,
+      " bytes; ask for less at once, or with the name of a metric"));
+}
+
+absl::StatusOr<promql::ExprPtr> ParseQuery(absl::string_view query,
+                                           const Policy& policy) {
+  if (query.size() > policy.max_query_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "insula: tenant ", policy.tenant_id, ": the query has ", query.size(),
+        " bytes, the limit max_query_bytes is ", policy.max_query_bytes,
+        "; shorten it or have Limits.max_query_bytes raised"));
+  }
+  promql::ParseOptions options;
+  options.max_bytes = policy.max_query_bytes;
+  absl::StatusOr<promql::ExprPtr> parsed = promql::Parse(query, options);
+  if (!parsed.ok()) {
+    return Annotate(parsed.status(), "invalid parameter \"query\"");
+  }
+  return parsed;
 }
 
 }  // namespace
@@ -142,25 +189,18 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
   return policy;
 }
 
+promql::Clauses ConfineSelector(const promql::Clause& selector,
+                                const Policy& policy) {
+  if (policy.reads->reads_whole_store()) return {selector};
+  return promql::UniteSelector(selector, policy.reads->clauses());
+}
+
 absl::StatusOr<std::vector<std::string>> ConfineMatches(
     const std::vector<std::string>& matches, const Policy& policy) {
   RETURN_IF_ERROR(CheckSize(matches, policy));
-  std::vector<std::string> confined;
-  size_t bytes = 0;
-  const auto add = [&](const promql::Clauses& selectors) {
-    for (const promql::Clause& selector : selectors) {
-      std::string text = promql::PrintSelector(selector);
-      if (std::find(confined.begin(), confined.end(), text) != confined.end()) {
-        continue;
-      }
-      bytes += text.size();
-      confined.push_back(std::move(text));
-    }
-    return confined.size() <= kMaxSelectors &&
-           bytes <= promql::kMaxConfinedBytes;
-  };
+  SelectorTexts confined;
   if (matches.empty() && !policy.reads->reads_whole_store()) {
-    add(policy.reads->clauses());
+    confined.Add(policy.reads->clauses());
   }
   for (const std::string& text : matches) {
     const absl::StatusOr<promql::Clauses> selectors =
@@ -168,48 +208,56 @@ absl::StatusOr<std::vector<std::string>> ConfineMatches(
     if (!selectors.ok()) {
       return Annotate(selectors.status(), "invalid parameter \"match[]\"");
     }
-    if (!add(*selectors)) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "insula: tenant ", policy.tenant_id,
-          ": match[], confined to what the tenant reads, are more than ",
-          kMaxSelectors, " selectors or ", promql::kMaxConfinedBytes,
-          " bytes; ask for less at once, or with the name of a metric"));
-    }
+    if (!confined.Add(*selectors)) return TooMany(policy, "match[]");
   }
   // No match[] at all would select everything.
-  if (confined.empty() && !policy.reads->reads_whole_store()) {
-    confined.emplace_back(kNothing);
+  if (confined.texts().empty() && !policy.reads->reads_whole_store()) {
+    confined.texts().emplace_back(kNothing);
   }
-  return confined;
+  return std::move(confined.texts());
 }
 
-absl::StatusOr<std::vector<std::string>> ConfineQuery(absl::string_view query,
-                                                      const Policy& policy) {
-  if (query.size() > policy.max_query_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "insula: tenant ", policy.tenant_id, ": the query has ", query.size(),
-        " bytes, the limit max_query_bytes is ", policy.max_query_bytes,
-        "; shorten it or have Limits.max_query_bytes raised"));
+absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
+                                           const Policy& policy) {
+  ASSIGN_OR_RETURN(const promql::ExprPtr parsed, ParseQuery(query, policy));
+  ConfinedQuery confined;
+  confined.raw = IsRaw(parsed.get());
+  if (policy.reads->reads_whole_store()) {
+    // Nothing is added, but what is sent is our text of what was understood.
+    confined.texts.push_back(promql::Print(*parsed));
+    return confined;
   }
   promql::ParseOptions options;
   options.max_bytes = policy.max_query_bytes;
   absl::StatusOr<std::vector<std::string>> texts =
-      policy.reads->reads_whole_store()
-          ? Normalize(query, options)
-          : promql::ConfineQueryToTexts(query, policy.reads->clauses(),
-                                        options);
-  if (texts.ok()) return texts;
+      promql::ConfineQueryToTexts(query, policy.reads->clauses(), options);
+  if (texts.ok()) {
+    confined.texts = *std::move(texts);
+    return confined;
+  }
   if (!absl::IsInvalidArgument(texts.status())) {
     return Annotate(texts.status(), "insula: query");
   }
   // A Prometheus would take it, so that it is not the text that is at fault.
-  if (promql::Parse(query, options).ok()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("insula: tenant ", policy.tenant_id,
-                     ": the query can't be confined to what the tenant reads: ",
-                     texts.status().message()));
+  return absl::FailedPreconditionError(
+      absl::StrCat("insula: tenant ", policy.tenant_id,
+                   ": the query can't be confined to what the tenant reads: ",
+                   texts.status().message()));
+}
+
+absl::StatusOr<std::string> ConfineSelectors(absl::string_view query,
+                                             const Policy& policy) {
+  ASSIGN_OR_RETURN(const promql::ExprPtr parsed, ParseQuery(query, policy));
+  ASSIGN_OR_RETURN(const std::vector<promql::VectorSelector*> selectors,
+                   promql::Selectors(*parsed));
+  SelectorTexts confined;
+  for (const promql::VectorSelector* const selector : selectors) {
+    if (!confined.Add(ConfineSelector(selector->matchers, policy))) {
+      return TooMany(policy, "the selectors of the query");
+    }
   }
-  return Annotate(texts.status(), "invalid parameter \"query\"");
+  if (confined.texts().empty()) return std::string(kNothing);
+  return absl::StrJoin(confined.texts(), " or ");
 }
 
 }  // namespace insula::query_frontend

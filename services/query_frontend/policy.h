@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/http/url.h"
+#include "libs/promql/clause_union.h"
 #include "libs/tenancy/read_policy.h"
 #include "libs/tenancy/snapshot.h"
 
@@ -44,12 +45,29 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
 absl::StatusOr<std::vector<std::string>> ConfineMatches(
     const std::vector<std::string>& matches, const Policy& policy);
 
-// The query, confined and printed anew; at least one text. Several only for a
-// range selector by itself; their answers, united, are the answer.
+// A query, confined and printed anew.
+struct ConfinedQuery {
+  // At least one. Several only for a range selector by itself; their answers,
+  // united, are the answer.
+  std::vector<std::string> texts;
+  // It is one selector, perhaps in parentheses: its answer is series with all
+  // their labels.
+  bool raw = false;
+};
+
 // INVALID_ARGUMENT in Prometheus' words for what is no query.
 // FAILED_PRECONDITION for one that can't be confined to what the tenant reads;
 // see promql/confine_union.h.
-absl::StatusOr<std::vector<std::string>> ConfineQuery(absl::string_view query,
-                                                      const Policy& policy);
+absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
+                                           const Policy& policy);
+
+// What the tenant sees of a selector. None: nothing.
+promql::Clauses ConfineSelector(const promql::Clause& selector,
+                                const Policy& policy);
+
+// For endpoints where nothing counts of an expression but its selectors: each,
+// confined, with `or` between them. Errors are those of ConfineMatches().
+absl::StatusOr<std::string> ConfineSelectors(absl::string_view query,
+                                             const Policy& policy);
 
 }  // namespace insula::query_frontend

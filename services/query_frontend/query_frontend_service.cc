@@ -18,7 +18,8 @@ QueryFrontendService::QueryFrontendService(SnapshotSource snapshots,
 grpc::ServerUnaryReactor* QueryFrontendService::Explain(
     grpc::CallbackServerContext* context, const v1::ExplainRequest* request,
     v1::ExplainResponse* response) {
-  return rpc::Serve(context, executor_, HandleExplain(request, response));
+  return rpc::Serve(context, request, executor_,
+                    HandleExplain(request, response));
 }
 
 asio::awaitable<absl::Status> QueryFrontendService::HandleExplain(

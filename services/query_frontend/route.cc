@@ -15,35 +15,14 @@
 namespace insula::query_frontend {
 namespace {
 
-constexpr std::pair<absl::string_view, Endpoint> kEndpoints[] = {
-    {"/api/v1/query", Endpoint::kQuery},
-    {"/api/v1/query_range", Endpoint::kQueryRange},
-    {"/api/v1/series", Endpoint::kSeries},
-    {"/api/v1/labels", Endpoint::kLabels},
-    {"/api/v1/status/buildinfo", Endpoint::kBuildInfo},
-    {"/-/healthy", Endpoint::kHealthy},
-    {"/-/ready", Endpoint::kReady},
-};
-
 // What Prometheus (and Thanos, Cortex) serve besides, each with all below it:
 // it shows or changes what belongs to all tenants.
 constexpr absl::string_view kForbidden[] = {
     "/api/v1/admin",
     "/api/v1/alertmanagers",
-    "/api/v1/alerts",
-    "/api/v1/exemplars",
-    "/api/v1/features",
-    "/api/v1/format_query",
-    "/api/v1/metadata",
     "/api/v1/notifications",
-    "/api/v1/openapi.yaml",
     "/api/v1/otlp",
-    "/api/v1/parse_query",
-    "/api/v1/query_exemplars",
-    "/api/v1/read",
-    "/api/v1/rules",
     "/api/v1/scrape_pools",
-    "/api/v1/search",
     "/api/v1/status",
     "/api/v1/stores",
     "/api/v1/targets",
@@ -55,7 +34,6 @@ constexpr absl::string_view kForbidden[] = {
     "/config",
     "/consoles",
     "/debug",
-    "/federate",
     "/flags",
     "/graph",
     "/metrics",
@@ -68,6 +46,7 @@ constexpr absl::string_view kForbidden[] = {
     "/version",
 };
 
+constexpr absl::string_view kTenantPrefix = "/t/";
 constexpr absl::string_view kPrefix = "/prometheus";
 constexpr absl::string_view kLabelPrefix = "/api/v1/label/";
 constexpr absl::string_view kValuesSuffix = "/values";
@@ -128,6 +107,16 @@ bool IsForbidden(absl::string_view path) {
                      });
 }
 
+std::optional<Route> FindConstant(absl::string_view path) {
+  for (const EndpointInfo& info : AllEndpoints()) {
+    if (path != info.path || info.path.empty()) continue;
+    Route route;
+    route.endpoint = info.endpoint;
+    return route;
+  }
+  return std::nullopt;
+}
+
 std::optional<Route> FindLabelValues(absl::string_view path) {
   if (!absl::ConsumePrefix(&path, kLabelPrefix) ||
       !absl::ConsumeSuffix(&path, kValuesSuffix) ||
@@ -146,30 +135,6 @@ std::optional<Route> FindLabelValues(absl::string_view path) {
 
 }  // namespace
 
-absl::string_view EndpointName(Endpoint endpoint) {
-  switch (endpoint) {
-    case Endpoint::kQuery:
-      return "query";
-    case Endpoint::kQueryRange:
-      return "query_range";
-    case Endpoint::kSeries:
-      return "series";
-    case Endpoint::kLabels:
-      return "labels";
-    case Endpoint::kLabelValues:
-      return "label_values";
-    case Endpoint::kBuildInfo:
-      return "buildinfo";
-    case Endpoint::kHealthy:
-      return "healthy";
-    case Endpoint::kReady:
-      return "ready";
-    case Endpoint::kOther:
-      break;
-  }
-  return "other";
-}
-
 Route FindRoute(absl::string_view path) {
   if (!absl::StartsWith(path, "/")) {
     return BadPath("must begin with '/'");
@@ -180,39 +145,28 @@ Route FindRoute(absl::string_view path) {
   if (HasDotSegment(*decoded)) return BadPath("holds a dot segment");
 
   absl::string_view plain = *decoded;
+  std::string tenant;
+  if (absl::ConsumePrefix(&plain, kTenantPrefix)) {
+    const size_t end = std::min(plain.find('/'), plain.size());
+    tenant = std::string(plain.substr(0, end));
+    plain.remove_prefix(end);
+    if (tenant.empty()) return BadPath("names no tenant after /t/");
+  }
   if (absl::StartsWith(plain, absl::StrCat(kPrefix, "/"))) {
     plain.remove_prefix(kPrefix.size());
   }
-  for (const auto& [known, endpoint] : kEndpoints) {
-    if (plain != known) continue;
-    Route route;
-    route.endpoint = endpoint;
-    return route;
+  std::optional<Route> route = FindConstant(plain);
+  if (!route.has_value()) route = FindLabelValues(plain);
+  if (route.has_value()) {
+    route->tenant = std::move(tenant);
+    return *std::move(route);
   }
-  if (std::optional<Route> route = FindLabelValues(plain)) return *route;
   if (IsForbidden(plain)) {
     return Refuse(403, absl::StrCat("insula: ", plain,
                                     " is not open to tenants: it shows or "
                                     "changes what belongs to all of them"));
   }
   return Refuse(404, absl::StrCat("insula: there is no ", plain));
-}
-
-absl::string_view AllowedMethods(Endpoint endpoint) {
-  switch (endpoint) {
-    case Endpoint::kQuery:
-    case Endpoint::kQueryRange:
-    case Endpoint::kSeries:
-    case Endpoint::kLabels:
-      return "GET, POST";
-    default:
-      return "GET";
-  }
-}
-
-bool IsAllowed(Endpoint endpoint, absl::string_view method) {
-  return method == "GET" ||
-         (method == "POST" && AllowedMethods(endpoint) == "GET, POST");
 }
 
 }  // namespace insula::query_frontend

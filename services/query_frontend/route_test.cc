@@ -15,10 +15,21 @@ TEST(RouteTest, FindsEachEndpointWithAndWithoutPrefix) {
   const std::pair<std::string, Endpoint> cases[] = {
       {"/api/v1/query", Endpoint::kQuery},
       {"/api/v1/query_range", Endpoint::kQueryRange},
+      {"/api/v1/query_exemplars", Endpoint::kQueryExemplars},
+      {"/api/v1/format_query", Endpoint::kFormatQuery},
+      {"/api/v1/parse_query", Endpoint::kParseQuery},
       {"/api/v1/series", Endpoint::kSeries},
       {"/api/v1/labels", Endpoint::kLabels},
       {"/api/v1/label/job/values", Endpoint::kLabelValues},
+      {"/api/v1/metadata", Endpoint::kMetadata},
+      {"/api/v1/targets", Endpoint::kTargets},
+      {"/api/v1/targets/metadata", Endpoint::kTargetMetadata},
+      {"/api/v1/rules", Endpoint::kRules},
+      {"/api/v1/alerts", Endpoint::kAlerts},
+      {"/federate", Endpoint::kFederate},
+      {"/api/v1/read", Endpoint::kRead},
       {"/api/v1/status/buildinfo", Endpoint::kBuildInfo},
+      {"/api/v1/insula/explain", Endpoint::kExplain},
       {"/-/healthy", Endpoint::kHealthy},
       {"/-/ready", Endpoint::kReady},
   };
@@ -26,6 +37,29 @@ TEST(RouteTest, FindsEachEndpointWithAndWithoutPrefix) {
     EXPECT_EQ(FindRoute(path).endpoint, endpoint) << path;
     EXPECT_EQ(FindRoute("/prometheus" + path).endpoint, endpoint) << path;
     EXPECT_EQ(FindRoute("/prometheus/prometheus" + path).http_status, 404);
+  }
+}
+
+TEST(RouteTest, ATenantMayStandBeforeThePath) {
+  for (const char* path :
+       {"/t/red/api/v1/query", "/t/red/prometheus/api/v1/query",
+        "/t/re%64/api/v1/query"}) {
+    EXPECT_EQ(FindRoute(path).endpoint, Endpoint::kQuery) << path;
+    EXPECT_EQ(FindRoute(path).tenant, "red") << path;
+  }
+  EXPECT_EQ(FindRoute("/t/.*/api/v1/label/job/values").tenant, ".*");
+  EXPECT_EQ(FindRoute("/api/v1/query").tenant, "");
+  EXPECT_EQ(FindRoute("/t/red/api/v1/admin/tsdb/snapshot").http_status, 403);
+  for (const char* path :
+       {"/t", "/t/red", "/t/red/", "/t/red/t/red/api/v1/query",
+        "/prometheus/t/red/api/v1/query", "/tt/red/api/v1/query"}) {
+    EXPECT_EQ(FindRoute(path).http_status, 404) << path;
+  }
+  for (const char* path :
+       {"/t//api/v1/query", "/t/../api/v1/query", "/t/./api/v1/query",
+        "/t/a%2fb/api/v1/query", "/t/%2e%2e/api/v1/query",
+        "/t/red%7Cblue/api/v1/query", "/t/red|blue/api/v1/query"}) {
+    EXPECT_EQ(FindRoute(path).http_status, 400) << path;
   }
 }
 
@@ -91,18 +125,15 @@ INSTANTIATE_TEST_SUITE_P(
         "/api/v1/admin/tsdb/delete_series", "/api/v1/admin/tsdb/snapshot",
         "/api/v1/admin/tsdb/clean_tombstones", "/api/v1/status/config",
         "/api/v1/status/flags", "/api/v1/status/runtimeinfo",
-        "/api/v1/status/tsdb", "/api/v1/status/walreplay", "/api/v1/targets",
-        "/api/v1/targets/metadata", "/api/v1/scrape_pools", "/api/v1/rules",
-        "/api/v1/alerts", "/api/v1/alertmanagers", "/api/v1/metadata",
-        "/api/v1/read", "/api/v1/write", "/api/v1/otlp/v1/metrics",
-        "/api/v1/query_exemplars", "/api/v1/format_query",
-        "/api/v1/parse_query", "/api/v1/notifications",
-        "/api/v1/notifications/live", "/api/v1/features", "/api/v1/stores",
-        "/api/v1/search/metric_names", "/federate", "/metrics", "/-/reload",
-        "/-/quit", "/debug/pprof/", "/debug/pprof/heap", "/graph",
-        "/consoles/index.html", "/config", "/flags", "/status", "/targets",
-        "/rules", "/alerts", "/version", "/service-discovery", "/classic/graph",
-        "/static/main.js"));
+        "/api/v1/status/tsdb", "/api/v1/status/walreplay",
+        "/api/v1/targets/relabel_steps", "/api/v1/scrape_pools",
+        "/api/v1/alertmanagers", "/api/v1/write", "/api/v1/otlp/v1/metrics",
+
+        "/api/v1/notifications", "/api/v1/notifications/live", "/api/v1/stores",
+        "/metrics", "/-/reload", "/-/quit", "/debug/pprof/",
+        "/debug/pprof/heap", "/graph", "/consoles/index.html", "/config",
+        "/flags", "/status", "/targets", "/rules", "/alerts", "/version",
+        "/service-discovery", "/classic/graph", "/static/main.js"));
 
 TEST(RouteTest, KnowsNothingElse) {
   for (const char* path : {"/",
@@ -126,6 +157,10 @@ TEST(RouteTest, KnowsNothingElse) {
                            "/api/v1/status/buildinfo/",
                            "/api/v1/statusx",
                            "/-/healthyx",
+                           "/api/v1/features",
+                           "/api/v1/openapi.yaml",
+                           "/api/v1/search/metric_names",
+                           "/api/v1/rules/red",
                            "/api/v2/silences"}) {
     const Route route = FindRoute(path);
     EXPECT_EQ(route.endpoint, Endpoint::kOther) << path;
@@ -137,7 +172,7 @@ TEST(RouteTest, KnowsNothingElse) {
 TEST(RouteTest, TakesTheMethodsThatPrometheusTakes) {
   for (int i = 0; i < static_cast<int>(kEndpointCount); ++i) {
     const Endpoint endpoint = static_cast<Endpoint>(i);
-    EXPECT_TRUE(IsAllowed(endpoint, "GET"));
+    EXPECT_EQ(IsAllowed(endpoint, "GET"), endpoint != Endpoint::kRead);
     for (const char* method : {"HEAD", "OPTIONS", "PUT", "PATCH", "DELETE",
                                "TRACE", "CONNECT", "get", "", "*"}) {
       EXPECT_FALSE(IsAllowed(endpoint, method)) << method;

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::rule_sync {
@@ -141,6 +142,8 @@ void TargetsConfig::Describe(config::Fields& fields) {
   fields.Add("tls_cert_file", tls_cert_file,
              "Certificate to show to targets, PEM.");
   fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
+  fields.Add("refused_networks", refused_networks,
+             "Addresses and networks (10.1.0.0/16) that no target may have.");
   fields.Add("ledger_file", ledger_file,
              "File that names what has been written to, so that it is emptied "
              "even if its tenant or target is gone after a restart; beside it, "
@@ -161,6 +164,8 @@ absl::Status TargetsConfig::Validate() const {
                           uint64_t{1} << 30));
   RETURN_IF_ERROR(Between("targets.connect_timeout", connect_timeout,
                           absl::Milliseconds(10), absl::Minutes(10)));
+  RETURN_IF_ERROR(Annotate(http::Networks::Parse(refused_networks).status(),
+                           "targets.refused_networks"));
   if (tls_cert_file.empty() != tls_key_file.empty()) {
     return Wrong("targets.tls_cert_file",
                  "set targets.tls_key_file with it, or neither");
@@ -182,6 +187,8 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("rule_files", rule_files);
   fields.AddGroup("rulers", rulers);
   fields.AddGroup("targets", targets);
+  fields.AddGroup("audit", audit);
+  fields.AddList("credentials", credentials, "What targets are shown.");
 }
 
 absl::Status Config::Validate() const {
@@ -189,7 +196,9 @@ absl::Status Config::Validate() const {
   RETURN_IF_ERROR(rules.Validate());
   RETURN_IF_ERROR(rule_files.Validate());
   RETURN_IF_ERROR(rulers.Validate());
+  RETURN_IF_ERROR(outbound::ValidateCredentials("credentials", credentials));
   RETURN_IF_ERROR(targets.Validate());
+  RETURN_IF_ERROR(audit.Validate());
   return internal.Validate({{"grpc.listen_address", grpc.listen_address},
                             {"registry.address", registry.address}});
 }
@@ -200,8 +209,11 @@ registry_client::Options Config::RegistryOptions() const {
   return options;
 }
 
-rpc::ServerOptions Config::ServerOptions(metrics::Registry* metrics) const {
-  rpc::ServerOptions options = internal.ServerAt(grpc.listen_address, metrics);
+rpc::ServerOptions Config::ServerOptions(const rpc::CallerBindings* bindings,
+                                         metrics::Registry* metrics,
+                                         audit::AuditLog* audit_log) const {
+  rpc::ServerOptions options =
+      internal.ServerAt(grpc.listen_address, bindings, metrics, audit_log);
   // A file that is too long is answered, not cut off.
   options.max_receive_bytes = static_cast<int>(rules.max_file.value * 2);
   return options;
@@ -213,6 +225,9 @@ http::ClientOptions Config::ClientOptions() const {
   options.max_response_bytes = targets.max_response.value;
   options.max_connections_per_host = targets.max_parallel;
   options.connect_timeout = targets.connect_timeout;
+  // Validate() has parsed them.
+  options.refused_networks =
+      http::Networks::Parse(targets.refused_networks).value();
   if (!targets.tls_ca_file.empty() || !targets.tls_cert_file.empty()) {
     options.tls.emplace();
     options.tls->ca_file = targets.tls_ca_file;

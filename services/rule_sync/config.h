@@ -2,11 +2,16 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "libs/audit/audit_config.h"
+#include "libs/audit/audit_log.h"
 #include "libs/config/config.h"
 #include "libs/http/client.h"
+#include "libs/http/networks.h"
+#include "libs/outbound/credential_config.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/internal_config.h"
 #include "libs/rpc/server.h"
@@ -63,6 +68,8 @@ struct TargetsConfig {
   std::string tls_ca_file;
   std::string tls_cert_file;
   std::string tls_key_file;
+  std::vector<std::string> refused_networks =
+      http::Networks::LinkLocalAndMetadataTexts();
   std::string ledger_file;
 
   void Describe(config::Fields& fields);
@@ -78,13 +85,17 @@ struct Config {
   RuleFilesConfig rule_files;
   RulersConfig rulers;
   TargetsConfig targets;
+  audit::AuditConfig audit;
+  std::vector<outbound::CredentialConfig> credentials;
 
   Config();
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
 
   registry_client::Options RegistryOptions() const;
-  rpc::ServerOptions ServerOptions(metrics::Registry* metrics) const;
+  rpc::ServerOptions ServerOptions(const rpc::CallerBindings* bindings,
+                                   metrics::Registry* metrics,
+                                   audit::AuditLog* audit_log) const;
   http::ClientOptions ClientOptions() const;
 };
 

@@ -38,7 +38,8 @@ TEST(ConfigTest, ReadsAllGroups) {
   EXPECT_EQ(config->rulers.namespace_separator, "~");
   EXPECT_EQ(config->ClientOptions().max_connections_per_host, 3);
   metrics::Registry metrics;
-  EXPECT_EQ(config->ServerOptions(&metrics).max_receive_bytes, 4 << 20);
+  EXPECT_EQ(config->ServerOptions(nullptr, &metrics, nullptr).max_receive_bytes,
+            4 << 20);
 }
 
 class BadConfigTest
@@ -59,6 +60,9 @@ INSTANTIATE_TEST_SUITE_P(
         std::pair("rules: {max_file: 8MiB, max_tenant: 4MiB}",
                   "rules.max_tenant"),
         std::pair("rules: {max_files: 0}", "rules.max_files"),
+        std::pair("targets: {refused_networks: [x]}",
+                  "targets.refused_networks"),
+        std::pair("credentials: [{bearer_file: x}]", "credentials[0].url"),
         std::pair("rules: {max_deletion_percent: 101}",
                   "rules.max_deletion_percent"),
         std::pair("rules: {max_deletion_percent: -1}",

@@ -7,7 +7,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "libs/audit/audit_log.h"
+#include "libs/callers/snapshot_bindings.h"
 #include "libs/http/client.h"
+#include "libs/outbound/credentials.h"
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/server.h"
 #include "libs/status/status_macros.h"
@@ -24,8 +27,14 @@ namespace {
 
 absl::Status Run(const Config& config, runtime::Process& process) {
   // Build, in dependency order; destruction undoes it in reverse.
+  ASSIGN_OR_RETURN(const auto audit,
+                   audit::AuditLog::Open(config.audit, process.service(),
+                                         &process.clock(), &process.metrics()));
   Metrics metrics(&process.metrics());
-  http::Client client(config.ClientOptions(), process.executor(),
+  ASSIGN_OR_RETURN(http::ClientOptions targets,
+                   outbound::Outfit(config.ClientOptions(), config.credentials,
+                                    outbound::ContextOf(&process)));
+  http::Client client(std::move(targets), process.executor(),
                       &process.metrics());
   ASSIGN_OR_RETURN(Ledger ledger, Ledger::Open(config.targets.ledger_file));
   ASSIGN_OR_RETURN(FileOwners owners, FileOwners::Open(FileOwnersPath(config)));
@@ -38,14 +47,17 @@ absl::Status Run(const Config& config, runtime::Process& process) {
       registry_client::RegistryClient::Start(
           config.RegistryOptions(),
           {registry::v1::KIND_TENANT, registry::v1::KIND_RULE_TARGET,
-           registry::v1::KIND_UPSTREAM, registry::v1::KIND_ACCESS},
+           registry::v1::KIND_UPSTREAM, registry::v1::KIND_ACCESS,
+           registry::v1::KIND_BINDING},
           process.executor(), &process.metrics()));
   FollowRegistry(registry.get(), &reconciler);
+  const callers::SnapshotBindings bindings(
+      [&registry] { return registry->snapshot(); }, &process.clock());
   RuleSyncService service(SnapshotOf(registry.get()), CompilerOptionsOf(config),
                           &reconciler, &process.blocking(), process.executor());
-  ASSIGN_OR_RETURN(
-      const auto grpc,
-      rpc::Server::Start(config.ServerOptions(&process.metrics()), {&service}));
+  const rpc::ServerOptions options =
+      config.ServerOptions(&bindings, &process.metrics(), audit.get());
+  ASSIGN_OR_RETURN(const auto grpc, rpc::Server::Start(options, {&service}));
 
   // Serve.
   process.Announce("grpc", grpc->address());

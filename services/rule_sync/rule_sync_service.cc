@@ -75,7 +75,8 @@ void Fill(const ListedGroup& listed, v1::RuleGroup* out) {
 grpc::ServerUnaryReactor* RuleSyncService::Validate(
     grpc::CallbackServerContext* context, const v1::ValidateRequest* request,
     v1::ValidateResponse* response) {
-  return rpc::Serve(context, executor_, HandleValidate(request, response));
+  return rpc::Serve(context, request, executor_,
+                    HandleValidate(request, response));
 }
 
 asio::awaitable<absl::Status> RuleSyncService::HandleValidate(
@@ -119,7 +120,8 @@ asio::awaitable<absl::Status> RuleSyncService::HandleValidate(
 grpc::ServerUnaryReactor* RuleSyncService::ListRules(
     grpc::CallbackServerContext* context, const v1::ListRulesRequest* request,
     v1::ListRulesResponse* response) {
-  return rpc::Serve(context, executor_, HandleListRules(request, response));
+  return rpc::Serve(context, request, executor_,
+                    HandleListRules(request, response));
 }
 
 asio::awaitable<absl::Status> RuleSyncService::HandleListRules(

@@ -87,10 +87,12 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("watch", watch);
   fields.AddGroup("tenants", tenants);
   fields.AddGroup("leases", leases);
+  fields.AddGroup("audit", audit);
 }
 
 absl::Status Config::Validate() const {
   RETURN_IF_ERROR(process.Validate());
+  RETURN_IF_ERROR(audit.Validate());
   auto wrong = [](absl::string_view key, absl::string_view cure) {
     return absl::InvalidArgumentError(absl::StrCat(key, ": ", cure));
   };

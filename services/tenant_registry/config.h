@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "libs/audit/audit_config.h"
 #include "libs/config/config.h"
 #include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
@@ -65,6 +66,7 @@ struct Config {
   WatchConfig watch;
   TenantsConfig tenants;
   LeasesConfig leases;
+  audit::AuditConfig audit;
 
   Config() { process.admin_listen_address = "127.0.0.1:9801"; }
   void Describe(config::Fields& fields);

@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "libs/http/proxy.h"
 #include "libs/kube/client.h"
 #include "libs/logging/logging.h"
 #include "libs/status/status_macros.h"
@@ -48,7 +49,8 @@ class KubeSource::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(std::shared_ptr<Registry> registry, KubeSourceOptions options,
        kube::Cluster cluster, asio::any_io_executor executor,
-       runtime::BlockingPool* blocking, metrics::Registry* metrics)
+       runtime::BlockingPool* blocking, metrics::Registry* metrics,
+       http::ProxyRules proxy)
       : registry_(std::move(registry)),
         options_(std::move(options)),
         blocking_(blocking),
@@ -57,8 +59,8 @@ class KubeSource::Impl : public std::enable_shared_from_this<Impl> {
         strand_(asio::make_strand(executor_)),
         wake_(strand_),
         metrics_(metrics),
-        client_(std::move(cluster), ClientOptions(blocking), executor_,
-                metrics),
+        client_(std::move(cluster), ClientOptions(blocking, std::move(proxy)),
+                executor_, metrics),
         kinds_(&client_),
         planner_(options_.max_deletion_percent),
         applier_(registry_, &metrics_) {}
@@ -67,8 +69,10 @@ class KubeSource::Impl : public std::enable_shared_from_this<Impl> {
   void Stop();
 
  private:
-  static kube::ClientOptions ClientOptions(runtime::BlockingPool* blocking) {
+  static kube::ClientOptions ClientOptions(runtime::BlockingPool* blocking,
+                                           http::ProxyRules proxy) {
     kube::ClientOptions options;
+    options.proxy = std::move(proxy);
     options.run_blocking = [blocking](std::function<absl::Status()> work) {
       return blocking->Run(std::move(work));
     };
@@ -362,19 +366,21 @@ absl::StatusOr<std::unique_ptr<KubeSource>> KubeSource::Start(
       options.kubeconfig.empty()
           ? kube::InCluster()
           : kube::ReadKubeconfig(options.kubeconfig, options.context));
+  ASSIGN_OR_RETURN(http::ProxyRules proxy, http::ProxyRules::FromEnvironment());
   return std::make_unique<KubeSource>(std::move(registry), std::move(options),
                                       std::move(cluster), process.executor(),
-                                      &process.blocking(), &process.metrics());
+                                      &process.blocking(), &process.metrics(),
+                                      std::move(proxy));
 }
 
 KubeSource::KubeSource(std::shared_ptr<Registry> registry,
                        KubeSourceOptions options, kube::Cluster cluster,
                        asio::any_io_executor executor,
                        runtime::BlockingPool* blocking,
-                       metrics::Registry* metrics)
+                       metrics::Registry* metrics, http::ProxyRules proxy)
     : impl_(std::make_shared<Impl>(std::move(registry), std::move(options),
                                    std::move(cluster), std::move(executor),
-                                   blocking, metrics)) {
+                                   blocking, metrics, std::move(proxy))) {
   impl_->Start();
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "libs/http/proxy.h"
 #include "libs/kube/cluster.h"
 #include "libs/metrics/metrics.h"
 #include "libs/runtime/blocking_pool.h"
@@ -55,7 +56,8 @@ class KubeSource {
   // With the cluster given. `blocking` and `metrics` outlive the source.
   KubeSource(std::shared_ptr<Registry> registry, KubeSourceOptions options,
              kube::Cluster cluster, boost::asio::any_io_executor executor,
-             runtime::BlockingPool* blocking, metrics::Registry* metrics);
+             runtime::BlockingPool* blocking, metrics::Registry* metrics,
+             http::ProxyRules proxy = {});
 
   // Ends, and waits for a change that is being made. Blocks.
   ~KubeSource();

@@ -20,8 +20,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "insula/registry/v1/registry.pb.h"
+#include "libs/audit/audit_log.h"
 #include "libs/runtime/blocking_pool.h"
 #include "libs/sync/mutex.h"
+#include "libs/tenancy/fact.h"
 #include "libs/time/clock.h"
 #include "services/tenant_registry/draft.h"
 #include "services/tenant_registry/leases.h"
@@ -65,6 +67,8 @@ class Registry : public std::enable_shared_from_this<Registry> {
     metrics::Registry* metrics = nullptr;
     // Of any origin, but it never jumps.
     const Clock* steady = SteadyClock::Get();
+    // Hears of changes once they are stored. May be null.
+    audit::AuditLog* audit = nullptr;
   };
 
   // Loads all objects. Blocks. DATA_LOSS if the store can't be right.
@@ -103,6 +107,10 @@ class Registry : public std::enable_shared_from_this<Registry> {
 
   // The objects of a kind, in the order of their ids.
   std::vector<ObjectPtr> ObjectsOf(v1::Kind kind) const;
+
+  // The bindings that have these facts; each fact has one at most.
+  std::vector<ObjectPtr> HoldersOf(
+      const std::vector<tenancy::FactKey>& facts) const;
 
   // Whether a tenant other than the one of `uid` was known to stores by
   // `identity`, or may have had series that overlap.

@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "insula/registry/v1/registry.grpc.pb.h"
+#include "libs/audit/audit_log.h"
 #include "libs/metrics/metrics.h"
 #include "libs/rpc/grpc_status.h"
 #include "libs/rpc/server.h"
@@ -115,9 +116,9 @@ class RegistryTest : public testing::Test {
     auto store = OpenStore();
     ASSERT_THAT(store, IsOk());
     options_.backup_path = dir_ + "/registry.db.backup";
-    auto registry = Registry::Open(
-        *std::move(store), options_,
-        {pool_.get_executor(), &blocking_, &clock_, &metrics_, &steady_});
+    auto registry = Registry::Open(*std::move(store), options_,
+                                   {pool_.get_executor(), &blocking_, &clock_,
+                                    &metrics_, &steady_, audit_});
     ASSERT_THAT(registry, IsOk());
     registry_ = *std::move(registry);
     service_ = std::make_unique<TenantRegistryService>(
@@ -180,6 +181,7 @@ class RegistryTest : public testing::Test {
   metrics::Registry metrics_;
   asio::thread_pool pool_{4};
   runtime::BlockingPool blocking_{2, 100};
+  audit::AuditLog* audit_ = nullptr;
   std::shared_ptr<Registry> registry_;
   std::unique_ptr<TenantRegistryService> service_;
   std::unique_ptr<rpc::Server> server_;

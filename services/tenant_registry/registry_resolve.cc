@@ -1,6 +1,7 @@
-// Resolve.
+// Resolve, and what else looks up bindings.
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "libs/status/status_macros.h"
 #include "libs/tenancy/resolve.h"
@@ -19,6 +20,17 @@ constexpr size_t kMaxObjects = 10'000;
 constexpr absl::Duration kMostTime = absl::Milliseconds(500);
 
 }  // namespace
+
+std::vector<ObjectPtr> Registry::HoldersOf(
+    const std::vector<tenancy::FactKey>& facts) const {
+  std::vector<ObjectPtr> holders;
+  sync::MutexLock lock(&mutex_);
+  for (const tenancy::FactKey& fact : facts) {
+    const v1::Object* const holder = state_.index().FactHolder(fact);
+    if (holder != nullptr) holders.push_back(state_.Find(KeyOf(*holder)));
+  }
+  return holders;
+}
 
 asio::awaitable<absl::StatusOr<v1::ResolveResponse>> Registry::Resolve(
     v1::ResolveRequest request) {

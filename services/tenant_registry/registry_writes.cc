@@ -13,6 +13,7 @@
 #include "libs/rpc/operation.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "services/tenant_registry/audit_lines.h"
 #include "services/tenant_registry/digest.h"
 #include "services/tenant_registry/registry.h"
 
@@ -161,6 +162,7 @@ void Registry::WriteGroup(Group* group) {
     return;
   }
   Publish(group->entries, group->now);
+  WriteAuditLines(group->entries, environment_.audit);
   CompactIfDue();
 }
 

@@ -2,9 +2,12 @@
 
 #include <grpc/grpc_security_constants.h>
 
+#include <optional>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "libs/status/status_macros.h"
 #include "services/tenant_registry/backup_session.h"
 #include "services/tenant_registry/watch_session.h"
@@ -13,6 +16,8 @@ namespace insula::tenant_registry {
 namespace {
 
 namespace asio = boost::asio;
+
+constexpr size_t kMaxShown = 200;
 
 // Who calls: the name in the certificate that was verified, or the address.
 std::string ActorOf(const grpc::CallbackServerContext& context) {
@@ -31,12 +36,36 @@ std::string ActorOf(const grpc::CallbackServerContext& context) {
   return absl::StartsWith(peer, "ipv") ? peer.substr(0, peer.rfind(':')) : peer;
 }
 
+// A lease is its service's own: those of "SERVICE/..." and for instances of
+// SERVICE. Of those who are no service, admins alone hold leases or end them.
+absl::Status CheckLease(const rpc::Caller& caller, absl::string_view id,
+                        std::optional<absl::string_view> of = std::nullopt) {
+  const std::string& service = caller.service();
+  if (service.empty()) {
+    ASSIGN_OR_RETURN(const bool admin, caller.IsAdmin());
+    if (admin) return absl::OkStatus();
+    return absl::PermissionDeniedError(
+        absl::StrCat(caller.name(),
+                     " is no service and may not hold or end leases: do it as "
+                     "who has ROLE_ADMIN"));
+  }
+  if (absl::StartsWith(id, absl::StrCat(service, "/")) &&
+      of.value_or(service) == service) {
+    return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(absl::StrCat(
+      caller.name(), " may not hold or end the lease '",
+      absl::CHexEscape(id.substr(0, kMaxShown)), "' of an instance of '",
+      absl::CHexEscape(of.value_or(id).substr(0, kMaxShown)),
+      "': its own ids begin with '", service, "/'"));
+}
+
 }  // namespace
 
 grpc::ServerUnaryReactor* TenantRegistryService::Get(
     grpc::CallbackServerContext* context, const v1::GetRequest* request,
     v1::GetResponse* response) {
-  return rpc::Serve(context, executor_, HandleGet(request, response));
+  return rpc::Serve(context, request, executor_, HandleGet(request, response));
 }
 
 asio::awaitable<absl::Status> TenantRegistryService::HandleGet(
@@ -48,7 +77,7 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleGet(
 grpc::ServerUnaryReactor* TenantRegistryService::List(
     grpc::CallbackServerContext* context, const v1::ListRequest* request,
     v1::ListResponse* response) {
-  return rpc::Serve(context, executor_, HandleList(request, response));
+  return rpc::Serve(context, request, executor_, HandleList(request, response));
 }
 
 asio::awaitable<absl::Status> TenantRegistryService::HandleList(
@@ -60,7 +89,7 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleList(
 grpc::ServerUnaryReactor* TenantRegistryService::Apply(
     grpc::CallbackServerContext* context, const v1::ApplyRequest* request,
     v1::ApplyResponse* response) {
-  return rpc::Serve(context, executor_,
+  return rpc::Serve(context, request, executor_,
                     HandleApply(ActorOf(*context), request, response));
 }
 
@@ -78,9 +107,9 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleApply(
 }
 
 grpc::ServerUnaryReactor* TenantRegistryService::Status(
-    grpc::CallbackServerContext* context, const v1::StatusRequest* /*request*/,
+    grpc::CallbackServerContext* context, const v1::StatusRequest* request,
     v1::StatusResponse* response) {
-  return rpc::Serve(context, executor_, HandleStatus(response));
+  return rpc::Serve(context, request, executor_, HandleStatus(response));
 }
 
 asio::awaitable<absl::Status> TenantRegistryService::HandleStatus(
@@ -92,7 +121,8 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleStatus(
 grpc::ServerUnaryReactor* TenantRegistryService::ListAudit(
     grpc::CallbackServerContext* context, const v1::ListAuditRequest* request,
     v1::ListAuditResponse* response) {
-  return rpc::Serve(context, executor_, HandleListAudit(request, response));
+  return rpc::Serve(context, request, executor_,
+                    HandleListAudit(request, response));
 }
 
 asio::awaitable<absl::Status> TenantRegistryService::HandleListAudit(
@@ -104,7 +134,8 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleListAudit(
 grpc::ServerUnaryReactor* TenantRegistryService::Resolve(
     grpc::CallbackServerContext* context, const v1::ResolveRequest* request,
     v1::ResolveResponse* response) {
-  return rpc::Serve(context, executor_, HandleResolve(request, response));
+  return rpc::Serve(context, request, executor_,
+                    HandleResolve(request, response));
 }
 
 asio::awaitable<absl::Status> TenantRegistryService::HandleResolve(
@@ -116,7 +147,10 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleResolve(
 grpc::ServerUnaryReactor* TenantRegistryService::RenewLease(
     grpc::CallbackServerContext* context, const v1::RenewLeaseRequest* request,
     v1::RenewLeaseResponse* response) {
-  return rpc::Serve(context, executor_,
+  const absl::Status held = CheckLease(rpc::CallerOf(*context), request->id(),
+                                       request->instance().service());
+  if (!held.ok()) return rpc::Refuse(context, held);
+  return rpc::Serve(context, request, executor_,
                     HandleRenewLease(ActorOf(*context), request, response));
 }
 
@@ -131,7 +165,9 @@ asio::awaitable<absl::Status> TenantRegistryService::HandleRenewLease(
 grpc::ServerUnaryReactor* TenantRegistryService::EndLease(
     grpc::CallbackServerContext* context, const v1::EndLeaseRequest* request,
     v1::EndLeaseResponse* /*response*/) {
-  return rpc::Serve(context, executor_,
+  const absl::Status held = CheckLease(rpc::CallerOf(*context), request->id());
+  if (!held.ok()) return rpc::Refuse(context, held);
+  return rpc::Serve(context, request, executor_,
                     registry_->EndLease(*request, ActorOf(*context)));
 }
 

@@ -19,6 +19,29 @@ bool Erase(const std::string& id,
   return !ids->empty();
 }
 
+// True if the rule still gives series to a tenant, or refuses some.
+bool EraseFromRule(const std::string& id, v1::ClaimRule* rule) {
+  if (!rule->allowed_tenant_ids().empty() &&
+      !Erase(id, rule->mutable_allowed_tenant_ids())) {
+    return false;  // Without the list, every tenant could be named.
+  }
+  if (rule->default_tenant_id() == id) rule->clear_default_tenant_id();
+  bool some = Erase(id, rule->mutable_default_tenant_ids()) ||
+              !rule->default_tenant_id().empty();
+  if (!some) rule->clear_full_replication();
+  some = some || !rule->label().empty() || !rule->labels().empty();
+  for (v1::ClaimRule::Values& values : *rule->mutable_values()) {
+    for (auto& [value, tenant_id] : *values.mutable_tenant_ids()) {
+      if (tenant_id == id) tenant_id.clear();
+      some = some || !tenant_id.empty();
+    }
+  }
+  for (v1::ClaimRule::Selection& selection : *rule->mutable_selections()) {
+    some = Erase(id, selection.mutable_tenant_ids()) || some;
+  }
+  return some;
+}
+
 v1::Operation DeletionOf(const v1::Object& object) {
   v1::Operation operation;
   *operation.mutable_delete_() = RefOf(KeyOf(object));
@@ -45,9 +68,8 @@ std::optional<v1::Object> WithoutTenant(const v1::Object& object,
       }
       return std::nullopt;
     case v1::Object::kClaimRule:
-      if (object.claim_rule().label().empty()) return std::nullopt;
-      left.mutable_claim_rule()->clear_default_tenant_id();
-      return left;
+      if (EraseFromRule(tenant_id, left.mutable_claim_rule())) return left;
+      return std::nullopt;
     default:
       return std::nullopt;  // Jobs, and what is not known here.
   }

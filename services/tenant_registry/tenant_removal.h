@@ -12,8 +12,10 @@
 namespace insula::tenant_registry {
 
 // An object without its references to a tenant; nullopt if nothing is left of
-// it. A claim rule that only named that tenant is such a one: a series must
-// rather be refused than find another tenant.
+// it. Of a claim rule, values and selections of that tenant stay and give their
+// series to nobody, and a rule that named no other tenant goes, as does one
+// whose labels might name only that tenant: a series must rather be refused
+// than find another tenant.
 std::optional<v1::Object> WithoutTenant(const v1::Object& object,
                                         const std::string& tenant_id);
 

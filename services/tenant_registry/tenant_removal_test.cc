@@ -59,6 +59,39 @@ TEST(WithoutTenantTest, AClaimRuleLosesItsDefaultOrGoes) {
   EXPECT_THAT(Left("claim_rule { default_tenant_id: 'red' }"), Eq("nothing"));
 }
 
+TEST(WithoutTenantTest, AClaimRuleLosesOneOfSeveralDefaults) {
+  EXPECT_THAT(Left("claim_rule { default_tenant_ids: 'a' default_tenant_ids: "
+                   "'red' full_replication: true }"),
+              Eq(Text("claim_rule { default_tenant_ids: 'a' full_replication: "
+                      "true }")));
+  EXPECT_THAT(Left("claim_rule { label: 'ns' default_tenant_ids: 'red' "
+                   "full_replication: true }"),
+              Eq(Text("claim_rule { label: 'ns' }")));
+}
+
+TEST(WithoutTenantTest, WhatARuleGaveToTheTenantIsRefusedAndNotTheDefaults) {
+  EXPECT_THAT(
+      Left("claim_rule { default_tenant_id: 'a' values { label: 'ns' "
+           "tenant_ids { key: 'x' value: 'red' } } selections { selector: 'up' "
+           "tenant_ids: 'red' } selections { selector: 'x' tenant_ids: 'red' "
+           "tenant_ids: 'b' } }"),
+      Eq(Text("claim_rule { default_tenant_id: 'a' values { label: 'ns' "
+              "tenant_ids { key: 'x' value: '' } } selections { selector: 'up' "
+              "} selections { selector: 'x' tenant_ids: 'b' } }")));
+  EXPECT_THAT(Left("claim_rule { values { label: 'ns' tenant_ids { key: 'x' "
+                   "value: 'red' } } selections { selector: 'up' tenant_ids: "
+                   "'red' } }"),
+              Eq("nothing"));
+}
+
+TEST(WithoutTenantTest, ARuleWhoseLabelsMightNameNobodyElseGoes) {
+  EXPECT_THAT(Left("claim_rule { label: 'ns' allowed_tenant_ids: 'red' }"),
+              Eq("nothing"));
+  EXPECT_THAT(Left("claim_rule { label: 'ns' allowed_tenant_ids: 'red' "
+                   "allowed_tenant_ids: 'a' }"),
+              Eq(Text("claim_rule { label: 'ns' allowed_tenant_ids: 'a' }")));
+}
+
 TEST(WithoutTenantTest, AJobGoes) {
   EXPECT_THAT(Left("job { tenant_id: 'red' }"), Eq("nothing"));
 }

@@ -1,0 +1,183 @@
+#include "services/query_frontend/answering.h"
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "services/query_frontend/federate_answer.h"
+#include "services/query_frontend/remote_read.h"
+#include "services/query_frontend/several_tenants.h"
+
+namespace insula::query_frontend {
+
+namespace asio = boost::asio;
+
+namespace {
+
+absl::Status CheckOpen(Endpoint endpoint, const AnswerOptions& options) {
+  if ((endpoint == Endpoint::kFederate && !options.federate) ||
+      (endpoint == Endpoint::kRead && !options.remote_read)) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "insula: ", InfoOf(endpoint).path,
+        " is not open here, its operator can set api.",
+        endpoint == Endpoint::kFederate ? "federate" : "remote_read"));
+  }
+  return absl::OkStatus();
+}
+
+// The limit of `params`, which was checked; 0: none.
+size_t LimitOf(const ApiParams& params) {
+  uint32_t limit = 0;
+  return absl::SimpleAtoi(params.Get("limit"), &limit) ? limit : 0;
+}
+
+}  // namespace
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::Find(
+    Route route, ApiParams params, std::vector<Policy> policies,
+    std::string request_id, absl::Time deadline) {
+  const absl::Status open = CheckOpen(route.endpoint, options_);
+  if (!open.ok()) co_return Refused(open);
+  if (policies.size() == 1) {
+    co_return co_await FindForOne(std::move(route), std::move(params),
+                                  std::move(policies.front()),
+                                  std::move(request_id), deadline);
+  }
+  co_return co_await FindForSeveral(std::move(route), std::move(params),
+                                    std::move(policies), std::move(request_id),
+                                    deadline);
+}
+
+absl::Status Answering::Refused(const absl::Status& why) {
+  metrics_.refused_query.Increment();
+  return why;
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::FindForSeveral(
+    Route route, ApiParams params, std::vector<Policy> policies,
+    std::string request_id, absl::Time deadline) {
+  absl::StatusOr<std::unique_ptr<Policy>> joined = JoinPolicies(policies);
+  if (!joined.ok()) co_return Refused(joined.status());
+  if (*joined != nullptr) {
+    co_return co_await FindForOne(std::move(route), std::move(params),
+                                  std::move(**joined), std::move(request_id),
+                                  deadline);
+  }
+  const bool range_query = route.endpoint == Endpoint::kQueryRange;
+  if (route.endpoint != Endpoint::kQuery && !range_query) {
+    co_return co_await FindUnion(std::move(route), std::move(params),
+                                 std::move(policies), std::move(request_id),
+                                 deadline);
+  }
+  absl::StatusOr<ConfinedQuery> confined =
+      ConfineQueryForTenants(params.query, policies);
+  if (!confined.ok()) co_return Refused(confined.status());
+  UpstreamQuery query;
+  query.endpoint = route.endpoint;
+  query.params = std::move(params.rest);
+  query.texts = std::move(confined->texts);
+  query.read_data = ReadTenantsResult(range_query, confined->raw, policies);
+  query.request_id = std::move(request_id);
+  co_return co_await backend_.Ask(std::move(query), std::move(policies.front()),
+                                  deadline);
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
+    Route route, ApiParams params, std::vector<Policy> policies,
+    std::string request_id, absl::Time deadline) {
+  if (route.endpoint == Endpoint::kSeries && params.matches.empty()) {
+    co_return Refused(
+        absl::InvalidArgumentError("no match[] parameter provided"));
+  }
+  const size_t limit = LimitOf(params);
+  const auto all =
+      std::make_shared<TenantsUnion>(route, backend_.max_response());
+  // No store has that label; whether a tenant has series at all tells.
+  if (route.label_name == kTenantLabel) route.label_name = "__name__";
+  for (Policy& policy : policies) {
+    ApiParams own = params;
+    const absl::StatusOr<bool> asked =
+        KeepMatchesOf(policy.tenant_id, policy.max_query_bytes, &own);
+    if (!asked.ok()) co_return Refused(asked.status());
+    if (!*asked) continue;
+    absl::StatusOr<UpstreamQuery> query =
+        MakeQuestion(route, std::move(own), policy, options_);
+    if (!query.ok()) co_return Refused(query.status());
+    query->request_id = request_id;
+    query->read_data = TenantsUnion::ReaderOf(all, policy.tenant_id,
+                                              std::move(query->read_data));
+    absl::StatusOr<Answer> answer =
+        co_await backend_.Ask(*std::move(query), std::move(policy), deadline);
+    if (!answer.ok() || answer->http_status != 200) co_return answer;
+  }
+  Answer answer;
+  answer.body = std::move(*all).Finish(limit);
+  co_return answer;
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::FindForOne(
+    Route route, ApiParams params, Policy policy, std::string request_id,
+    absl::Time deadline) {
+  if (route.endpoint == Endpoint::kMetadata) {
+    co_return co_await FindMetadata(std::move(params), std::move(policy),
+                                    std::move(request_id), deadline);
+  }
+  if (route.endpoint == Endpoint::kRead) {
+    co_return co_await FindSeries(std::move(params), std::move(policy),
+                                  std::move(request_id), deadline);
+  }
+  // As Prometheus: without any, none.
+  if (route.endpoint == Endpoint::kFederate && params.matches.empty()) {
+    co_return EmptyExposition(FormatFor(params.accept));
+  }
+  auto query = MakeQuestion(route, std::move(params), policy, options_);
+  co_return co_await AskOne(std::move(query), std::move(policy),
+                            std::move(request_id), deadline);
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::FindSeries(
+    ApiParams params, Policy policy, std::string request_id,
+    absl::Time deadline) {
+  absl::StatusOr<ReadQuestion> question =
+      ConfineReadRequest(params.body, policy);
+  if (!question.ok()) co_return Refused(question.status());
+  if (question->origin.empty()) co_return EmptyReadResponse(*question);
+  auto query =
+      MakeReadQuestion(*std::move(question), policy, backend_.max_response());
+  co_return co_await AskOne(std::move(query), std::move(policy),
+                            std::move(request_id), deadline);
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::AskOne(
+    absl::StatusOr<UpstreamQuery> query, Policy policy, std::string request_id,
+    absl::Time deadline) {
+  if (!query.ok()) co_return Refused(query.status());
+  query->request_id = std::move(request_id);
+  co_return co_await backend_.Ask(*std::move(query), std::move(policy),
+                                  deadline);
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::FindMetadata(
+    ApiParams params, Policy policy, std::string request_id,
+    absl::Time deadline) {
+  std::shared_ptr<MetricNames> names;
+  if (!policy.reads->reads_whole_store()) {
+    names = std::make_shared<MetricNames>();
+    absl::StatusOr<UpstreamQuery> first = MakeNamesQuestion(policy, names);
+    if (!first.ok()) co_return first.status();
+    first->request_id = request_id;
+    absl::StatusOr<Answer> answer =
+        co_await backend_.Ask(*std::move(first), policy, deadline);
+    if (!answer.ok() || answer->http_status != 200) co_return answer;
+  }
+  UpstreamQuery query =
+      MakeMetadataQuestion(params, std::move(names), options_);
+  query.request_id = std::move(request_id);
+  co_return co_await backend_.Ask(std::move(query), std::move(policy),
+                                  deadline);
+}
+
+}  // namespace insula::query_frontend

@@ -1,0 +1,68 @@
+// Finds the answer to a tenant's question: confines it, and asks the store as
+// often as that takes.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "services/query_frontend/backend.h"
+#include "services/query_frontend/json.h"
+#include "services/query_frontend/metrics.h"
+#include "services/query_frontend/params.h"
+#include "services/query_frontend/policy.h"
+#include "services/query_frontend/question.h"
+#include "services/query_frontend/route.h"
+
+namespace insula::query_frontend {
+
+// Thread-safe.
+class Answering {
+ public:
+  // `backend` and `metrics` outlive it.
+  Answering(Backend* backend, Metrics* metrics, AnswerOptions options)
+      : backend_(*backend), metrics_(*metrics), options_(options) {}
+
+  // For one tenant or, at endpoints that take them, several. Errors are those
+  // of MakeQuestion() and of Backend::Ask().
+  boost::asio::awaitable<absl::StatusOr<Answer>> Find(
+      Route route, ApiParams params, std::vector<Policy> policies,
+      std::string request_id, absl::Time deadline);
+
+ private:
+  using Found = absl::StatusOr<Answer>;
+
+  boost::asio::awaitable<Found> FindForOne(Route route, ApiParams params,
+                                           Policy policy,
+                                           std::string request_id,
+                                           absl::Time deadline);
+  // What takes a confined question and no more than one.
+  boost::asio::awaitable<Found> AskOne(absl::StatusOr<UpstreamQuery> query,
+                                       Policy policy, std::string request_id,
+                                       absl::Time deadline);
+  boost::asio::awaitable<Found> FindSeries(ApiParams params, Policy policy,
+                                           std::string request_id,
+                                           absl::Time deadline);
+  boost::asio::awaitable<Found> FindForSeveral(Route route, ApiParams params,
+                                               std::vector<Policy> policies,
+                                               std::string request_id,
+                                               absl::Time deadline);
+  // Series, labels and values of all, asked for one after the other.
+  boost::asio::awaitable<Found> FindUnion(Route route, ApiParams params,
+                                          std::vector<Policy> policies,
+                                          std::string request_id,
+                                          absl::Time deadline);
+  absl::Status Refused(const absl::Status& why);
+  // Which names the tenant sees comes first, then what is said of them.
+  boost::asio::awaitable<absl::StatusOr<Answer>> FindMetadata(
+      ApiParams params, Policy policy, std::string request_id,
+      absl::Time deadline);
+
+  Backend& backend_;
+  Metrics& metrics_;
+  const AnswerOptions options_;
+};
+
+}  // namespace insula::query_frontend

@@ -1,0 +1,33 @@
+// A question to a store, confined, and what becomes of its answer.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "libs/http/message.h"
+#include "libs/http/url.h"
+#include "services/query_frontend/answer_data.h"
+#include "services/query_frontend/endpoint.h"
+#include "services/query_frontend/json.h"
+
+namespace insula::query_frontend {
+
+struct UpstreamQuery {
+  Endpoint endpoint = Endpoint::kOther;
+  std::string label_name;  // Of kLabelValues.
+  http::Params params;     // All that is sent, but for:
+  // What is sent as `query`, in a request each. Several: their answers are
+  // united, see answer_union.h. None: there is no such parameter.
+  std::vector<std::string> texts;
+  // Of an answer in JSON.
+  DataReader read_data;
+  // Of another one; set in place of `read_data`. With the errors of such a one.
+  std::function<absl::StatusOr<Answer>(const http::Response&)> read_response;
+  // What is sent in place of `params`, if not empty: a block of a remote read.
+  std::string body;
+  std::string request_id;
+};
+
+}  // namespace insula::query_frontend

@@ -17,10 +17,10 @@ template <typename Items>
 std::string Some(const Items& items) {
   constexpr int kMost = 4;
   std::vector<std::string> shown;
-  for (int i = 0; i < std::min<int>(items.size(), kMost); ++i) {
+  for (int i = 0; i < std::min(static_cast<int>(items.size()), kMost); ++i) {
     shown.push_back(items[i]);
   }
-  if (items.size() > kMost) {
+  if (static_cast<int>(items.size()) > kMost) {
     shown.push_back(absl::StrCat("and ", items.size() - kMost, " more"));
   }
   return absl::StrJoin(shown, ",");
@@ -42,7 +42,7 @@ Cells HeaderOf(v1::Kind kind) {
     case v1::KIND_UPSTREAM:
       return {"ISOLATION", "WRITE", "QUERY"};
     case v1::KIND_CLAIM_RULE:
-      return {"LABEL", "DEFAULT", "REMOVE"};
+      return {"LABELS", "DEFAULT", "REMOVE"};
     case v1::KIND_LIMITS:
       return {"SAMPLES/S", "BURST", "LABELS"};
     case v1::KIND_POLICY:
@@ -77,6 +77,27 @@ Cells BindingCells(const v1::Binding& binding) {
           binding.has_not_after() ? TimeText(binding.not_after()) : ""};
 }
 
+// What decides whose a series is: names of labels, and selectors.
+std::vector<std::string> DecidingOf(const v1::ClaimRule& rule) {
+  std::vector<std::string> all;
+  if (!rule.label().empty()) all.push_back(rule.label());
+  all.insert(all.end(), rule.labels().begin(), rule.labels().end());
+  for (const auto& values : rule.values()) all.push_back(values.label());
+  for (const auto& selection : rule.selections()) {
+    all.push_back(selection.selector());
+  }
+  return all;
+}
+
+std::vector<std::string> DefaultsOf(const v1::ClaimRule& rule) {
+  std::vector<std::string> all(rule.default_tenant_ids().begin(),
+                               rule.default_tenant_ids().end());
+  if (!rule.default_tenant_id().empty()) {
+    all.insert(all.begin(), rule.default_tenant_id());
+  }
+  return all;
+}
+
 std::string Isolation(v1::Upstream::Isolation isolation) {
   return EnumWord(v1::Upstream::Isolation_Name(isolation), "ISOLATION_", "");
 }
@@ -97,8 +118,8 @@ Cells CellsOf(const v1::Object& object) {
       return {Isolation(object.upstream().isolation()),
               object.upstream().write_url(), object.upstream().query_url()};
     case v1::Object::kClaimRule:
-      return {object.claim_rule().label(),
-              object.claim_rule().default_tenant_id(),
+      return {Some(DecidingOf(object.claim_rule())),
+              Some(DefaultsOf(object.claim_rule())),
               object.claim_rule().remove_label() ? "yes" : "no"};
     case v1::Object::kLimits:
       return {Number(object.limits().samples_per_second()),

@@ -19,6 +19,7 @@ const std::vector<CommandEntry>& Commands() {
       {"backup", "Copies the store of the registry into a file.", MakeBackup},
       {"convert", "Turns the configuration of another system into resources.",
        MakeConvert},
+      {"promql", "Checks the PromQL expressions of files.", MakePromql},
       {"schema", "Prints the JSON schema of resource files.", MakeSchema},
       {"completion", "Prints the completion of a shell.", MakeCompletion},
       {"version", "Prints the version.", MakeVersion},

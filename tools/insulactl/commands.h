@@ -28,6 +28,7 @@ std::unique_ptr<Command> MakeDelete();
 std::unique_ptr<Command> MakeDiff();
 std::unique_ptr<Command> MakeGet();
 std::unique_ptr<Command> MakeList();
+std::unique_ptr<Command> MakePromql();
 std::unique_ptr<Command> MakeResolve();
 std::unique_ptr<Command> MakeSchema();
 std::unique_ptr<Command> MakeStatus();

@@ -7,7 +7,7 @@ namespace insula::insulactl {
 
 enum class ExitCode {
   kOk = 0,
-  kDifferent = 1,    // diff: not the same. validate: not valid.
+  kDifferent = 1,    // diff: not the same. validate, promql: not valid.
   kUsage = 2,        // The command line, or an input file, can't be used.
   kRefused = 3,      // The registry has refused the request.
   kUnreachable = 4,  // The registry can't be reached, or was too slow.

@@ -177,6 +177,22 @@ class LintTest(unittest.TestCase):
                     "libs/high/high.cc":
                         f"awaitable<int> High() {{\n  co_return {expression};\n}}\n"})
 
+    def test_finds_a_choice_around_a_co_await(self):
+        for expression in ("co_await Guard(a ? Send(1) : Ask(2))",
+                           "a ? co_await Send(1) : 0",
+                           "a ? 0 : co_await Ask(2)"):
+            with self.subTest(expression):
+                self._finds("'?' around a co_await", {
+                    "libs/high/high.cc":
+                        f"awaitable<int> High() {{\n  co_return {expression};\n}}\n"})
+
+    def test_takes_a_co_await_in_a_case(self):
+        _, output = _lint({
+            "libs/high/high.cc":
+                "awaitable<int> High(int a) {\n  switch (a ? 1 : 2) {\n    case 1:\n"
+                "      co_await Send(1);\n  }\n  co_return 1;\n}\n"})
+        self.assertNotIn("around a co_await", output)
+
     def test_finds_a_co_await_in_a_short_circuit(self):
         for expression in ("a && co_await Send(1)", "co_await Send(1) || b",
                            "a && !co_await Send(1)"):

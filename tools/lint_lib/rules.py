@@ -147,15 +147,31 @@ def no_brace_in_co_await_arguments(tree):
     for path in tree.cpp():
         code = strip(tree.text(path))
         for match in re.finditer(r"\bco_await\b", code):
-            brace = _brace_in_arguments(code, match.end())
+            brace = _first_in_arguments("{", code, match.end())
             if brace is not None:
                 yield (f"{path}:{line_of(code, brace)}: '{{' in the arguments of a "
                        "co_await, name the value first")
 
 
-def _brace_in_arguments(code, position):
-    """Where the operand of a co_await, which begins at `position`, has its first
-    '{' inside parentheses; None if nowhere."""
+def no_choice_around_co_await(tree):
+    """g++ 12 miscompiles `co_await f(c ? a() : b())` with coroutines a and b, and
+    `c ? co_await a() : co_await b()`, of which it runs both."""
+    for path in tree.cpp():
+        code = strip(tree.text(path))
+        for match in re.finditer(r"\bco_await\b", code):
+            choice = _first_in_arguments("?", code, match.end())
+            if choice is None and re.search(r"[^:][?:]\s*$", code[:match.start()]):
+                if not re.search(r"\bcase\b[^;?]*:\s*$|\bdefault:\s*$",
+                                 code[:match.start()]):
+                    choice = match.start()
+            if choice is not None:
+                yield (f"{path}:{line_of(code, choice)}: '?' around a co_await or in "
+                       "its arguments, use if or name the value first")
+
+
+def _first_in_arguments(wanted, code, position):
+    """Where the operand of a co_await, which begins at `position`, has the first
+    character `wanted` inside parentheses; None if nowhere."""
     depth = 0
     while position < len(code):
         character = code[position]
@@ -165,9 +181,9 @@ def _brace_in_arguments(code, position):
             depth -= 1
             if depth < 0:
                 return None
-        elif character == "{":
-            return position if depth > 0 else None
-        elif character in ";,}" and depth == 0:
+        elif character == wanted and depth > 0:
+            return position
+        elif character in "{;,}" and depth == 0:
             return None
         position += 1
     return None
@@ -309,6 +325,7 @@ ALL = (
     includes_point_down,
     nothing_throws,
     no_brace_in_co_await_arguments,
+    no_choice_around_co_await,
     no_co_await_in_a_short_circuit,
     headers_have_pragma_once,
     tests_do_not_sleep,

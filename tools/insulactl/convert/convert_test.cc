@@ -321,6 +321,24 @@ TEST(ConvertTest, WithoutFullReplicationThereIsNoDefaultTenant) {
   ASSERT_NE(rule, nullptr);
   EXPECT_EQ(rule->claim_rule().label(), "tenant_id");
   EXPECT_EQ(rule->claim_rule().default_tenant_id(), "");
+  EXPECT_FALSE(rule->claim_rule().full_replication());
+}
+
+TEST(ConvertTest, EveryLabelAndDefaultTenantOfTheListsIsKept) {
+  const auto conversion = Convert(System::kOpenMetricsProxy,
+                                  WithFlags({"--tenant-label-list=a,b,a,c",
+                                             "--default-tenant-list=0,1,0,2"}));
+
+  ASSERT_THAT(conversion, IsOk());
+  const v1::Object* rule =
+      Find(*conversion, v1::KIND_CLAIM_RULE, "open-metrics-proxy");
+  ASSERT_NE(rule, nullptr);
+  EXPECT_EQ(rule->claim_rule().label(), "a");
+  EXPECT_THAT(rule->claim_rule().labels(), ElementsAre("b", "c"));
+  EXPECT_EQ(rule->claim_rule().default_tenant_id(), "0");
+  EXPECT_THAT(rule->claim_rule().default_tenant_ids(), ElementsAre("1", "2"));
+  EXPECT_TRUE(rule->claim_rule().full_replication());
+  EXPECT_THAT(rule->claim_rule().allowed_tenant_ids(), IsEmpty());
 }
 
 TEST(ConvertTest, AnAllowListBoundsWhoseSeriesASenderWrites) {
@@ -334,6 +352,10 @@ TEST(ConvertTest, AnAllowListBoundsWhoseSeriesASenderWrites) {
   ASSERT_THAT(open, IsOk());
   const v1::Kind kind = v1::KIND_BINDING;
   EXPECT_THAT(Find(*listed, kind, "open-metrics-proxy")->binding().tenant_ids(),
+              ElementsAre("0", "a", "b"));
+  EXPECT_THAT(Find(*listed, v1::KIND_CLAIM_RULE, "open-metrics-proxy")
+                  ->claim_rule()
+                  .allowed_tenant_ids(),
               ElementsAre("0", "a", "b"));
   EXPECT_TRUE(
       Find(*open, kind, "open-metrics-proxy")->binding().every_tenant());

@@ -1,5 +1,6 @@
 // cortex-tenant: a remote-write proxy that finds the tenant in a label.
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -184,11 +185,14 @@ class CortexTenant {
       if (list->values.size() == 1) {
         draft_.Used(*list, "ClaimRule/cortex-tenant label");
       } else {
-        draft_.Changed(
-            *list, "ClaimRule/cortex-tenant label",
-            absl::StrCat("A claim rule looks at one label, here at ", first,
-                         ". Let the senders copy the others into it "
-                         "(write_relabel_configs)."));
+        std::set<std::string> seen = {first};
+        for (const Value& value : list->values) {
+          ASSIGN_OR_RETURN(const std::string label, AsLabelName(*list, value));
+          if (seen.insert(label).second) rule.add_labels(label);
+        }
+        draft_.Changed(*list, "ClaimRule/cortex-tenant label, labels",
+                       "A series that has several of them goes to the tenants "
+                       "of all.");
       }
     }
     if (const Setting* remove = settings_.Find("tenant.label_remove")) {

@@ -1,6 +1,7 @@
 // The proxy and the informer of open-metrics-multi-tenancy-kit.
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@ namespace insula::insulactl {
 namespace {
 
 constexpr char kId[] = "open-metrics-proxy";
+constexpr size_t kMaxAllowed = 4096;  // Of ClaimRule.allowed_tenant_ids.
 constexpr char kRulerId[] = "open-metrics-informer";
 
 constexpr Known kProxyKnown[] = {
@@ -175,20 +177,17 @@ class Proxy {
     v1::ClaimRule& rule = draft_.claim_rule(kId);
     rule.set_label(labels[0].text);
     if (setting == nullptr) return absl::OkStatus();
+    std::set<std::string> seen;
     for (const Value& label : labels) {
       RETURN_IF_ERROR(AsLabelName(*setting, label).status());
+      if (!seen.insert(label.text).second || label.text == labels[0].text) {
+        continue;
+      }
+      rule.add_labels(label.text);
     }
-    if (labels.size() == 1) {
-      draft_.Used(*setting, "ClaimRule/open-metrics-proxy label");
-    } else {
-      draft_.Changed(
-          *setting, "ClaimRule/open-metrics-proxy label",
-          absl::StrCat("A series has one tenant, which the label ",
-                       labels[0].text,
-                       " names; the others of the list are not looked at. For "
-                       "a series that several tenants shall see, make an "
-                       "Access."));
-    }
+    draft_.Used(*setting, rule.labels().empty()
+                              ? "ClaimRule/open-metrics-proxy label"
+                              : "ClaimRule/open-metrics-proxy label, labels");
     return absl::OkStatus();
   }
 
@@ -201,8 +200,8 @@ class Proxy {
             draft_.Given(settings_, "disable-full-replication")) {
       ASSIGN_OR_RETURN(const bool disabled, AsBool(*disable));
       replicate = !disabled;
-      draft_.Used(*disable, disabled ? "ClaimRule/open-metrics-proxy without a "
-                                       "default_tenant_id"
+      draft_.Used(*disable, disabled ? "ClaimRule/open-metrics-proxy without "
+                                       "default tenants"
                                      : "Nothing: it is the default.");
     }
     if (setting != nullptr) {
@@ -220,22 +219,26 @@ class Proxy {
       }
       return absl::OkStatus();
     }
-    draft_.claim_rule(kId).set_default_tenant_id(defaults[0].text);
-    for (const Value& value : defaults) draft_.tenant(value.text);
-    const std::string difference = absl::StrCat(
-        "A series is written once: those without the label go to ",
-        defaults[0].text,
-        ", the others to the tenant of their label alone. For a tenant that "
-        "sees everything, make an Access with every_source.");
+    v1::ClaimRule& rule = draft_.claim_rule(kId);
+    rule.set_default_tenant_id(defaults[0].text);
+    rule.set_full_replication(true);
+    std::set<std::string> seen;
+    for (const Value& value : defaults) {
+      draft_.tenant(value.text);
+      if (!seen.insert(value.text).second || value.text == defaults[0].text) {
+        continue;
+      }
+      rule.add_default_tenant_ids(value.text);
+    }
     if (setting != nullptr) {
-      draft_.Changed(*setting,
-                     "Tenant, ClaimRule/open-metrics-proxy default_tenant_id",
-                     difference);
+      draft_.Used(*setting,
+                  "Tenant, ClaimRule/open-metrics-proxy default_tenant_id, "
+                  "default_tenant_ids, full_replication");
     } else {
       draft_.ToDo(
-          absl::StrCat("--default-tenant-list was not given, its "
-                       "default is used: 0. ",
-                       difference));
+          "--default-tenant-list was not given, its default is used: every "
+          "series goes to tenant 0 as well. If nobody reads it there, take "
+          "full_replication out of ClaimRule/open-metrics-proxy.");
     }
     return absl::OkStatus();
   }
@@ -248,15 +251,35 @@ class Proxy {
       draft_.tenant(id);
       allow_list_ = !kubernetes_;
     }
+    if (allow_list_) AllowOnlyThoseSoFar();
     if (kubernetes_) {
       draft_.Changed(*setting, "Tenant",
                      "Tenants of Kubernetes objects are allowed, too, and are "
                      "not known here: the Binding of the senders is for every "
                      "tenant of the registry, and not for these alone.");
     } else {
-      draft_.Used(*setting, "Tenant, Binding/open-metrics-proxy tenant_ids");
+      draft_.Used(*setting,
+                  "Tenant, ClaimRule/open-metrics-proxy allowed_tenant_ids, "
+                  "Binding/open-metrics-proxy tenant_ids");
     }
     return absl::OkStatus();
+  }
+
+  // Labels may name the tenants of the list and the default ones.
+  void AllowOnlyThoseSoFar() {
+    if (!draft_.has_claim_rule(kId)) return;
+    v1::ClaimRule& rule = draft_.claim_rule(kId);
+    if (rule.label().empty()) return;
+    const std::vector<std::string> ids = draft_.tenant_ids();
+    if (ids.size() > kMaxAllowed) {
+      draft_.ToDo(absl::StrCat("They are more than the ", kMaxAllowed,
+                               " that allowed_tenant_ids may have: labels may "
+                               "name every tenant of the registry."));
+      return;
+    }
+    for (const std::string& id : ids) {
+      rule.add_allowed_tenant_ids(id);
+    }
   }
 
   absl::Status Kubernetes() {

@@ -42,12 +42,12 @@ constexpr Known kKnown[] = {
                 "the store itself."},
     {.name = "rules-with-active-alerts",
      .shape = Shape::kSwitch,
-     .instead = "/api/v1/rules and /api/v1/alerts are refused; the rules of a "
-                "tenant are listed by rule-sync (ListRules)."},
+     .instead = "/api/v1/rules and /api/v1/alerts show the rules and alerts of "
+                "what the tenant may read, and match[] chooses among rules."},
     {.name = "enable-label-matchers-for-rules-api",
      .shape = Shape::kSwitch,
-     .instead = "/api/v1/rules and /api/v1/alerts are refused; the rules of a "
-                "tenant are listed by rule-sync (ListRules)."},
+     .instead = "/api/v1/rules and /api/v1/alerts show the rules and alerts of "
+                "what the tenant may read, and match[] chooses among rules."},
     {.name = "enable-promql-duration-expression-parsing",
      .shape = Shape::kSwitch,
      .instead = "Queries are those of Prometheus 2.42; newer syntax is refused "

@@ -61,6 +61,13 @@ constexpr char kDefs[] = R"json({
     "additionalProperties": {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 1024},
     "maxProperties": 8
   },
+  "TenantsOfValues": {
+    "type": "object",
+    "propertyNames": {"minLength": 1, "maxLength": 2048},
+    "additionalProperties": {"type": ["string", "number", "boolean"], "maxLength": 150},
+    "minProperties": 1,
+    "maxProperties": 10000
+  },
   "Url": {
     "type": "string",
     "pattern": "^[hH][tT][tT][pP][sS]?://[^@#\\s]+$",
@@ -109,6 +116,9 @@ constexpr Bound kBounds[] = {
     {"Access.source_tenant_ids", R"({"maxItems": 4096, "uniqueItems": true})"},
     {"Upstream.write_url", R"({"$ref": "#/$defs/Url"})"},
     {"Upstream.query_url", R"({"$ref": "#/$defs/BaseUrl"})"},
+    {"Upstream.more_write_urls",
+     R"({"maxItems": 15, "uniqueItems": true,
+         "items": {"$ref": "#/$defs/Url"}})"},
     {"Upstream.tenant_header",
      R"({"pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"})"},
     {"RuleTarget.url", R"({"$ref": "#/$defs/BaseUrl"})"},
@@ -118,12 +128,31 @@ constexpr Bound kBounds[] = {
     {"Job.matches",
      R"({"minItems": 1, "maxItems": 100, "items": {"minLength": 1}})"},
     {"ClaimRule.label", R"({"$ref": "#/$defs/LabelName"})"},
+    {"ClaimRule.labels",
+     R"({"maxItems": 16, "uniqueItems": true,
+         "items": {"$ref": "#/$defs/LabelName"}})"},
+    {"ClaimRule.values", R"({"maxItems": 16})"},
+    {"ClaimRule.selections", R"({"maxItems": 100})"},
+    {"ClaimRule.default_tenant_ids",
+     R"({"maxItems": 4096, "uniqueItems": true})"},
+    {"ClaimRule.allowed_tenant_ids",
+     R"({"maxItems": 4096, "uniqueItems": true})"},
+    {"Values.label", R"({"$ref": "#/$defs/LabelName"})"},
+    {"Selection.selector", R"({"minLength": 1})"},
+    {"Selection.tenant_ids", R"({"maxItems": 4096, "uniqueItems": true})"},
     {"Limits.max_label_names", R"({"maximum": 1000})"},
     {"Limits.max_label_name_bytes", R"({"maximum": 1048576})"},
     {"Limits.max_label_value_bytes", R"({"maximum": 1048576})"},
     {"Limits.max_query_bytes", R"({"maximum": 1048576})"},
     {"Limits.samples_per_second", R"({"minimum": 0, "maximum": 1e12})"},
     {"Limits.samples_burst", R"({"minimum": 0, "maximum": 1e12})"},
+    {"Limits.write_requests_per_second", R"({"minimum": 0, "maximum": 1e12})"},
+    {"Limits.write_requests_burst", R"({"minimum": 0, "maximum": 1e12})"},
+    {"Limits.write_bytes_per_second", R"({"minimum": 0, "maximum": 1e12})"},
+    {"Limits.write_bytes_burst", R"({"minimum": 0, "maximum": 1e12})"},
+    {"Limits.max_series_per_write", R"({"maximum": 10000000})"},
+    {"Limits.max_active_series", R"({"maximum": 1000000000})"},
+    {"Limits.max_queue_bytes", R"({"maximum": 1125899906842624})"},
     {"Policy.namespaces",
      R"({"minItems": 1, "maxItems": 4096, "uniqueItems": true, "items":
          {"pattern": "^(\\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)$"}})"},
@@ -147,7 +176,11 @@ constexpr Needed kNeeded[] = {
     {"Access", "selectors"},
     {"Upstream", "isolation"},
     {"Upstream", "write_url query_url"},
-    {"ClaimRule", "label default_tenant_id"},
+    {"ClaimRule",
+     "label labels values selections default_tenant_id default_tenant_ids"},
+    {"Values", "label"},
+    {"Values", "tenant_ids"},
+    {"Selection", "selector"},
     {"Policy", "namespaces"},
     {"RuleTarget", "type"},
     {"RuleTarget", "url"},
@@ -332,6 +365,10 @@ class Schema {
   static Json Value(const FieldDescriptor& field) {
     // Claims of tokens have names of any kind.
     if (field.name() == "required_claims") return Ref("Claims");
+    if (field.full_name() ==
+        absl::StrCat(kPackage, "ClaimRule.Values.tenant_ids")) {
+      return Ref("TenantsOfValues");
+    }
     if (field.is_map()) return Ref("Labels");
     switch (field.type()) {
       case FieldDescriptor::TYPE_STRING:

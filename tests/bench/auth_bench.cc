@@ -56,12 +56,6 @@ constexpr char kHash[] =
 
 using HeaderList = std::vector<std::pair<std::string, std::string>>;
 
-double MicrosecondsAtMedian(std::vector<absl::Duration> times) {
-  std::nth_element(times.begin(), times.begin() + times.size() / 2,
-                   times.end());
-  return absl::ToDoubleMicroseconds(times[times.size() / 2]);
-}
-
 void Print(absl::string_view method, const char* when, double value) {
   std::printf("{\"name\":\"auth.%s.%s_us\",\"value\":%.2f,\"unit\":\"us\"}\n",
               std::string(method).c_str(), when, value);
@@ -296,7 +290,8 @@ class Bench {
       Know(listener, request);
       if (&request != &requests[0]) cold.push_back(absl::Now() - begin);
     }
-    Print(method, "cold", MicrosecondsAtMedian(std::move(cold)));
+    Print(method, "cold",
+          absl::ToDoubleMicroseconds(MedianOf(std::move(cold))));
     std::vector<absl::Duration> cached;
     for (int i = 0; i < kCachedRounds; ++i) {
       const absl::Time begin = absl::Now();
@@ -306,7 +301,8 @@ class Bench {
       if (!known.has_value()) Die(absl::StrCat(method, " was not cached"));
       if (!known->ok()) Die(known->status().ToString());
     }
-    Print(method, "cached", MicrosecondsAtMedian(std::move(cached)));
+    Print(method, "cached",
+          absl::ToDoubleMicroseconds(MedianOf(std::move(cached))));
   }
 
   // As a service does: at once if that can be.

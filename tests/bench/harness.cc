@@ -10,8 +10,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <thread>
 #include <vector>
 
@@ -21,14 +19,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "libs/tenancy/fact.h"
+#include "tests/e2e/harness/process_usage.h"
 
 namespace insula::bench {
 namespace {
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return std::string(std::istreambuf_iterator<char>(file), {});
-}
 
 sockaddr_in Loopback(int port) {
   sockaddr_in address{};
@@ -83,18 +77,15 @@ std::string TokenHash(absl::string_view token) {
 }
 
 absl::Duration CpuTime(pid_t pid) {
-  const std::string text = ReadFile(absl::StrCat("/proc/", pid, "/stat"));
-  const size_t name_end = text.rfind(')');
-  if (name_end == std::string::npos) Die("a service has ended");
-  const std::vector<std::string> fields =
-      absl::StrSplit(text.substr(name_end + 2), ' ');
-  int64_t user = 0;
-  int64_t system = 0;
-  if (fields.size() < 13 || !absl::SimpleAtoi(fields[11], &user) ||
-      !absl::SimpleAtoi(fields[12], &system)) {
-    Die("can't read CPU time from /proc");
-  }
-  return absl::Seconds(1) * (user + system) / sysconf(_SC_CLK_TCK);
+  const absl::StatusOr<absl::Duration> used = e2e::CpuTime(pid);
+  if (!used.ok()) Die(used.status().message());
+  return *used;
+}
+
+int64_t MemoryBytes(pid_t pid, absl::string_view which) {
+  const absl::StatusOr<int64_t> bytes = e2e::MemoryBytes(pid, which);
+  if (!bytes.ok()) Die(bytes.status().message());
+  return *bytes;
 }
 
 int Listen(int* port) {
@@ -170,6 +161,17 @@ int ServeAlways(int listener, const std::string& answer) {
     std::thread([fd, answer] {
       Connection connection(fd);
       while (!connection.Receive().empty() && connection.Send(answer)) {
+      }
+    }).detach();
+  }
+  return 1;
+}
+
+int ServeNever(int listener) {
+  for (int fd; (fd = accept(listener, nullptr, nullptr)) >= 0;) {
+    std::thread([fd] {
+      Connection connection(fd);
+      while (!connection.Receive().empty()) {
       }
     }).detach();
   }

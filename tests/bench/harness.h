@@ -4,9 +4,12 @@
 #include <netinet/in.h>
 #include <sys/types.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -43,11 +46,21 @@ class Child {
 e2e::Service StartOrDie(const e2e::TempDir& dir, const std::string& bin,
                         absl::string_view binary, absl::string_view config);
 
+// Of at least one value; the upper one of the middle two.
+template <typename T>
+T MedianOf(std::vector<T> values) {
+  const auto middle =
+      values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 // SHA-256 of a token, in hex.
 std::string TokenHash(absl::string_view token);
 
-// User and system time of a process so far.
+// As those of e2e; dies if the process has ended.
 absl::Duration CpuTime(pid_t pid);
+int64_t MemoryBytes(pid_t pid, absl::string_view which);
 
 // A listening socket on a free port of 127.0.0.1.
 int Listen(int* port);
@@ -78,5 +91,8 @@ class Connection {
 
 // Answers every request on `listener` with `answer`, for ever.
 int ServeAlways(int listener, const std::string& answer);
+
+// Takes all that comes to `listener` and answers nothing, for ever.
+int ServeNever(int listener);
 
 }  // namespace insula::bench

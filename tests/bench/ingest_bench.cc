@@ -1,133 +1,223 @@
-// ingest-bench [BIN_DIR]: CPU time of the ingest-gateway for a million series.
+// ingest-bench [--bin DIR] [--hung-minutes N] [NAME]...: what the
+// ingest-gateway costs.
 //
-// Starts the tenant-registry and ingest-gateway of BIN_DIR (default: its own
-// directory), a store that answers each write with 204, and a sender with
-// keep-alive connections; each is a process of its own, so that only the
-// gateway's time is counted. The series of a request belong to ten tenants, by
-// the label `namespace`; each gets its enforced label. Prints
+// Starts the services of DIR (default: its own directory, where loadgen must
+// be), a store that answers each write with 204, and a sender with keep-alive
+// connections; each is a process of its own, so that only the gateway's time,
+// user and system, is counted. Every pass over a corpus sends other values and
+// times. Limits of rate, labels and active series are on. Beside the CPU time
+// for a million series stands how many times it is that of the least a splitter
+// must do (see RooflineSeconds()), measured in the same run. Prints
 //   {"name":"ingest.split10.cpu_s_per_mseries","value":...,"unit":"s/Mseries"}
+// for each of kMeasurements, or those named. With --hung-minutes N it is the
+// store of one tenant that hangs for so long, and nothing else. Exits with 1 if
+// a figure is beyond its limit.
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
+#include <memory>
+#include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "tests/bench/harness.h"
-#include "tests/bench/write_load.h"
+#include "tests/bench/ingest_figures.h"
+#include "tests/bench/ingest_hung.h"
+#include "tests/bench/ingest_sender.h"
+#include "tests/bench/ingest_setup.h"
 
 namespace insula::bench {
 namespace {
 
-constexpr int kConnections = 4;
-constexpr int kDistinct = 64;
-constexpr int kWarmUp = 4 * kDistinct;
-constexpr int kRequests = 40 * kDistinct;
-constexpr char kToken[] = "bench-token";
+using loadgen::Corpus;
+using loadgen::Protocol;
 
-// Sends `count` requests; 0 if every one was answered with 204.
-int SendWrites(int port, int count, const std::vector<std::string>* requests) {
-  std::atomic<int> next = 0;
-  std::atomic<bool> failed = false;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < kConnections; ++i) {
-    threads.emplace_back([&] {
-      Connection connection(Connection::Dial(port));
-      for (int n; !failed && (n = next.fetch_add(1)) < count;) {
-        const absl::string_view answer =
-            connection.Send((*requests)[n % requests->size()])
-                ? connection.Receive()
-                : "";
-        if (absl::StartsWith(answer, "HTTP/1.1 204")) continue;
-        if (!failed.exchange(true)) {
-          std::fprintf(stderr, "%s\n", std::string(answer).c_str());
-        }
+constexpr int kIdleConnections = 2000;
+constexpr absl::Duration kPace = absl::Milliseconds(20);
+constexpr int kPacedRequests = 500;
+
+Sending Split(const Corpus& corpus, Protocol protocol = Protocol::kV1) {
+  return {.corpus = &corpus, .token = kSplitToken, .protocol = protocol};
+}
+
+void MeasureSplit(const std::string& bin, int tenants, IngestFigures* figures) {
+  const Corpus corpus({.tenants = tenants});
+  const Setup setup({.bin = bin});
+  figures->PrintCpu(absl::StrCat("split", tenants),
+                    setup.MeasureCpu(Split(corpus)));
+}
+
+void MeasureSplit1(const std::string& bin, IngestFigures* figures) {
+  MeasureSplit(bin, 1, figures);
+}
+void MeasureSplit10(const std::string& bin, IngestFigures* figures) {
+  MeasureSplit(bin, 10, figures);
+}
+void MeasureSplit100(const std::string& bin, IngestFigures* figures) {
+  MeasureSplit(bin, kMaxTenants, figures);
+}
+
+void MeasureInterleaved(const std::string& bin, IngestFigures* figures) {
+  const Corpus corpus({.series_of_a_target = 1});
+  const Setup setup({.bin = bin});
+  figures->PrintCpu("interleaved", setup.MeasureCpu(Split(corpus)));
+}
+
+// The store gets 1.0, so that the least is the same as of split10.
+void MeasureRw2(const std::string& bin, IngestFigures* figures) {
+  const Corpus corpus({.tenants = 10});
+  const Setup setup({.bin = bin});
+  figures->PrintCpu("rw2", setup.MeasureCpu(Split(corpus, Protocol::kV2)));
+}
+
+void MeasurePassthrough(const std::string& bin, IngestFigures* figures) {
+  const Corpus corpus({.tenants = 10});
+  const Setup setup({.bin = bin});
+  const Sending sending = {.corpus = &corpus, .token = kWholeToken};
+  figures->PrintCpu("passthrough", setup.MeasureCpu(sending));
+}
+
+// Until all has come out of the queue again.
+void MeasureAlways(const std::string& bin, IngestFigures* figures) {
+  const Corpus corpus({.tenants = 10});
+  const Setup setup({.bin = bin, .queue_mode = "always"});
+  figures->PrintCpu("always", setup.MeasureCpu(Split(corpus)));
+}
+
+void MeasureTls(const std::string& bin, IngestFigures* figures) {
+  const Corpus corpus({.tenants = 10});
+  const Setup setup({.bin = bin, .tls = true});
+  figures->PrintCpu("tls", setup.MeasureTlsCpu(Split(corpus)));
+}
+
+// How long 99 of 100 took at most, each sent when it is due.
+void MeasureLatency(const std::string& bin, IngestFigures* figures) {
+  const Corpus corpus({.tenants = 10});
+  const Setup setup({.bin = bin});
+  std::vector<int64_t> numbers;
+  for (int64_t n = 0; n < kPacedRequests; ++n) numbers.push_back(n);
+  loadgen::Latencies took;
+  if (!SendPaced(setup.port(), Split(corpus), numbers, kPace, &took)) {
+    Die("a paced write was not answered with 204");
+  }
+  figures->Print("p99_ms", absl::ToDoubleMilliseconds(took.Quantile(0.99)),
+                 "ms");
+}
+
+// The memory of a connection that is open, has sent a write, and does nothing.
+void MeasureIdleConnections(const std::string& bin, IngestFigures* figures) {
+  const Corpus corpus({.tenants = 1, .series = 1, .requests = 1});
+  const Setup setup({.bin = bin});
+  loadgen::RequestMaker maker(&corpus, Protocol::kV1);
+  const std::string request = HttpRequest(Split(corpus), 0, &maker);
+  std::vector<std::unique_ptr<Connection>> open;
+  int64_t before = 0;
+  // The first tenth is for what the gateway allocates once.
+  for (int i = 0; i < kIdleConnections; ++i) {
+    if (i == kIdleConnections / 10) before = MemoryBytes(setup.pid(), "VmRSS");
+    open.push_back(
+        std::make_unique<Connection>(Connection::Dial(setup.port())));
+    if (!Write(open.back().get(), request)) Die("a small write was refused");
+  }
+  figures->Print(
+      "idle_connection_bytes",
+      static_cast<double>(MemoryBytes(setup.pid(), "VmRSS") - before) /
+          (kIdleConnections - kIdleConnections / 10),
+      "B");
+}
+
+void MeasureInstructions(const std::string& bin, IngestFigures* figures) {
+  if (access("/usr/bin/callgrind_control", X_OK) != 0) {
+    std::fprintf(stderr,
+                 "bench: no ingest.split10.instructions_per_series without "
+                 "Debian's package valgrind\n");
+    return;
+  }
+  const Corpus corpus({.tenants = 10});
+  const Setup setup({.bin = bin, .callgrind = true});
+  figures->Print("split10.instructions_per_series",
+                 setup.MeasureInstructions(Split(corpus)), "1/series");
+}
+
+struct Measurement {
+  const char* name;
+  void (*run)(const std::string& bin, IngestFigures* figures);
+};
+
+constexpr Measurement kMeasurements[] = {
+    {"split1", MeasureSplit1},
+    {"split10", MeasureSplit10},
+    {"split100", MeasureSplit100},
+    {"interleaved", MeasureInterleaved},
+    {"rw2", MeasureRw2},
+    {"passthrough", MeasurePassthrough},
+    {"always", MeasureAlways},
+    {"tls", MeasureTls},
+    {"p99_ms", MeasureLatency},
+    {"idle_connection_bytes", MeasureIdleConnections},
+    {"instructions", MeasureInstructions},
+};
+
+struct Arguments {
+  std::string bin = OwnDirectory();
+  double hung_minutes = 0;
+  std::set<std::string> names;  // Empty: all.
+};
+
+Arguments Parse(int argc, char** argv) {
+  Arguments arguments;
+  for (int i = 1; i < argc; ++i) {
+    const std::string text = argv[i];
+    const bool has_value = i + 1 < argc;
+    if (text == "--bin" && has_value) {
+      arguments.bin = argv[++i];
+    } else if (text == "--hung-minutes" && has_value &&
+               absl::SimpleAtod(argv[i + 1], &arguments.hung_minutes) &&
+               arguments.hung_minutes > 0) {
+      ++i;
+    } else {
+      arguments.names.insert(text);
+    }
+  }
+  std::set<std::string> unknown = arguments.names;
+  for (const Measurement& measurement : kMeasurements) {
+    unknown.erase(measurement.name);
+  }
+  if (!unknown.empty()) {
+    Die(absl::StrCat("'", *unknown.begin(),
+                     "' is no figure of this bench; it takes --bin DIR, "
+                     "--hung-minutes N, and names such as split10"));
+  }
+  return arguments;
+}
+
+int Main(int argc, char** argv) {
+  const Arguments arguments = Parse(argc, argv);
+  // Many connections to the gateway, and to the store.
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+
+  IngestFigures figures;
+  if (arguments.hung_minutes > 0) {
+    MeasureHungStore(arguments.bin, absl::Minutes(arguments.hung_minutes),
+                     &figures);
+  } else {
+    for (const Measurement& measurement : kMeasurements) {
+      if (!arguments.names.empty() &&
+          !arguments.names.contains(measurement.name)) {
+        continue;
       }
-    });
+      measurement.run(arguments.bin, &figures);
+    }
   }
-  for (std::thread& thread : threads) thread.join();
-  return failed ? 1 : 0;
-}
-
-// The requests of the load with their HTTP heads.
-std::vector<std::string> HttpRequests(const WriteLoad& load) {
-  std::vector<std::string> requests;
-  for (const std::string& body : MakeRequests(load, kDistinct)) {
-    requests.push_back(
-        absl::StrCat("POST /api/v1/write HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-                     "Authorization: Bearer ",
-                     kToken,
-                     "\r\nContent-Type: application/x-protobuf\r\n"
-                     "Content-Encoding: snappy\r\n"
-                     "X-Prometheus-Remote-Write-Version: 0.1.0\r\n"
-                     "User-Agent: ingest-bench\r\nContent-Length: ",
-                     body.size(), "\r\n\r\n", body));
-  }
-  return requests;
-}
-
-std::string Resources(const WriteLoad& load, int store_port) {
-  std::string text = absl::StrCat(
-      "kind: Upstream\nid: store\nspec:\n"
-      "  write_url: http://127.0.0.1:",
-      store_port,
-      "/api/v1/write\n"
-      "  isolation: ISOLATION_LABEL\n---\n"
-      "kind: ClaimRule\nid: by-namespace\nspec: {label: namespace}\n---\n"
-      "kind: Binding\nid: sender\nspec:\n  token_sha256: \"",
-      TokenHash(kToken),
-      "\"\n  every_tenant: true\n  roles: [ROLE_WRITE]\n"
-      "  claim_rule_id: by-namespace\n");
-  for (int i = 0; i < load.tenants; ++i) {
-    absl::StrAppend(&text, "---\nkind: Tenant\nid: team-", i,
-                    "\nspec: {upstream_id: store, enforced_labels: "
-                    "{tenant_id: team-",
-                    i, "}}\n");
-  }
-  return text;
-}
-
-void Measure(const std::string& bin) {
-  const e2e::TempDir temp;
-  const std::string& dir = temp.path();
-  const WriteLoad load;
-  const std::vector<std::string> requests = HttpRequests(load);
-
-  int store_port;
-  const int listener = Listen(&store_port);
-  const Child store([listener] {
-    return ServeAlways(listener, "HTTP/1.1 204 No Content\r\n\r\n");
-  });
-
-  temp.Write("resources.yaml", Resources(load, store_port));
-  const e2e::Service registry = StartOrDie(
-      temp, bin, "tenant-registry",
-      absl::StrCat("storage: {path: ", dir, "/registry.db}\nsources: {files: [",
-                   dir, "/resources.yaml]}"));
-  const e2e::Service gateway = StartOrDie(
-      temp, bin, "ingest-gateway",
-      absl::StrCat("registry: {address: '127.0.0.1:", registry.ports.at("grpc"),
-                   "', state_dir: ", dir,
-                   "/state}\nlisteners:\n"
-                   "  - {name: write, listen_address: '127.0.0.1:0'}"));
-  const int port = gateway.ports.at("write");
-
-  const auto send = [&](int count) {
-    Child sender([&] { return SendWrites(port, count, &requests); });
-    if (sender.Wait() != 0) Die("a write was not answered with 204");
-  };
-  send(kWarmUp);
-  const absl::Duration before = CpuTime(gateway.process->pid());
-  send(kRequests);
-  const absl::Duration used = CpuTime(gateway.process->pid()) - before;
-  std::printf(
-      "{\"name\":\"ingest.split10.cpu_s_per_mseries\",\"value\":%.3f,"
-      "\"unit\":\"s/Mseries\"}\n",
-      absl::ToDoubleSeconds(used) * 1e6 / (double{kRequests} * load.series));
+  return figures.within_limits() ? 0 : 1;
 }
 
 }  // namespace
@@ -135,6 +225,5 @@ void Measure(const std::string& bin) {
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  insula::bench::Measure(argc > 1 ? argv[1] : insula::bench::OwnDirectory());
-  return 0;
+  return insula::bench::Main(argc, argv);
 }

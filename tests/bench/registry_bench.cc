@@ -9,7 +9,6 @@
 // Exits with 1 if a figure is beyond its limit, see registry_gates.h.
 
 #include <signal.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,10 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/bench/harness.h"
@@ -75,31 +72,8 @@ class Report {
   bool failed_ = false;
 };
 
-// A number of /proc/PID/status, in MiB.
-double MemoryMb(pid_t pid, absl::string_view name) {
-  std::ifstream file(absl::StrCat("/proc/", pid, "/status"));
-  std::string line;
-  while (std::getline(file, line)) {
-    absl::string_view rest = line;
-    double kilobytes = 0;
-    if (absl::ConsumePrefix(&rest, name) && absl::ConsumePrefix(&rest, ":") &&
-        absl::ConsumeSuffix(&rest, " kB") &&
-        absl::SimpleAtod(rest, &kilobytes)) {
-      return kilobytes / 1024;
-    }
-  }
-  Die("a process has ended");
-}
-
-// Finer than the harness' CpuTime.
-absl::Duration PreciseCpuTime(pid_t pid) {
-  clockid_t clock;
-  timespec used;
-  if (clock_getcpuclockid(pid, &clock) != 0 ||
-      clock_gettime(clock, &used) != 0) {
-    Die("a process has ended");
-  }
-  return absl::DurationFromTimespec(used);
+double Mebibytes(int64_t bytes) {
+  return static_cast<double>(bytes) / (1 << 20);
 }
 
 // The CPU time of the threads of a name.
@@ -197,10 +171,10 @@ class RegistryBench {
 
 void RegistryBench::MeasureLoad() {
   const absl::Time begin = absl::Now();
-  const absl::Duration before = PreciseCpuTime(registry_pid());
+  const absl::Duration before = CpuTime(registry_pid());
   Run([this] { return LoadRegistry(port_, size_); }, "loading");
   report_.Print("load_s", SecondsSince(begin), "s");
-  const absl::Duration used = PreciseCpuTime(registry_pid()) - before;
+  const absl::Duration used = CpuTime(registry_pid()) - before;
   report_.Print("load_cpu_us_per_object",
                 absl::ToDoubleMicroseconds(used) / size_.objects(), "us");
 }
@@ -242,21 +216,22 @@ void RegistryBench::MeasureFollower() {
   report_.Print("cold_snapshot_s",
                 Seconds(follower->told[kTakenAt] - follower->begin), "s");
   const pid_t pid = follower->child.pid();
-  const absl::Duration taking =
-      PreciseCpuTime(pid) - ThreadCpuTime(pid, kSaverThread);
+  const absl::Duration taking = CpuTime(pid) - ThreadCpuTime(pid, kSaverThread);
   report_.Print("cold_cpu_s", absl::ToDoubleSeconds(taking), "s");
   const std::string saved = follower->state_dir + "/registry-snapshot";
   WaitOrDie([&] { return access(saved.c_str(), F_OK) == 0; },
             "a follower does not save its copy");
-  report_.Print("follower_rss_mb", MemoryMb(pid, "VmRSS"), "MiB");
-  report_.Print("follower_peak_mb", MemoryMb(pid, "VmHWM"), "MiB");
-  report_.Print("rss_mb", MemoryMb(registry_pid(), "VmRSS"), "MiB");
+  report_.Print("follower_rss_mb", Mebibytes(MemoryBytes(pid, "VmRSS")), "MiB");
+  report_.Print("follower_peak_mb", Mebibytes(MemoryBytes(pid, "VmHWM")),
+                "MiB");
+  report_.Print("rss_mb", Mebibytes(MemoryBytes(registry_pid(), "VmRSS")),
+                "MiB");
   // Saves are apart: they come as time passes, however few changes there are.
   const absl::Duration saving = ThreadCpuTime(pid, kSaverThread);
   report_.Print("save_cpu_s", absl::ToDoubleSeconds(saving), "s");
 
   ChangeTimes times(kAloneChanges, 1);
-  const absl::Duration before = PreciseCpuTime(pid);
+  const absl::Duration before = CpuTime(pid);
   Run([&] { return PaceChanges(port_, size_.tenants, kRate, times); },
       "changing");
   WaitOrDie(
@@ -264,8 +239,8 @@ void RegistryBench::MeasureFollower() {
         return follower->told[kRevision] >= times.revision[kAloneChanges - 1];
       },
       "a follower does not get the changes");
-  const absl::Duration used = PreciseCpuTime(pid) - before -
-                              (ThreadCpuTime(pid, kSaverThread) - saving);
+  const absl::Duration used =
+      CpuTime(pid) - before - (ThreadCpuTime(pid, kSaverThread) - saving);
   report_.Print("change_cpu_us",
                 absl::ToDoubleMicroseconds(used) / kAloneChanges, "us");
 }
@@ -290,7 +265,7 @@ void RegistryBench::MeasurePropagation() {
             "the watchers do not begin");
 
   const absl::Time begin = absl::Now();
-  const absl::Duration before = PreciseCpuTime(registry_pid());
+  const absl::Duration before = CpuTime(registry_pid());
   Run([&] { return PaceChanges(port_, size_.tenants, kRate, times); },
       "changing");
   const int64_t last = times.revision[kWatchedChanges - 1];
@@ -303,7 +278,7 @@ void RegistryBench::MeasurePropagation() {
       },
       "a watcher does not get the changes");
   const double passed = SecondsSince(begin);
-  const absl::Duration used = PreciseCpuTime(registry_pid()) - before;
+  const absl::Duration used = CpuTime(registry_pid()) - before;
   PrintPropagation(times);
   report_.Print("propagation_cores", absl::ToDoubleSeconds(used) / passed,
                 "cores");

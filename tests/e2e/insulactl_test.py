@@ -361,6 +361,19 @@ class InsulactlTest(unittest.TestCase):
         self.assertEqual(complete("insulactl apply --dry"), ["--dry-run"])
         self.assertEqual(complete("insulactl watch --kind up"), ["upstream"])
 
+    def test_promql_check_counts_what_it_takes(self):
+        corpus = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "testdata",
+                              "promqltest")
+        out, _ = self.run_ctl("promql", "check", corpus, "--dialect", "newest")
+        self.assertEqual(out, "2214 of 2214\n")
+        out, _ = self.run_ctl("promql", "check", corpus, code=1)
+        self.assertRegex(out, r"at_modifier\.test:13: 1:10: parse error: unexpected duration")
+        self.assertRegex(out, r"\n1600 of 2214\n$")
+        out, _ = self.run_ctl("promql", "check", "-", stdin="up\nup{\n", code=1)
+        self.assertRegex(out, r"^stdin:2: 1:4: parse error: .*\n1 of 2\n$")
+        _, err = self.run_ctl("promql", "check", "/no/such", code=2)
+        self.assertIn("/no/such", err)
+
     def test_help_and_version(self):
         out, _ = self.run_ctl("--help")
         self.assertIn("resolve", out)

@@ -4,8 +4,11 @@
 All five services with certificates of tools/dev-ca: they follow the registry, and
 nobody else gets anywhere."""
 
+import functools
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,11 +27,22 @@ _RESOURCES = """\
 kind: Tenant
 id: red
 spec: {enforced_labels: {namespace: red}}
+---
+kind: Binding
+id: watcher
+spec:
+  certificate: {uri: "spiffe://insula.internal/team/watcher"}
+  roles: [ROLE_OPERATOR]
 """
 _TENANT = """\
 kind: Tenant
 id: blue
 spec: {enforced_labels: {namespace: blue}}
+"""
+_HOST = """\
+kind: Binding
+id: host
+spec: {certificate: {dns: host.example.org}, roles: [ROLE_OPERATOR]}
 """
 # The settings of each service but for its certificates. $ is the directory.
 _SETTINGS = {
@@ -88,6 +102,22 @@ class MtlsTest(unittest.TestCase):
                        check=True, stdout=subprocess.DEVNULL)
 
     @classmethod
+    def issue(cls, name, names):
+        """Makes a certificate of the CA for somebody who is no service."""
+        where = cls.path("tls", name)
+        os.makedirs(where)
+        openssl = functools.partial(subprocess.run, check=True, capture_output=True)
+        openssl(["openssl", "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj",
+                 f"/CN={name}", "-keyout", f"{where}/tls.key", "-out", f"{where}/tls.csr"])
+        with open(f"{where}/ext", "w", encoding="utf-8") as file:
+            file.write(f"subjectAltName = {names}\nextendedKeyUsage = clientAuth\n")
+        openssl(["openssl", "x509", "-req", "-in", f"{where}/tls.csr", "-CA",
+                 cls.path("tls", "ca.crt"), "-CAkey", cls.path("tls", "ca.key"),
+                 "-CAcreateserial", "-extfile", f"{where}/ext", "-days", "1",
+                 "-out", f"{where}/tls.crt"])
+        shutil.copy(cls.path("tls", "ca.crt"), f"{where}/ca.crt")
+
+    @classmethod
     def settings(cls, name):
         tls = cls.path("tls", name)
         text = (f"{_SETTINGS[name].replace('$', cls.directory)}"
@@ -95,6 +125,7 @@ class MtlsTest(unittest.TestCase):
                 f"ca_file: {tls}/ca.crt, admins: ['{_ADMIN}']}}\n"
                 f"ports_file: {cls.path(name)}.ports\n"
                 "admin: {listen_address: '127.0.0.1:0'}\n"
+                f"audit: {{file: {cls.path(name)}.audit}}\n"
                 "grpc: {listen_address: '127.0.0.1:0'}\n")
         if name != "tenant-registry":
             text += f"registry: {{address: '{cls.ports['tenant-registry']['grpc']}'}}\n"
@@ -146,6 +177,15 @@ class MtlsTest(unittest.TestCase):
         return sum(float(value) for value in
                    re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", page, re.MULTILINE))
 
+    def audited(self, service, **members):
+        """Waits for a line of the audit that has these members."""
+        def found():
+            with open(self.path(f"{service}.audit"), encoding="utf-8") as file:
+                lines = [json.loads(line) for line in file if line.endswith("\n")]
+            return any(members.items() <= line.items() for line in lines)
+
+        _wait_for(f"{members} in the audit of {service}", found)
+
     def test_every_service_follows_the_registry(self):
         for name in set(_SETTINGS) - {"tenant-registry"}:
             with self.subTest(name):
@@ -161,9 +201,7 @@ class MtlsTest(unittest.TestCase):
         self.assertNotEqual(run.returncode, 0)
         self.assertNotIn("red", run.stdout)
 
-    def test_a_service_may_read_and_not_change(self):
-        run = self.ctl("list", "tenants", certificate="rule-sync")
-        self.assertEqual(run.returncode, 0, run.stderr)
+    def test_a_service_may_follow_and_not_change(self):
         refused = self.metric("tenant-registry", "insula_rpc_calls_refused_total")
         run = self.ctl("apply", "-f", "-", certificate="rule-sync", stdin=_TENANT)
         self.assertNotEqual(run.returncode, 0)
@@ -171,8 +209,42 @@ class MtlsTest(unittest.TestCase):
         self.assertIn("ROLE_ADMIN", run.stderr)
         self.assertEqual(self.metric("tenant-registry", "insula_rpc_calls_refused_total"),
                          refused + 1)
+        # Nor does it read what it has no use for.
+        run = self.ctl("list", "tenants", certificate="rule-sync")
+        self.assertNotEqual(run.returncode, 0)
+        self.assertNotIn("red", run.stdout)
+        self.audited("tenant-registry", event="call", decision="refused",
+                     code="PERMISSION_DENIED",
+                     principal="spiffe://insula.internal/insula/rule-sync",
+                     method="insula.registry.v1.TenantRegistry.Apply")
         run = self.ctl("apply", "-f", "-", certificate="admin", stdin=_TENANT)
         self.assertEqual(run.returncode, 0, run.stderr)
+        self.audited("tenant-registry", event="change", decision="allowed",
+                     principal=_ADMIN, method="create", object="Tenant/blue")
+
+    def test_a_binding_of_a_certificate_gives_its_roles(self):
+        self.issue("watcher", "URI:spiffe://insula.internal/team/watcher")
+        self.issue("nobody", "URI:spiffe://insula.internal/team/nobody")
+        # insulactl's own certificate must have a SPIFFE id; here the host's name counts.
+        self.issue("host", "URI:spiffe://insula.internal/team/host,DNS:host.example.org")
+        run = self.ctl("list", "tenants", certificate="watcher")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("red", run.stdout)
+        run = self.ctl("apply", "-f", "-", certificate="watcher", stdin=_TENANT)
+        self.assertNotEqual(run.returncode, 0)
+        self.assertIn("binding 'watcher'", run.stderr)
+        for certificate in ("nobody", "host"):
+            run = self.ctl("list", "tenants", certificate=certificate)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn("no binding names its certificate", run.stderr)
+        run = self.ctl("apply", "-f", "-", certificate="admin", stdin=_HOST)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        run = self.ctl("list", "tenants", certificate="host")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        run = self.ctl("delete", "binding", "host", certificate="admin")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        run = self.ctl("list", "tenants", certificate="host")
+        self.assertNotEqual(run.returncode, 0)
 
     def test_a_service_without_certificates_does_not_start(self):
         run = subprocess.run([os.path.join(_BIN, "ingest-gateway")], text=True,

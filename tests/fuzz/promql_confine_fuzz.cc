@@ -2,6 +2,7 @@
 // held before.
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/labels/matcher.h"
 #include "libs/promql/confine.h"
+#include "libs/promql/dialect.h"
 #include "libs/promql/parser.h"
 #include "libs/promql/printer.h"
 #include "libs/promql/visit.h"
@@ -21,10 +23,22 @@ using labels::Matcher;
 using labels::MatchType;
 using Matchers = std::vector<Matcher>;
 
-constexpr promql::ParseOptions kOptions = {.max_bytes = 16 << 10,
-                                           .max_regex_cost = 8 << 10};
-constexpr promql::ParseOptions kAgain = {
-    .max_bytes = 1 << 20, .max_tokens = 1 << 20, .max_regex_cost = 1 << 30};
+promql::ParseOptions Options(const promql::Dialect& dialect) {
+  return {.max_bytes = 4 << 10, .max_regex_cost = 8 << 10, .dialect = dialect};
+}
+
+promql::ParseOptions Again(const promql::Dialect& dialect) {
+  return {.max_bytes = 1 << 20,
+          .max_tokens = 1 << 20,
+          .max_depth = 1000,
+          .max_regex_cost = 1 << 30,
+          .dialect = dialect};
+}
+
+// Of every second choice the newest.
+promql::Dialect DialectOf(bool newest) {
+  return newest ? promql::NewestDialect() : promql::Dialect();
+}
 
 Matcher Make(MatchType type, absl::string_view name, absl::string_view value) {
   return *Matcher::Create(type, name, value);
@@ -48,17 +62,21 @@ bool Contains(const Matchers& matchers, const Matcher& wanted) {
 
 FUZZ_TARGET(promql_confine) {
   fuzz::Input bytes(input);
-  const Matchers& policy = Policies()[bytes.Byte() % Policies().size()];
+  const uint8_t choice = bytes.Byte();
+  const Matchers& policy = Policies()[choice % Policies().size()];
+  const promql::Dialect dialect = DialectOf(choice / Policies().size() % 2 > 0);
   const absl::string_view query = bytes.rest();
-  const auto confined = promql::ConfineQuery(query, policy, kOptions);
-  const auto before = promql::Parse(query, kOptions);
+  const auto confined = promql::ConfineQuery(query, policy, Options(dialect));
+  const auto before = promql::Parse(query, Options(dialect));
   if (!confined.ok()) {
     FUZZ_CHECK(confined.status().code() == absl::StatusCode::kInvalidArgument,
                confined.status().ToString());
-    FUZZ_CHECK(!before.ok(), confined.status().ToString());
+    FUZZ_CHECK(
+        !before.ok() || !promql::CheckExplicitSelectors(**before, query).ok(),
+        confined.status().ToString());
     return;
   }
-  const auto after = promql::Parse(*confined, kAgain);
+  const auto after = promql::Parse(*confined, Again(dialect));
   FUZZ_CHECK(before.ok() && after.ok(), *confined);
   const auto old_selectors = promql::Selectors(**before);
   const auto new_selectors = promql::Selectors(**after);

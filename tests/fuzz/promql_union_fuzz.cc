@@ -3,6 +3,7 @@
 // matchers at hand can tell apart.
 
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "libs/labels/matcher.h"
 #include "libs/promql/clause_union.h"
 #include "libs/promql/confine_union.h"
+#include "libs/promql/dialect.h"
 #include "libs/promql/parser.h"
 #include "libs/promql/printer.h"
 #include "libs/promql/visit.h"
@@ -26,10 +28,22 @@ using labels::MatchType;
 using promql::Clause;
 using promql::Clauses;
 
-constexpr promql::ParseOptions kOptions = {.max_bytes = 16 << 10,
-                                           .max_regex_cost = 8 << 10};
-constexpr promql::ParseOptions kAgain = {
-    .max_bytes = 1 << 20, .max_tokens = 1 << 20, .max_regex_cost = 1 << 30};
+promql::ParseOptions Options(const promql::Dialect& dialect) {
+  return {.max_bytes = 4 << 10, .max_regex_cost = 8 << 10, .dialect = dialect};
+}
+
+promql::ParseOptions Again(const promql::Dialect& dialect) {
+  return {.max_bytes = 1 << 20,
+          .max_tokens = 1 << 20,
+          .max_depth = 1000,
+          .max_regex_cost = 1 << 30,
+          .dialect = dialect};
+}
+
+// Of every second choice the newest.
+promql::Dialect DialectOf(bool newest) {
+  return newest ? promql::NewestDialect() : promql::Dialect();
+}
 
 // Values that a label of the series gets beside those of the query.
 constexpr size_t kValuesOfQuery = 3;
@@ -62,9 +76,9 @@ const std::vector<Matcher>& Parts() {
 }
 
 // Up to four clauses of up to three matchers each.
-Clauses TakeClauses(fuzz::Input* bytes) {
+Clauses TakeClauses(uint8_t count, fuzz::Input* bytes) {
   const auto& parts = Parts();
-  Clauses clauses(bytes->Byte() % 5);
+  Clauses clauses(count);
   for (Clause& clause : clauses) {
     const uint8_t choice = bytes->Byte();
     clause.push_back(parts[choice % parts.size()]);
@@ -144,19 +158,24 @@ std::string Text(const Clauses& clauses) {
 
 FUZZ_TARGET(promql_union) {
   fuzz::Input bytes(input);
-  const Clauses policy = TakeClauses(&bytes);
+  const uint8_t first = bytes.Byte();
+  const Clauses policy = TakeClauses(first % 5, &bytes);
+  const promql::ParseOptions options = Options(DialectOf(first / 5 % 2 > 0));
+  const promql::ParseOptions again = Again(options.dialect);
   const absl::string_view query = bytes.rest();
-  const auto texts = promql::ConfineQueryToTexts(query, policy, kOptions);
-  const auto one = promql::ConfineQueryToUnion(query, policy, kOptions);
+  const auto texts = promql::ConfineQueryToTexts(query, policy, options);
+  const auto kept = promql::ConfineQueryToTexts(
+      query, policy, options, promql::AbsentLabels::kOfPolicy);
+  const auto one = promql::ConfineQueryToUnion(query, policy, options);
   if (!texts.ok()) {
     FUZZ_CHECK(texts.status().code() == absl::StatusCode::kInvalidArgument,
                texts.status().ToString());
-    FUZZ_CHECK(!one.ok(), *one);
+    FUZZ_CHECK(!one.ok() && !kept.ok(), std::string(query));
     return;
   }
   FUZZ_CHECK(promql::CheckClauses(policy).ok(), Text(policy));
   if (one.ok()) {
-    FUZZ_CHECK(texts->size() == 1 && texts->front() == *one, *one);
+    FUZZ_CHECK(kept.ok() && kept->size() == 1 && kept->front() == *one, *one);
   } else {
     // One text cannot hold what a range selector becomes.
     FUZZ_CHECK(one.status().code() == absl::StatusCode::kInvalidArgument &&
@@ -164,10 +183,10 @@ FUZZ_TARGET(promql_union) {
                one.status().ToString());
   }
 
-  const Clauses before = SelectorsOf(query, kOptions);
+  const Clauses before = SelectorsOf(query, options);
   Clauses after;
   for (const std::string& text : *texts) {
-    for (Clause& selector : SelectorsOf(text, kAgain)) {
+    for (Clause& selector : SelectorsOf(text, again)) {
       after.push_back(std::move(selector));
     }
   }

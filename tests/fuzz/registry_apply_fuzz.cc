@@ -83,6 +83,31 @@ v1::Upstream::Isolation MakeIsolation(fuzz::Input* bytes) {
                                 : v1::Upstream::ISOLATION_LABEL;
 }
 
+void MakeClaimRule(fuzz::Input* bytes, v1::ClaimRule* rule) {
+  rule->set_default_tenant_id(MaybeId(bytes));
+  const uint8_t choice = bytes->Byte();
+  // Most have a label, as a rule needs one or something else.
+  if (choice % 4 != 3) rule->set_label("team");
+  if (choice / 4 % 2 == 1) {
+    AddIds(bytes->Byte(), rule->mutable_default_tenant_ids());
+  }
+  if (choice / 8 % 2 == 1) {
+    v1::ClaimRule::Values* const values = rule->add_values();
+    values->set_label("ns");
+    (*values->mutable_tenant_ids())["x"] = MaybeId(bytes);
+    (*values->mutable_tenant_ids())["y"] = MaybeId(bytes);
+  }
+  if (choice / 16 % 2 == 1) {
+    v1::ClaimRule::Selection* const selection = rule->add_selections();
+    selection->set_selector("up");
+    AddIds(bytes->Byte(), selection->mutable_tenant_ids());
+  }
+  if (choice / 32 % 2 == 1) {
+    AddIds(bytes->Byte(), rule->mutable_allowed_tenant_ids());
+  }
+  rule->set_full_replication(choice / 64 % 2 == 1);
+}
+
 v1::Object MakeObject(fuzz::Input* bytes) {
   v1::Object object;
   const v1::Kind kind = kKinds[bytes->Byte() % 10];
@@ -103,8 +128,7 @@ v1::Object MakeObject(fuzz::Input* bytes) {
       object.mutable_upstream()->set_isolation(MakeIsolation(bytes));
       break;
     case v1::KIND_CLAIM_RULE:
-      object.mutable_claim_rule()->set_label("team");
-      object.mutable_claim_rule()->set_default_tenant_id(MaybeId(bytes));
+      MakeClaimRule(bytes, object.mutable_claim_rule());
       break;
     case v1::KIND_LIMITS:
       object.mutable_limits()->set_max_label_names(bytes->Byte());

@@ -3,12 +3,14 @@
 // nothing goes to a tenant without its labels.
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "libs/remote_write/split_oracle.h"
+#include "libs/remote_write/split_setting.h"
 #include "libs/remote_write/splitter.h"
 #include "prometheus/remote.pb.h"
 #include "tests/fuzz/fuzz_target.h"
@@ -22,46 +24,37 @@ using remote_write::LabelMap;
 using remote_write::Oracle;
 
 // What decides where series go; half of it from the input.
-struct Setting {
-  explicit Setting(uint8_t choices) {
+struct Setting : remote_write::SplitSetting {
+  Setting(uint8_t tenants, uint8_t rules) {
     static const LabelMap kEnforced[] = {
         {{"namespace", "red"}},
         {{"m", "1"}, {"zz", "x"}},
         {{"__tenant__", "t"}, {"a", "b"}, {"namespace", "blue"}},
         {}};
+    static const std::vector<std::string> kDeciding[] = {
+        {"namespace"},
+        {"namespace", "m"},
+        {"__name__", "namespace"},
+        {"zz", "a", "namespace"}};
     for (const char* id : {"red", "blue"}) {
-      Oracle::Tenant& tenant = oracle.tenants[id];
-      tenant.enforced = kEnforced[(choices >> (id[0] == 'r' ? 0 : 2)) & 3];
-      if ((choices & 16) != 0) {
+      Oracle::Tenant tenant;
+      tenant.enforced = kEnforced[(tenants >> (id[0] == 'r' ? 0 : 2)) & 3];
+      if ((tenants & 16) != 0) {
         tenant.limits.max_label_names = 3;
         tenant.limits.max_label_name_bytes = 9;
         tenant.limits.max_label_value_bytes = 5;
       }
-      remote_write::Destination& destination = destinations[id];
-      destination.name = id;
-      destination.limits = tenant.limits;
-      for (const auto& [name, value] : tenant.enforced) {
-        destination.enforced_labels.push_back({name, value});
-      }
+      AddTenant(id, tenant);
     }
-    if ((choices & 32) != 0) {
-      oracle.claim = plan.claim_label = "namespace";
-      oracle.remove = plan.remove_claim_label = (choices & 64) != 0;
-    }
-    if (oracle.claim.empty() || (choices & 128) != 0) {
-      oracle.fallback = "red";
-      plan.otherwise = {&destinations["red"]};
-    }
-    plan.find = [this](absl::string_view value) -> remote_write::Route {
-      const auto it = destinations.find(std::string(value));
-      if (it != destinations.end()) return {&it->second};
-      return {nullptr, remote_write::Reason::kTenantNotAllowed};
-    };
+    std::vector<std::string> deciding;
+    if ((tenants & 32) != 0) deciding = kDeciding[rules & 3];
+    if ((tenants & 64) != 0) Remove(deciding);
+    if ((rules & 16) != 0) Remove({"a", "m"});
+    std::set<std::string> defaults;
+    if (deciding.empty() || (tenants & 128) != 0) defaults.insert("red");
+    if ((rules & 8) != 0) defaults.insert("blue");
+    Decide(deciding, (rules & 4) != 0, defaults);
   }
-
-  Oracle oracle;
-  remote_write::Plan plan;
-  std::map<std::string, remote_write::Destination> destinations;
 };
 
 // Whether every parser reads `wire` as `request`.
@@ -106,7 +99,8 @@ Bodies Parts(const remote_write::SplitResult& result) {
 
 FUZZ_TARGET(remote_write_split) {
   fuzz::Input bytes(input);
-  Setting setting(bytes.Byte());
+  const uint8_t tenants = bytes.Byte();
+  Setting setting(tenants, bytes.Byte());
   // A copy of its own, as bodies may be views of it.
   const std::vector<char> copy(bytes.rest().begin(), bytes.rest().end());
   const absl::string_view wire(copy.data(), copy.size());
@@ -122,9 +116,8 @@ FUZZ_TARGET(remote_write_split) {
     return;
   }
   const Bodies kept = Parts(*result);
-  if (result->unchanged) {
-    FUZZ_CHECK(result->parts.size() == 1 && result->parts[0].body == wire,
-               wire);
+  for (const remote_write::Part& part : result->parts) {
+    FUZZ_CHECK(!part.unchanged || part.body == wire, wire);
   }
   if (!canonical) return;
 

@@ -20,6 +20,7 @@ from canaries import Canaries  # noqa: E402
 from insula import QUERY, Insula, Service  # noqa: E402
 from issuer import Issuer  # noqa: E402
 from matrix import bcrypt_hash  # noqa: E402
+from outgoing import Host  # noqa: E402
 from processes import Lab, client_tls, free_ports, send, sha256, wait_until  # noqa: E402
 
 _BIN = ""
@@ -78,7 +79,8 @@ class _Plant:
         self.token = new("static token")
         self.key = new("API key")
         self.password = new("password")
-        bind("token", {"token_sha256": sha256(self.token)}, ("red", "blue"))
+        bind("token", {"token_sha256": sha256(self.token)},
+             ("red", "blue", *self._OUTGOING))
         bind("key", {"api_key_sha256": sha256(self.key)})
         bind("user", {"basic": {"user": "alice"}})
         bind("client", {"jwt": {"issuer": self.issuer.issuer, "claim": "sub",
@@ -87,6 +89,62 @@ class _Plant:
         self.insula.put("Job", "self", {
             "tenant_id": "red", "matches": ["up"], "interval": "1s",
             "source_url": f"http://127.0.0.1:{self.insula.store_port}/federate"})
+
+    # Tenants whose store, source and ruler need a credential; the name is the path there.
+    _OUTGOING = ("basic", "oauth", "lost")
+
+    def _hosts(self):
+        """Stores, sources and rulers that need credentials, and who gives out tokens."""
+        new, file = self.canaries.new, self._file
+        access = new("OAuth2 token")
+
+        def tokens(request):
+            if request.path == "/good":
+                return 200, {}, {"access_token": access, "token_type": "Bearer",
+                                 "expires_in": 300}
+            told = request.body.decode() + str(request.headers)
+            return 400, {}, {"error": told, "error_description": told}
+
+        issuer = Host(self.lab, "tokens", "IP:127.0.0.1", tokens)
+        self.far = Host(self.lab, "far", "IP:127.0.0.1", lambda _: (
+            200, {}, {"status": "success", "data": {"resultType": "vector", "result": []}}))
+        base = f"https://127.0.0.1:{self.far.port}"
+        pair = self.lab.ca.issue("outgoing", "URI:spiffe://example.org/outgoing")
+        with open(pair[1], encoding="utf-8") as key:
+            self.canaries.note("outgoing client key", key.read().splitlines()[2][:60])
+        self.canaries.files.add(pair[1])
+        for name in self._OUTGOING:
+            url = f"{base}/{name}"
+            self.insula.put("Upstream", name, {
+                "write_url": f"{url}/write", "query_url": url, "isolation": "ISOLATION_LABEL"})
+            self.insula.put("RuleTarget", name, {"type": "TYPE_CORTEX", "url": url,
+                                                 "isolation": "ISOLATION_HEADER"})
+            self.insula.put("Tenant", name, {"enforced_labels": {"namespace": name},
+                                             "upstream_id": name, "rule_target_id": name})
+            self.insula.put("Job", name, {"tenant_id": name, "matches": ["up"],
+                                          "interval": "1s", "source_url": f"{url}/federate"})
+            self.lab.write(f"rules/{name}/up.yaml", json.dumps({"groups": [{
+                "name": "up", "rules": [{"record": "a:up", "expr": "up"}]}]}))
+
+        def oauth2(name, what):
+            return {"token_url": f"https://127.0.0.1:{issuer.port}/{name}",
+                    "client_id": "insula", "tls_ca_file": self.lab.ca.file,
+                    "client_secret_file": file(f"oauth2-{name}", new(what))}
+
+        def header(name):
+            return [{"name": "X-Cluster", "file": file(f"header-{name}",
+                                                       new(f"outgoing header to {name}"))}]
+
+        tls = {"tls_ca_file": self.lab.ca.file, "tls_cert_file": pair[0],
+               "tls_key_file": pair[1]}
+        return [
+            {"url": f"http://127.0.0.1:{self.insula.store_port}", "headers": header("store"),
+             "bearer_file": file("outgoing-bearer", new("outgoing bearer token"))},
+            {"url": f"{base}/basic", "basic_user": "insula", "headers": header("basic"),
+             "basic_password_file": file("outgoing-password", new("outgoing password")),
+             **tls},
+            {"url": f"{base}/oauth", "oauth2": oauth2("good", "OAuth2 secret")},
+            {"url": f"{base}/lost", "oauth2": oauth2("bad", "refused OAuth2 secret")}]
 
     def _listeners(self):
         new = self.canaries.new
@@ -118,28 +176,31 @@ class _Plant:
 
     def _start(self, frontend):
         listeners, log = self._listeners(), {"log_level": "debug"}
-        self.insula.start_registry(**log)
+        edge = {"credentials": self._hosts(), **log}
+        audit = {name: {"audit": {"file": self.lab.path(f"{name}.audit")}} for name in (
+            "registry", "gateway", "frontend", "pusher", "rules")}
+        self.insula.start_registry(**audit["registry"], **log)
         gateway = self.insula.gateway = self.insula.start_edge(
-            "ingest-gateway", "gateway", listeners, **log)
+            "ingest-gateway", "gateway", listeners, **audit["gateway"], **edge)
         self.insula.frontend = self.insula.start_edge(
-            "query-frontend", "frontend", listeners, binary=frontend, **log)
+            "query-frontend", "frontend", listeners, binary=frontend,
+            **audit["frontend"], **edge)
         pusher_token = self.canaries.new("token of the federation-pusher")
         self.insula.bind("pusher", {"token_sha256": sha256(pusher_token)})
         self.insula.publish()
         common = {"registry": {"address": self.insula.registry_address()},
-                  "grpc": {"listen_address": "127.0.0.1:0"}, **log}
+                  "grpc": {"listen_address": "127.0.0.1:0"}, **edge}
         rules = self.lab.path("rules")
-        os.makedirs(rules)
         self.services = {
             "registry": self.insula.registry, "gateway": gateway,
             "frontend": self.insula.frontend,
             "pusher": Service(self.lab, self.insula.binary("federation-pusher"), "pusher", {
-                **common, "gateway": {
+                **common, **audit["pusher"], "gateway": {
                     "write_url":
                         f"http://127.0.0.1:{gateway.ports['token']}/api/v1/write",
                     "token_file": self._file("pusher-token", pusher_token)}}),
             "rules": Service(self.lab, self.insula.binary("rule-sync"), "rules", {
-                **common, "rules": {"directory": rules},
+                **common, **audit["rules"], "rules": {"directory": rules},
                 "rule_files": {"directory": self.lab.path("rule-files")},
                 "targets": {"ledger_file": self.lab.path("ledger.json")}})}
 
@@ -199,6 +260,23 @@ class _Plant:
         self._send("token", [token, ("X-API-Key", self.key)])
         self._send("token", [token, ("X-Scope-OrgID", "red")], parameter="timeout=nonsense")
 
+    def outgoing_requests(self):
+        """Of all services that ask somebody, with each credential."""
+        for tenant in self._OUTGOING:
+            headers = [("Authorization", f"Bearer {self.token}"), ("X-Scope-OrgID", tenant)]
+            for ask in (self.insula.query, self.insula.write):
+                answer = ask("token", headers)
+                self.answers.append(answer.body + str(answer.headers).encode())
+                if (answer.status >= 400) != (tenant == "lost"):
+                    raise AssertionError(f"{tenant}: {answer}")
+        for tenant in ("basic", "oauth"):
+            for what in ("api/v1/query", "write", "federate", "api/v1/rules"):
+                wait_until(f"a request for {what} of {tenant}", lambda: any(
+                    path.startswith(f"/{tenant}/{what}") for path in self.far.paths()))
+        # Whose credential can't be had is not asked.
+        if any(path.startswith("/lost") for path in self.far.paths()):
+            raise AssertionError(self.far.paths())
+
     def store_gone(self):
         store = next(each for each in self.lab.processes if each.name == "store")
         store.stop()
@@ -244,23 +322,30 @@ class CanaryTest(unittest.TestCase):
             plant.good_requests()
             plant.bad_requests()
             plant.wrong_resources()
+            plant.outgoing_requests()
             plant.store_gone()
             self.assertGreater(len(plant.answers), 100)
             self.assertEqual(plant.search(), [])
             for name in ("registry", "gateway", "frontend", "pusher", "rules"):
                 # Something was there to be searched.
                 self.assertGreater(os.path.getsize(lab.path(f"{name}.err")), 0, name)
-            self.assertGreater(os.path.getsize(lab.path("registry.db")), 0)
+            for name in ("registry.db", "registry.audit", "gateway.audit", "frontend.audit"):
+                self.assertGreater(os.path.getsize(lab.path(name)), 0, name)
 
     def test_secrets_that_show_themselves_are_found(self):
         with Lab() as lab:
             plant = _Plant(lab, _SHOWN)
             plant.good_requests()
             plant.bad_requests()
+            plant.outgoing_requests()
             found = "\n".join(plant.search())
             log = lab.path("frontend.err")
             for name in ("password", "bcrypt hash", "Keystone password",
-                         "Bearer to keystone", "Bearer to kubernetes", "Basic to basic"):
+                         "Bearer to keystone", "Bearer to kubernetes",
+                         "Basic to basic",
+                         "outgoing bearer token", "outgoing password",
+                         "outgoing header to basic", "OAuth2 secret", "OAuth2 token",
+                         "refused OAuth2 secret"):
                 self.assertIn(f"{log}: has {name}", found)
 
     def test_the_search_looks_everywhere(self):

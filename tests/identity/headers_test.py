@@ -243,6 +243,9 @@ class HeadersTest(unittest.TestCase):
         for trick, headers in _AMBIGUOUS.items():
             with self.subTest(trick=trick):
                 answer = self.ask(port, [token, *headers])
+                if trick == "a list by bar":  # Both are this token's.
+                    self.assertEqual(self.namespaces(answer), {"red", "blue"})
+                    continue
                 self.assertEqual(answer.status, 400, answer)
 
     def test_several_credentials_are_refused(self):

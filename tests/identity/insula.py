@@ -154,7 +154,7 @@ class Insula:
         return f"127.0.0.1:{self.registry.ports['grpc']}"
 
     def start_edge(self, service, name, listeners, registry=None, binary=None,
-                   wait=True, **settings):
+                   wait=True, environment=None, **settings):
         """An ingest-gateway or query-frontend."""
         listeners = [{"listen_address": "127.0.0.1:0", "name": each, **listener}
                      for each, listener in listeners.items()]
@@ -163,7 +163,7 @@ class Insula:
             {"registry": {"address": registry or self.registry_address(),
                           "state_dir": self._lab.path(f"{name}.state")},
              "grpc": {"listen_address": "127.0.0.1:0"},
-             "listeners": listeners, **settings}, wait=wait)
+             "listeners": listeners, **settings}, environment, wait)
 
     def start(self, listeners):
         self.listeners = listeners

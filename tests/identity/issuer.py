@@ -77,15 +77,18 @@ class Key:
 
 class Issuer:
     """Publishes its keys over HTTPS, at `port`, from start() to stop(). `keys` may be
-    replaced at any time."""
+    replaced at any time, and `jwks_url`, where its discovery says that they are. `host` is
+    what it calls itself."""
 
-    def __init__(self, lab, port, name="issuer"):
+    def __init__(self, lab, port, name="issuer", host=None):
         self.port = port
-        self.issuer = f"https://127.0.0.1:{port}"
+        self.issuer = f"https://{host or '127.0.0.1'}:{port}"
+        self.jwks_url = self.issuer + "/jwks"
         self.keys = [Key(lab.directory, f"{name}-first")]
         self.fetches = 0
         self._lab = lab
-        self._certificate = lab.ca.issue(name, "IP:127.0.0.1")
+        self._certificate = lab.ca.issue(
+            name, f"DNS:{host}" if host else "IP:127.0.0.1")
         self._server = None
 
     def start(self):
@@ -95,7 +98,7 @@ class Issuer:
             def do_GET(self):
                 documents = {
                     "/.well-known/openid-configuration": {
-                        "issuer": issuer.issuer, "jwks_uri": issuer.issuer + "/jwks",
+                        "issuer": issuer.issuer, "jwks_uri": issuer.jwks_url,
                         "response_types_supported": ["token"],
                         "subject_types_supported": ["public"],
                         "id_token_signing_alg_values_supported": ["RS256"]},

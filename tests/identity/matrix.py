@@ -241,11 +241,13 @@ class Certificate(_AsksNobody):
     def __init__(self, lab, insula):
         super().__init__(lab, insula)
         self._server = lab.ca.issue("listener", "IP:127.0.0.1")
+        self._crl = lab.ca.revoke([])
 
     def listeners(self):
         return {self.name: {"bearer": False, "client_certificate": True,
                             "tls_cert_file": self._server[0], "tls_key_file": self._server[1],
-                            "tls_client_ca_file": self.lab.ca.file}}
+                            "tls_client_ca_file": self.lab.ca.file,
+                            "tls_client_crl_file": self._crl}}
 
     def prepare(self):
         for name in ("valid", "revoked"):
@@ -277,7 +279,14 @@ class Certificate(_AsksNobody):
         self.insula.publish()
         tls = client_tls(self.lab.ca.file,
                          self.lab.ca.issue("revoked", f"URI:{self._URI}revoked"))
-        return Measured(self.becomes(403, tls=tls))
+        unbound = self.becomes(403, tls=tls)
+        listed = self.lab.ca.issue("listed", f"URI:{self._URI}valid")
+        tls = client_tls(self.lab.ca.file, listed)
+        before = self.status(tls=tls)
+        if before != 200:
+            raise AssertionError(f"{self.name}: {before} before the CRL lists it")
+        self.lab.ca.revoke([listed])
+        return Measured(unbound, (self.becomes(HANDSHAKE, tls=tls), "by a CRL"))
 
     def rotated(self):
         old = self.with_certificate("valid")

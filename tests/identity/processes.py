@@ -185,6 +185,23 @@ class Authority:
                       "-in", base + ".csr", "-out", base + ".crt")
         return base + ".crt", base + ".key"
 
+    def revoke(self, pairs):
+        """The file of a CRL that lists these certificates and no others; always the
+        same one, which services follow."""
+        self._issued += 1
+        base = f"{self._base}-{self._issued}"
+        with open(base + ".cnf", "w", encoding="utf-8") as file:
+            file.write(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {base}.index\n"
+                       "default_md = sha256\ndefault_crl_days = 2\n"
+                       f"certificate = {self.file}\nprivate_key = {self._base}.key\n")
+        with open(base + ".index", "w", encoding="utf-8"):
+            pass
+        for certificate, _ in pairs:
+            self._openssl("ca", "-config", base + ".cnf", "-revoke", certificate)
+        self._openssl("ca", "-config", base + ".cnf", "-gencrl", "-out", base + ".crl")
+        os.replace(base + ".crl", self._base + ".crl")
+        return self._base + ".crl"
+
 
 class Answer:
     def __init__(self, status, headers, body):

@@ -32,7 +32,10 @@ _DATA_SOURCE_KEYS = {
     "basicAuthUser", "withCredentials", "isDefault", "jsonData", "secureJsonData",
     "version", "editable"}
 _JSON_DATA_KEYS = {"httpMethod", "timeInterval", "prometheusType", "prometheusVersion",
-                   "manageAlerts", "httpHeaderName1"}
+                   "manageAlerts", "httpHeaderName1", "httpHeaderName2", "oauthPassThru",
+                   "tlsAuth", "tlsAuthWithCACert", "serverName"}
+_SECURE_JSON_DATA_KEYS = {"basicAuthPassword", "httpHeaderValue1", "httpHeaderValue2",
+                          "tlsCACert", "tlsClientCert", "tlsClientKey"}
 _PROVIDER_KEYS = {"name", "orgId", "folder", "folderUid", "type", "disableDeletion",
                   "updateIntervalSeconds", "allowUiUpdates", "options"}
 
@@ -86,6 +89,45 @@ class DataSourcesTest(unittest.TestCase):
             with self.subTest(each["name"]):
                 self.assertEqual("secureJsonData" in each,
                                  each["url"] == "http://query-frontend:8080")
+
+
+class DocumentedDataSourcesTest(unittest.TestCase):
+    """Those of docs/authentication.md, one for each way to prove who is asking."""
+
+    def setUp(self):
+        blocks = re.findall(r"```yaml\n(apiVersion: 1\n.*?)```",
+                            tree.read("docs/authentication.md"), re.DOTALL)
+        self.sources = [each for block in blocks
+                        for each in yaml.safe_load(block)["datasources"]]
+
+    def test_they_have_the_form_that_grafana_documents(self):
+        self.assertGreaterEqual(len(self.sources), 6)
+        for each in self.sources:
+            with self.subTest(each):
+                self.assertLessEqual(set(each), _DATA_SOURCE_KEYS)
+                self.assertLessEqual(set(each.get("jsonData", {})), _JSON_DATA_KEYS)
+                self.assertLessEqual(set(each.get("secureJsonData", {})),
+                                     _SECURE_JSON_DATA_KEYS)
+                self.assertEqual((each["type"], each["access"]), ("prometheus", "proxy"))
+
+    def test_what_belongs_together_is_there(self):
+        for each in self.sources:
+            settings, secrets = each.get("jsonData", {}), each.get("secureJsonData", {})
+            with self.subTest(each):
+                for number in "12":
+                    self.assertEqual(f"httpHeaderName{number}" in settings,
+                                     f"httpHeaderValue{number}" in secrets)
+                self.assertEqual("basicAuth" in each, "basicAuthPassword" in secrets)
+                self.assertEqual("basicAuth" in each, "basicAuthUser" in each)
+                self.assertEqual("tlsAuth" in settings,
+                                 {"tlsClientCert", "tlsClientKey"} <= set(secrets))
+                self.assertEqual("tlsAuthWithCACert" in settings, "tlsCACert" in secrets)
+
+    def test_secrets_come_from_outside(self):
+        for each in self.sources:
+            for name, value in each.get("secureJsonData", {}).items():
+                if (name, value) != ("httpHeaderValue2", "red"):
+                    self.assertIn("$", value)
 
 
 class DashboardsTest(unittest.TestCase):

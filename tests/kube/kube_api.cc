@@ -12,13 +12,18 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <future>
 #include <iostream>
 #include <list>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -30,6 +35,7 @@ using asio::ip::tcp;
 namespace {
 
 constexpr char kRbac[] = "/apis/rbac.authorization.k8s.io/v1/";
+constexpr char kInitializing[] = "storage is (re)initializing";
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 
 std::string Local(int port) { return absl::StrCat("127.0.0.1:", port); }
@@ -44,7 +50,7 @@ void Demand(bool condition, absl::string_view what, const Process& process) {
 }  // namespace
 
 KubeApi::KubeApi(std::vector<std::string> flags, absl::string_view tokens)
-    : etcd_port_(FreePort()), port_(FreePort()), plain_port_(FreePort()) {
+    : etcd_port_(FreePort()) {
   const std::string& root = directory_.path();
   const std::string client = "http://" + Local(etcd_port_);
   const std::string peer = "http://" + Local(FreePort());
@@ -62,9 +68,8 @@ KubeApi::KubeApi(std::vector<std::string> flags, absl::string_view tokens)
              },
              kStartTimeout),
          "etcd does not start", *etcd_);
-  arguments_ = {"--listen", Local(port_),   "--http", Local(plain_port_),
-                "--etcd",   client,         "--dir",  root + "/server",
-                "--core",   "--compaction", "0"};
+  arguments_ = {"--etcd", client,         "--dir", root + "/server",
+                "--core", "--compaction", "0"};
   if (!tokens.empty()) {
     arguments_.push_back("--tokens");
     arguments_.push_back(directory_.Write("tokens", tokens));
@@ -81,20 +86,44 @@ KubeApi::~KubeApi() {
 
 void KubeApi::Start() {
   const auto run = [this] {
-    server_ = std::make_unique<Process>(KUBE_API_BINARY, arguments_,
+    if (port_ == 0) std::remove(AddressesFile().c_str());
+    std::vector<std::string> arguments = arguments_;
+    arguments.insert(arguments.end(),
+                     {"--listen", Local(port_), "--http", Local(plain_port_)});
+    server_ = std::make_unique<Process>(KUBE_API_BINARY, arguments,
                                         directory_.path() + "/server.log");
   };
   run();
-  Demand(WaitUntil(
-             [this, &run] {
-               // Somebody's connection may have its port for a moment.
-               if (!server_->Running()) run();
-               const int status = Send("GET", "/readyz").status;
-               // It answers: ready, or who asks may not know.
-               return status == 200 || status == 401 || status == 403;
-             },
-             kStartTimeout),
-         "the server does not become ready", *server_);
+  const bool ready = WaitUntil(
+      [this, &run] {
+        // Somebody's connection may have its former port for a moment.
+        if (!server_->Running()) run();
+        if (port_ == 0 && !FindPorts()) return false;
+        const int status = Send("GET", "/readyz").status;
+        // It answers: ready, or who asks may not know.
+        return status == 200 || status == 401 || status == 403;
+      },
+      kStartTimeout);
+  Demand(ready, "the server does not become ready", *server_);
+}
+
+std::string KubeApi::AddressesFile() const {
+  return directory_.path() + "/server/addresses";
+}
+
+bool KubeApi::FindPorts() {
+  std::ifstream file(AddressesFile());
+  std::map<std::string, int> ports;
+  std::string name;
+  std::string address;
+  while (file >> name >> address) {
+    const std::string port = address.substr(address.rfind(':') + 1);
+    if (!absl::SimpleAtoi(port, &ports[name])) return false;
+  }
+  if (ports.size() != 2) return false;
+  port_ = ports["https"];
+  plain_port_ = ports["http"];
+  return true;
 }
 
 void KubeApi::Kill() { server_->Kill(); }
@@ -112,7 +141,15 @@ HttpAnswer KubeApi::Send(absl::string_view method, absl::string_view target,
   if (!token.empty()) {
     headers.emplace_back("Authorization", absl::StrCat("Bearer ", token));
   }
-  return HttpSend(plain_port_, method, target, headers, body);
+  HttpAnswer answer;
+  // Every client of Kubernetes asks again when it is told to: a kind that was
+  // just made is set up again at times.
+  WaitUntil([&] {
+    answer = HttpSend(plain_port_, method, target, headers, body);
+    return answer.status != 429 ||
+           !absl::StrContains(answer.body, kInitializing);
+  });
+  return answer;
 }
 
 void KubeApi::Compact() {

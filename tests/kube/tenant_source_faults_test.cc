@@ -188,7 +188,8 @@ TEST_F(TenantSourceFaultsTest, DeletesNothingBeforeAllIsListed) {
   EXPECT_EQ(Gauge("tenant_registry_kube_synced"), 0);
   MakeKind(kRules);
   EXPECT_TRUE(Become({"red"}, kLong));
-  EXPECT_EQ(Gauge("tenant_registry_kube_synced"), 1);
+  EXPECT_TRUE(
+      WaitUntil([&] { return Gauge("tenant_registry_kube_synced") == 1; }));
 }
 
 }  // namespace

@@ -147,14 +147,22 @@ class KubeApi:
 
     def request(self, method, path, body=None, content_type="application/json", token=None):
         """Status and the answer: decoded if JSON, else text. `body` is a dict or text.
-        An empty `token`: none."""
+        An empty `token`: none. Asks again while a kind is set up, as every client does."""
         headers = {"Content-Type": content_type}
         token = self._token if token is None else token
         if token:
             headers["Authorization"] = f"Bearer {token}"
         if body is not None and not isinstance(body, str):
             body = json.dumps(body)
-        return _get(self.url + path, method, body, headers)
+        answer = None
+
+        def asked():
+            nonlocal answer
+            answer = _get(self.url + path, method, body, headers)
+            return answer[0] != 429 or "storage is (re)initializing" not in str(answer[1])
+
+        wait_until(asked, f"a kind that is set up, at {method} {path},")
+        return answer
 
     def create(self, path, o):
         status, answer = self.request("POST", path, o)

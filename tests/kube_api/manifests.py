@@ -27,6 +27,8 @@ VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral",
            "persistentVolumeClaim", "projected", "secret"}
 # What a pod takes to end, besides its drain.
 GRACE_BEYOND_DRAIN = 5
+# Of the files of a queue besides twice what it may hold, and of the rest on its volume.
+QUEUE_BEYOND_RECORDS = 2**30
 # Endpoints of a pod that ends have gone everywhere after so long.
 LEAST_DRAIN_DELAY = 3
 
@@ -74,7 +76,7 @@ class Manifests:
         for workload in self.workloads():
             for check in (workload.security, workload.probes, workload.images,
                           workload.identity, workload.selectors, workload.volumes,
-                          workload.certificates,
+                          workload.certificates, workload.queue,
                           workload.resources, workload.spread, workload.settings):
                 yield from (f"{workload.title}: {what}" for what in check())
         for check in (self.scope, self.rights, self.services, self.budgets,
@@ -272,6 +274,23 @@ class Workload:
             directory, _, file = internal.get(setting, "").rpartition("/")
             if file != key or mounted.get(directory) != f"{self.name}-tls":
                 yield f"internal.{setting} is not {key} of the Secret {self.name}-tls"
+
+    def queue(self):
+        """Whether a queue on disk has a volume that stays with its replica, and room."""
+        queue = yaml.safe_load(self.config_text() or "{}").get("queue", {})
+        if self.name == "ingest-gateway" and not queue.get("dir"):
+            yield "has no queue"
+        if not queue.get("dir"):
+            return
+        claims = {c["metadata"]["name"]: c["spec"]["resources"]["requests"]["storage"]
+                  for c in self.spec.get("volumeClaimTemplates", [])}
+        sizes = [claims[m["name"]] for m in self.pod["containers"][0].get("volumeMounts", [])
+                 if m["name"] in claims and queue["dir"].startswith(m["mountPath"] + "/")]
+        if not sizes:
+            yield "its queue is not on a volume that stays with the replica"
+        elif (quantity(sizes[0]) <
+              2 * quantity(queue["max_bytes"].removesuffix("B")) + QUEUE_BEYOND_RECORDS):
+            yield "its queue may outgrow its volume"
 
     def resources(self):
         for c in self.containers:

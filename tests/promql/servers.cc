@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -195,6 +197,20 @@ Answer Server::QueryRange(absl::string_view query, int64_t start) const {
                                      {"start", absl::StrCat(start)},
                                      {"end", absl::StrCat(start + 300)},
                                      {"step", "30"}});
+}
+
+absl::StatusOr<std::string> Server::Format(absl::string_view query) const {
+  const e2e::HttpAnswer http =
+      e2e::HttpSend(port_, "POST", "/api/v1/format_query",
+                    {{"Content-Type", "application/x-www-form-urlencoded"}},
+                    e2e::FormEncode({{"query", std::string(query)}}));
+  const json body = json::parse(http.body, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) {
+    ADD_FAILURE() << "no answer: " << http.status << " " << process_->LogTail();
+    return absl::UnavailableError("no answer");
+  }
+  if (body["status"] == "success") return body["data"].get<std::string>();
+  return absl::InvalidArgumentError(body["error"].get<std::string>());
 }
 
 Answer Server::Ask(

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "libs/promql/clause_union.h"
 #include "tests/e2e/harness/process.h"
@@ -56,6 +57,10 @@ class Server {
   Answer Query(absl::string_view query, int64_t time) const;
   // Every half minute of five minutes from `start` on.
   Answer QueryRange(absl::string_view query, int64_t start) const;
+
+  // What /api/v1/format_query makes of it; INVALID_ARGUMENT with the error of
+  // the server if it is no expression.
+  absl::StatusOr<std::string> Format(absl::string_view query) const;
 
  private:
   Answer Ask(absl::string_view path,

@@ -60,7 +60,7 @@ class UnionOracleTest : public testing::Test {
     std::mt19937 random(7);
     const std::vector<Series> all = MakeSeries(250, random);
     everything_ = new Server(all);
-    policies_ = new std::vector<Policy>(6);
+    policies_ = new std::vector<Policy>(8);
     std::vector<Policy>& p = *policies_;
     p[0].clauses = {"{pod=\"p1\"}", "{code=~\"5..\"}"};
     p[1].clauses = {"{ns=\"red\"}", "{ns=\"blue\",__name__=~\"a|b_total\"}"};
@@ -70,6 +70,9 @@ class UnionOracleTest : public testing::Test {
                     "{pod=\"p3\"}", "{ns=\"red\",code!=\"500\"}"};
     p[4].clauses = {"{__name__=~\"a|h_.*\"}",
                     "{code=~\"4..|5..\",team!=\"t\"}"};
+    // The fifth reads nothing. One clause each:
+    p[6].clauses = {"{ns=\"red\"}"};
+    p[7].clauses = {"{ns=\"red\",team=\"t\",code!=\"404\"}"};
     for (Policy& policy : p) {
       const Clauses clauses = Parsed(policy);
       std::copy_if(

@@ -124,9 +124,11 @@ void Constellation::StartStore() {
 
 std::unique_ptr<Process> Constellation::StartService(
     absl::string_view binary, absl::string_view name, absl::string_view config,
-    std::map<std::string, int>* ports) {
-  Service service = e2e::StartService(dir_, std::string(binary), name, config,
-                                      name == "registry" ? registry_port_ : 0);
+    std::map<std::string, int>* ports,
+    const std::vector<std::string>& environment) {
+  Service service =
+      e2e::StartService(dir_, std::string(binary), name, config,
+                        name == "registry" ? registry_port_ : 0, environment);
   EXPECT_FALSE(service.ports.empty()) << service.process->LogTail();
   *ports = std::move(service.ports);
   return std::move(service.process);
@@ -149,9 +151,11 @@ void Constellation::StartGateway() {
       absl::StrCat("registry: {address: 127.0.0.1:", registry_port_,
                    ", state_dir: ", dir_.path(),
                    "/gateway}\nlisteners:\n"
-                   "  - {name: write, listen_address: 127.0.0.1:0}"),
-      &ports);
+                   "  - {name: write, listen_address: 127.0.0.1:0}\n",
+                   gateway_config),
+      &ports, gateway_environment);
   gateway_port_ = ports["write"];
+  gateway_admin_port_ = ports["admin"];
 }
 
 void Constellation::StartFrontendBinary(absl::string_view path) {

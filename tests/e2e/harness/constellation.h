@@ -49,6 +49,8 @@ class Constellation {
   void StartRegistry();         // The same address and data after a restart.
   std::string registry_config;  // More of its configuration, YAML.
   void StartGateway();
+  std::string gateway_config;  // More of its configuration, YAML.
+  std::vector<std::string> gateway_environment;  // "NAME=value" each.
   void StartFrontend();
   // The one whose confinement is broken on purpose.
   void StartBrokenFrontend();
@@ -68,6 +70,7 @@ class Constellation {
 
   int store_port() const { return store_port_; }
   int gateway_port() const { return gateway_port_; }
+  int gateway_admin_port() const { return gateway_admin_port_; }
   int frontend_port() const { return frontend_port_; }
   int registry_port() const { return registry_port_; }
 
@@ -81,16 +84,17 @@ class Constellation {
   const TempDir& dir() const { return dir_; }
 
  private:
-  std::unique_ptr<Process> StartService(absl::string_view binary,
-                                        absl::string_view name,
-                                        absl::string_view config,
-                                        std::map<std::string, int>* ports);
+  std::unique_ptr<Process> StartService(
+      absl::string_view binary, absl::string_view name,
+      absl::string_view config, std::map<std::string, int>* ports,
+      const std::vector<std::string>& environment = {});
   void StartFrontendBinary(absl::string_view path);
 
   TempDir dir_;
   int store_port_ = 0;
   int registry_port_ = 0;
   int gateway_port_ = 0;
+  int gateway_admin_port_ = 0;
   int frontend_port_ = 0;
 };
 

@@ -17,18 +17,6 @@
 namespace insula::e2e {
 namespace {
 
-// The value of a header in `head`, "" if it is not there.
-std::string HeaderOf(absl::string_view head, absl::string_view name) {
-  for (const absl::string_view line : absl::StrSplit(head, "\r\n")) {
-    const std::pair<absl::string_view, absl::string_view> parts =
-        absl::StrSplit(line, absl::MaxSplits(':', 1));
-    if (absl::EqualsIgnoreCase(parts.first, name)) {
-      return std::string(absl::StripAsciiWhitespace(parts.second));
-    }
-  }
-  return "";
-}
-
 // The chunks of a chunked body, joined. Nullopt while it is not complete.
 std::optional<std::string> Dechunk(absl::string_view body) {
   std::string joined;
@@ -68,6 +56,17 @@ bool Parse(absl::string_view raw, bool closed, HttpAnswer* answer) {
 }
 
 }  // namespace
+
+std::string HeaderOf(absl::string_view head, absl::string_view name) {
+  for (const absl::string_view line : absl::StrSplit(head, "\r\n")) {
+    const std::pair<absl::string_view, absl::string_view> parts =
+        absl::StrSplit(line, absl::MaxSplits(':', 1));
+    if (absl::EqualsIgnoreCase(parts.first, name)) {
+      return std::string(absl::StripAsciiWhitespace(parts.second));
+    }
+  }
+  return "";
+}
 
 int Connect(int port, absl::Duration timeout) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

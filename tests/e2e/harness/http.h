@@ -16,6 +16,9 @@ struct HttpAnswer {
   std::string body;
 };
 
+// The value of a header in the head of a message, "" if it is not there.
+std::string HeaderOf(absl::string_view head, absl::string_view name);
+
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
 // One request on a connection of its own to 127.0.0.1. `target` goes out as it

@@ -30,7 +30,8 @@ std::map<std::string, int> ReadPorts(const std::string& ports_file) {
 
 Service StartService(const TempDir& dir, const std::string& binary,
                      absl::string_view name, absl::string_view config,
-                     int grpc_port) {
+                     int grpc_port,
+                     const std::vector<std::string>& environment) {
   const std::string base = absl::StrCat(dir.path(), "/", name);
   const std::string ports_file = base + ".ports";
   unlink(ports_file.c_str());
@@ -41,9 +42,12 @@ Service StartService(const TempDir& dir, const std::string& binary,
                              "admin: {listen_address: 127.0.0.1:0}\n"
                              "grpc: {listen_address: 127.0.0.1:",
                              grpc_port, "}\n"));
+  std::vector<std::string> args = environment;
+  if (!environment.empty()) args.push_back(binary);
+  args.insert(args.end(), {"--config", config_file});
   Service service;
   service.process = std::make_unique<Process>(
-      binary, std::vector<std::string>{"--config", config_file}, base + ".log");
+      environment.empty() ? binary : "/usr/bin/env", args, base + ".log");
   bool ready = false;
   WaitUntil(
       [&] {

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "tests/e2e/harness/process.h"
@@ -20,9 +21,10 @@ struct Service {
 // over. Its settings are `config`, YAML, with free ports of 127.0.0.1 for gRPC,
 // in plain text, unless `grpc_port` says which, and for the admin listener. In
 // `dir` are its settings, its ports file and its output: NAME.yaml, .ports and
-// .log.
+// .log. `environment` is added to its environment, "NAME=value" each.
 Service StartService(const TempDir& dir, const std::string& binary,
                      absl::string_view name, absl::string_view config,
-                     int grpc_port = 0);
+                     int grpc_port = 0,
+                     const std::vector<std::string>& environment = {});
 
 }  // namespace insula::e2e

@@ -18,7 +18,7 @@ sys.path[:0] = [_HERE, os.path.join(os.path.dirname(_HERE), "identity")]
 
 import wire  # noqa: E402
 from insula import Service  # noqa: E402
-from processes import Lab, free_ports, send, sha256, wait_until  # noqa: E402
+from processes import Lab, claim_ports, send, sha256, wait_until  # noqa: E402
 from store import Store  # noqa: E402
 from wire import V1, V2, V1_TYPE, V2_TYPE, histogram, sample  # noqa: E402
 
@@ -567,7 +567,7 @@ class PrometheusTest(_Case):
 
     @classmethod
     def objects(cls):
-        cls.prometheus = free_ports(1)[0]
+        cls.prometheus = claim_ports(1)[0]
         yield "Upstream", "prometheus", {
             "write_url": f"http://127.0.0.1:{cls.prometheus}/api/v1/write",
             "isolation": "ISOLATION_HEADER", "write_protocol": "WRITE_PROTOCOL_2"}

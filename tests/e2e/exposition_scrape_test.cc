@@ -97,7 +97,8 @@ class CaseServer {
 
 class Prometheus {
  public:
-  Prometheus(const TempDir& dir, absl::string_view config) : port_(FreePort()) {
+  Prometheus(const TempDir& dir, absl::string_view config)
+      : port_(ClaimPort()) {
     process_ = std::make_unique<Process>(
         "/usr/bin/prometheus",
         std::vector<std::string>{
@@ -401,7 +402,7 @@ void CheckBody(const TempDir& dir, const HttpAnswer& answer) {
 
 TEST(ExpositionScrapeTest, BodiesOfRealServersAreReadAndPrintedAgain) {
   const TempDir dir;
-  const int exporter_port = FreePort();
+  const int exporter_port = ClaimPort();
   const Process exporter(
       "/usr/bin/prometheus-node-exporter",
       {absl::StrCat("--web.listen-address=127.0.0.1:", exporter_port)},

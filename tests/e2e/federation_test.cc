@@ -78,7 +78,7 @@ class FederationTest : public testing::Test {
   }
 
   void StartSource() {
-    source_port_ = FreePort();
+    source_port_ = ClaimPort();
     const std::string config = constellation_.dir().Write(
         "source.yml",
         absl::StrCat("global: {scrape_interval: 500ms, external_labels: "

@@ -14,10 +14,14 @@ import unittest
 
 import yaml
 
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, TOP)
+
+from tools.ports import claim_ports  # noqa: E402
+
 _REGISTRY = ""
 _CTL = ""
-_SAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
-                       "deploy", "config", "tenants.yaml")
+_SAMPLE = os.path.join(TOP, "deploy", "config", "tenants.yaml")
 _PATIENCE = 120
 _KINDS = ("upstream", "limits", "rule-target", "tenant", "claim-rule", "binding", "access",
           "job")
@@ -37,7 +41,7 @@ class _Registry:
     def __init__(self, directory, store="registry.db"):
         self._directory = directory
         self._store = os.path.join(directory, store)
-        self.address = "127.0.0.1:0"
+        self.address = f"127.0.0.1:{claim_ports(1)[0]}"
         self.process = None
         self.start()
 
@@ -58,7 +62,6 @@ class _Registry:
                 return False
             with open(ports, encoding="utf-8") as file:
                 lines = dict(line.split() for line in file if line.strip())
-            self.address = lines.get("grpc", self.address)
             return "grpc" in lines
 
         _wait_until("the registry", listening)

@@ -19,7 +19,7 @@ _TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [os.path.join(_TESTS, "identity")]
 
 from insula import Service  # noqa: E402
-from processes import Lab, free_ports, send, sha256, wait_until  # noqa: E402
+from processes import Lab, claim_ports, send, sha256, wait_until  # noqa: E402
 
 _BIN = ""
 _TEAMS = ("red", "blue")
@@ -174,7 +174,7 @@ class OwnPrometheusTest(unittest.TestCase):
         cls.exporter = Exporter()
         cls.addClassCleanup(cls.exporter.close)
         names = ("mixed", "alone", "registry", "reader", "tagged")
-        cls.ports = dict(zip(names, free_ports(len(names))))
+        cls.ports = dict(zip(names, claim_ports(len(names))))
         for team in _TEAMS:
             cls.lab.write(f"rules/{team}.yml", json.dumps(rules_of(team)))
         cls.start_prometheus("mixed", cls.config(_TEAMS))

@@ -29,7 +29,7 @@ remote_write:
 TEST(PrometheusSenderTest, RealMetricsOfTwoTenantsFlowEndToEnd) {
   Constellation constellation;
   constellation.StartAll();
-  const int exporter_port = FreePort();
+  const int exporter_port = ClaimPort();
   Process exporter(
       "/usr/bin/prometheus-node-exporter",
       {absl::StrCat("--web.listen-address=127.0.0.1:", exporter_port)},
@@ -42,7 +42,7 @@ TEST(PrometheusSenderTest, RealMetricsOfTwoTenantsFlowEndToEnd) {
                  {"--config.file=" + config,
                   absl::StrCat("--storage.tsdb.path=",
                                constellation.dir().path(), "/sender-tsdb"),
-                  absl::StrCat("--web.listen-address=127.0.0.1:", FreePort())},
+                  absl::StrCat("--web.listen-address=127.0.0.1:", ClaimPort())},
                  constellation.dir().path() + "/sender.log");
 
   const auto sees = [&](const char* token, const char* query,

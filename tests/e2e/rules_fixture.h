@@ -41,7 +41,7 @@ using RuleGroup = rules_v1::RuleGroup;
 // killed by process id at the end.
 class RulesFixture : public testing::Test {
  protected:
-  RulesFixture() : prometheus_port_(FreePort()), registry_port_(FreePort()) {
+  RulesFixture() : prometheus_port_(ClaimPort()), registry_port_(ClaimPort()) {
     for (const char* name : {"rules", "files/main"}) {
       std::filesystem::create_directories(dir_.path() + "/" + name);
     }

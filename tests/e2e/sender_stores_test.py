@@ -29,7 +29,7 @@ sys.path[:0] = [os.path.join(_TESTS, each) for each in ("compliance", "identity"
 
 import wire  # noqa: E402
 from insula import Service  # noqa: E402
-from processes import Lab, free_ports, send, sha256, wait_until  # noqa: E402
+from processes import Lab, claim_ports, send, sha256, wait_until  # noqa: E402
 
 _BIN = ""
 _SCRAPES = round(60 * float(os.environ.get("SENDER_MINUTES", "1")))
@@ -127,7 +127,7 @@ class SenderStoresTest(unittest.TestCase):
         self.exporter = Exporter()
         self.addCleanup(self.exporter.close)
         names = ("sender", "node", "red", "blue", "write", "registry")
-        self.ports = dict(zip(names, free_ports(len(names))))
+        self.ports = dict(zip(names, claim_ports(len(names))))
 
     # Processes.
 

@@ -21,7 +21,7 @@ from insula import QUERY, Insula, Service  # noqa: E402
 from issuer import Issuer  # noqa: E402
 from matrix import bcrypt_hash  # noqa: E402
 from outgoing import Host  # noqa: E402
-from processes import Lab, client_tls, free_ports, send, sha256, wait_until  # noqa: E402
+from processes import Lab, client_tls, claim_ports, send, sha256, wait_until  # noqa: E402
 
 _BIN = ""
 _SHOWN = ""
@@ -63,7 +63,7 @@ class _Plant:
         self._echo = _Echo()
         lab.callback(self._echo.server.server_close)
         lab.callback(self._echo.server.shutdown)
-        self.issuer = Issuer(lab, free_ports(1)[0])
+        self.issuer = Issuer(lab, claim_ports(1)[0])
         self.issuer.start()
         self.insula = Insula(lab, _BIN)
         self._bind()

@@ -8,7 +8,7 @@ import signal
 import struct
 import time
 
-from processes import free_ports, send, wait_until
+from processes import claim_ports, send, wait_until
 
 QUERY = "/api/v1/query?query=up"
 
@@ -86,6 +86,7 @@ class Insula:
         self.registry = self.gateway = self.frontend = None
         self.listeners = {}
         self._late = 0
+        self._registry_port, self.store_port = claim_ports(2)
         self._start_store()
         self.put("Upstream", "store", {
             "write_url": f"http://127.0.0.1:{self.store_port}/api/v1/write",
@@ -99,7 +100,6 @@ class Insula:
         return os.path.join(self.binaries, name)
 
     def _start_store(self):
-        self.store_port = free_ports(1)[0]
         # It scrapes itself, once as each tenant.
         jobs = [{"job_name": name, "static_configs": [
             {"targets": [f"127.0.0.1:{self.store_port}"], "labels": {"namespace": name}}]}
@@ -142,16 +142,16 @@ class Insula:
 
     # Services.
 
-    def start_registry(self, port=0, **settings):
+    def start_registry(self, **settings):
         self.publish()
         self.registry = Service(
             self._lab, self.binary("tenant-registry"), "registry",
             {"storage": {"path": self._lab.path("registry.db")},
              "sources": {"files": [self._lab.path("tenants.yaml")]},
-             "grpc": {"listen_address": f"127.0.0.1:{port}"}, **settings})
+             "grpc": {"listen_address": f"127.0.0.1:{self._registry_port}"}, **settings})
 
     def registry_address(self):
-        return f"127.0.0.1:{self.registry.ports['grpc']}"
+        return f"127.0.0.1:{self._registry_port}"
 
     def start_edge(self, service, name, listeners, registry=None, binary=None,
                    wait=True, environment=None, **settings):
@@ -175,19 +175,18 @@ class Insula:
     def without_registry(self):
         """The registry is gone meanwhile. Gives a query-frontend and an ingest-gateway that
         never met one."""
-        port = self.registry.ports["grpc"]
         self.registry.process.stop(signal.SIGKILL)
         self._late += 1
         newcomers = [
             self.start_edge(service, f"{service}-late-{self._late}", self.listeners,
-                            registry=f"127.0.0.1:{port}", wait=False)
+                            registry=self.registry_address(), wait=False)
             for service in ("query-frontend", "ingest-gateway")]
         try:
             yield newcomers
         finally:
             for each in newcomers:
                 each.process.stop()
-            self.start_registry(port)
+            self.start_registry()
 
     # Requests.
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 
-from processes import CannotRun, free_ports, send
+from processes import CannotRun, claim_ports, send
 
 _MANAGE = "/usr/bin/keystone-manage"
 _SERVER = "/usr/bin/keystone-wsgi-public"
@@ -27,7 +27,7 @@ class Keystone:
     def __init__(self, lab, region="one"):
         check()
         self._lab = lab
-        self.port, self._brief_port = free_ports(2)
+        self.port, self._brief_port = claim_ports(2)
         self.url = f"http://127.0.0.1:{self.port}/v3"
         for name in ("fernet", "credentials"):
             os.makedirs(lab.path("keystone", name), mode=0o700)

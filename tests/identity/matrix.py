@@ -15,7 +15,7 @@ import time
 
 from cells import COLUMNS, HANDSHAKE, Measured, NotApplicable, check
 from issuer import Issuer, Key
-from processes import Authority, client_tls, free_ports, sha256
+from processes import Authority, client_tls, claim_ports, sha256
 
 # A binding that ended long ago.
 PAST = {"not_after": "2020-01-01T00:00:00Z"}
@@ -359,7 +359,7 @@ class _Jwt(Method):
                 "ca_file": self.lab.ca.file, "leeway": "0s"}
 
     def listeners(self):
-        down, slow = free_ports(2)
+        down, slow = claim_ports(2)
         # Who connects waits for a handshake that nobody begins.
         self.lab.enter_context(
             socket.create_server(("127.0.0.1", slow), backlog=64))
@@ -415,7 +415,7 @@ class Jwt(_Jwt):
 
     def __init__(self, lab, insula):
         super().__init__(lab, insula)
-        self._issuer = Issuer(lab, free_ports(1)[0])
+        self._issuer = Issuer(lab, claim_ports(1)[0])
         self._issuer.keys += [Key(lab.directory, f"issuer-{algorithm}", algorithm)
                               for algorithm in ("PS256", "ES256")]
         self._issuer.start()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import urllib.parse
 
-from processes import TOP, CannotRun, client_tls, free_ports, send
+from processes import TOP, CannotRun, client_tls, claim_ports, send
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 MODULES = os.path.join(TOP, "build", "identity", "oidc")
@@ -49,7 +49,7 @@ class OidcProvider:
         check()
         self._lab = lab
         self._clients = clients
-        self.port = free_ports(1)[0]
+        self.port = claim_ports(1)[0]
         self.issuer = f"https://127.0.0.1:{self.port}"
         cert, key = lab.ca.issue("oidc", "IP:127.0.0.1")
         self._tls = client_tls(lab.ca.file)

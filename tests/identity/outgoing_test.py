@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 from insula import Insula  # noqa: E402
 from issuer import Issuer  # noqa: E402
 from outgoing import Host, Proxy  # noqa: E402
-from processes import Lab, free_ports, sha256  # noqa: E402
+from processes import Lab, claim_ports, sha256  # noqa: E402
 
 _BIN = ""
 _TOKEN = "outgoing-token-4d1f"
@@ -152,7 +152,7 @@ class OutgoingTest(unittest.TestCase):
         self.assertEqual(here.requests, [])
 
     def test_an_issuer_can_not_send_a_service_to_the_metadata(self):
-        issuer = Issuer(self.lab, free_ports(1)[0])
+        issuer = Issuer(self.lab, claim_ports(1)[0])
         issuer.jwks_url = "https://169.254.169.254/latest/meta-data/"
         issuer.start()
         self.out.insula.bind("jwt", {"jwt": {"issuer": issuer.issuer, "claim": "sub",
@@ -168,7 +168,7 @@ class OutgoingTest(unittest.TestCase):
 
     def test_all_that_is_outside_is_asked_through_the_proxy(self):
         lab, insula, proxy = self.lab, self.out.insula, Proxy(self.lab)
-        issuer = Issuer(lab, free_ports(1)[0], host="issuer.invalid")
+        issuer = Issuer(lab, claim_ports(1)[0], host="issuer.invalid")
         issuer.start()
         hosts = {name: Host(lab, name, f"DNS:{name}.invalid", answer) for name, answer in (
             ("store", lambda _: (200, {}, _EMPTY)), ("keystone", _keystone),

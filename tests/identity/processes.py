@@ -8,10 +8,14 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, TOP)
+
+from tools.ports import claim_ports  # noqa: E402,F401 - for who uses processes
 PATIENCE = 60
 
 
@@ -29,14 +33,6 @@ def wait_until(what, condition, seconds=PATIENCE):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(0.02)
-
-
-def free_ports(count):
-    """Ports of the loopback that nobody listens on, all at one time."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-                   for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
 
 
 def sha256(text):

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 
-from processes import CannotRun, free_ports
+from processes import CannotRun, claim_ports
 
 
 def check():
@@ -29,7 +29,7 @@ class Proxy:
     """`ports` are those that it listens on, by mood."""
 
     def __init__(self, lab, name, moods):
-        self.ports = dict(zip(moods, free_ports(len(moods))))
+        self.ports = dict(zip(moods, claim_ports(len(moods))))
         self._lab, self._name = lab, name
 
     def _start(self, command):

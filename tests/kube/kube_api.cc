@@ -12,18 +12,14 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <future>
 #include <iostream>
 #include <list>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 
@@ -50,10 +46,10 @@ void Demand(bool condition, absl::string_view what, const Process& process) {
 }  // namespace
 
 KubeApi::KubeApi(std::vector<std::string> flags, absl::string_view tokens)
-    : etcd_port_(FreePort()) {
+    : etcd_port_(ClaimPort()), port_(ClaimPort()), plain_port_(ClaimPort()) {
   const std::string& root = directory_.path();
   const std::string client = "http://" + Local(etcd_port_);
-  const std::string peer = "http://" + Local(FreePort());
+  const std::string peer = "http://" + Local(ClaimPort());
   etcd_ = std::make_unique<Process>(
       "/usr/bin/etcd",
       std::vector<std::string>{
@@ -85,45 +81,19 @@ KubeApi::~KubeApi() {
 }
 
 void KubeApi::Start() {
-  const auto run = [this] {
-    if (port_ == 0) std::remove(AddressesFile().c_str());
-    std::vector<std::string> arguments = arguments_;
-    arguments.insert(arguments.end(),
-                     {"--listen", Local(port_), "--http", Local(plain_port_)});
-    server_ = std::make_unique<Process>(KUBE_API_BINARY, arguments,
-                                        directory_.path() + "/server.log");
-  };
-  run();
+  std::vector<std::string> arguments = arguments_;
+  arguments.insert(arguments.end(),
+                   {"--listen", Local(port_), "--http", Local(plain_port_)});
+  server_ = std::make_unique<Process>(KUBE_API_BINARY, arguments,
+                                      directory_.path() + "/server.log");
   const bool ready = WaitUntil(
-      [this, &run] {
-        // Somebody's connection may have its former port for a moment.
-        if (!server_->Running()) run();
-        if (port_ == 0 && !FindPorts()) return false;
+      [this] {
         const int status = Send("GET", "/readyz").status;
         // It answers: ready, or who asks may not know.
         return status == 200 || status == 401 || status == 403;
       },
       kStartTimeout);
   Demand(ready, "the server does not become ready", *server_);
-}
-
-std::string KubeApi::AddressesFile() const {
-  return directory_.path() + "/server/addresses";
-}
-
-bool KubeApi::FindPorts() {
-  std::ifstream file(AddressesFile());
-  std::map<std::string, int> ports;
-  std::string name;
-  std::string address;
-  while (file >> name >> address) {
-    const std::string port = address.substr(address.rfind(':') + 1);
-    if (!absl::SimpleAtoi(port, &ports[name])) return false;
-  }
-  if (ports.size() != 2) return false;
-  port_ = ports["https"];
-  plain_port_ = ports["http"];
-  return true;
 }
 
 void KubeApi::Kill() { server_->Kill(); }

@@ -40,15 +40,11 @@ class KubeApi {
   void Compact();
 
  private:
-  // Where the server writes what it listens at.
-  std::string AddressesFile() const;
-  bool FindPorts();
-
   TempDir directory_;
   std::vector<std::string> arguments_;
-  int etcd_port_ = 0;
-  int port_ = 0;  // Picked by the server at its first start, and kept.
-  int plain_port_ = 0;
+  int etcd_port_;
+  int port_;
+  int plain_port_;
   std::unique_ptr<Process> etcd_;
   std::unique_ptr<Process> server_;
 };

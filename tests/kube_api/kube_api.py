@@ -10,14 +10,18 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, TOP)
+
+from tools.ports import claim_ports  # noqa: E402
+
 BINARY = os.path.join(TOP, "build", "kube-api", "kube-api")
 
 MERGE_PATCH = "application/merge-patch+json"
@@ -36,14 +40,6 @@ def wait_until(condition, what, seconds=120):
         time.sleep(0.01)
 
 
-def _free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 class KubeApi:
     """`tokens` are lines TOKEN,USER,UID,"GROUPS"; `token` is the one that requests
     carry by default. `flags` go to the server."""
@@ -58,6 +54,7 @@ class KubeApi:
         self._directory = tempfile.TemporaryDirectory(prefix="kube-api-")
         try:
             self._start_etcd()
+            self.url = f"http://127.0.0.1:{claim_ports(1)[0]}"
             self._start_server()
         except BaseException:
             self.__exit__()
@@ -90,7 +87,7 @@ class KubeApi:
         return True
 
     def _start_etcd(self):
-        client, peer = _free_ports(2)
+        client, peer = claim_ports(2)
         self.etcd = f"http://127.0.0.1:{client}"
         self._start("etcd", "etcd", "--data-dir", self._path("etcd"),
                     "--listen-client-urls", self.etcd, "--advertise-client-urls", self.etcd,
@@ -101,7 +98,7 @@ class KubeApi:
         wait_until(lambda: self._alive("etcd") and
                    _get(self.etcd + "/health", "GET", None, {})[0] == 200, "etcd")
 
-    def _start_server(self, address="127.0.0.1:0"):
+    def _start_server(self):
         if not os.path.exists(BINARY):
             raise AssertionError(f"there is no {BINARY}, run tests/kube_api/build")
         tokens = []
@@ -109,15 +106,16 @@ class KubeApi:
             with open(self._path("tokens"), "w", encoding="utf-8") as file:
                 file.write(self._tokens)
             tokens = ["--tokens", self._path("tokens")]
-        addresses = self._path("server", "addresses")
-        if os.path.exists(addresses):
-            os.unlink(addresses)
-        self._start("server", BINARY, "--http", address, "--etcd", self.etcd, "--dir",
-                    self._path("server"), "--core", "--compaction", "0", *self._flags, *tokens)
-        wait_until(lambda: self._alive("server") and os.path.exists(addresses), "the server")
-        with open(addresses, encoding="utf-8") as file:
-            self.url = "http://" + dict(line.split() for line in file)["http"]
-        wait_until(lambda: self.request("GET", "/readyz")[0] == 200, "a ready server")
+        self._start("server", BINARY, "--http", self.url.removeprefix("http://"),
+                    "--etcd", self.etcd, "--dir", self._path("server"), "--core",
+                    "--compaction", "0", *self._flags, *tokens)
+        wait_until(lambda: self._alive("server") and self._ready(), "a ready server")
+
+    def _ready(self):
+        try:
+            return self.request("GET", "/readyz")[0] == 200
+        except OSError:
+            return False
 
     @contextlib.contextmanager
     def down(self):
@@ -128,7 +126,7 @@ class KubeApi:
         try:
             yield
         finally:
-            self._start_server(self.url.removeprefix("http://"))
+            self._start_server()
 
     def restart(self, tokens):
         """With other tokens."""

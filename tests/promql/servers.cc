@@ -164,7 +164,7 @@ std::string Describe(const Answer& answer) {
   return text.substr(0, 4000);
 }
 
-Server::Server(const std::vector<Series>& series) : port_(e2e::FreePort()) {
+Server::Server(const std::vector<Series>& series) : port_(e2e::ClaimPort()) {
   if (!series.empty()) {
     e2e::Process promtool(
         "/usr/bin/promtool",

@@ -43,7 +43,7 @@ int64_t Setting(const char* name, int64_t otherwise) {
 }
 
 RegistryUnderTest::RegistryUnderTest(absl::string_view config)
-    : port_(e2e::FreePort()),
+    : port_(e2e::ClaimPort()),
       config_(absl::StrCat(config, "\nstorage: {path: ", store_path(), "}")) {}
 
 bool RegistryUnderTest::Start() {

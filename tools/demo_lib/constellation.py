@@ -17,8 +17,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from tools.demo_lib.processes import DemoError, free_port
+from tools.demo_lib.processes import DemoError
 from tools.demo_lib.registry import TOP, Registry
+from tools.ports import claim_ports
 
 _BIN = os.path.join(TOP, "build", "release", "bin")
 
@@ -153,7 +154,7 @@ class Constellation:
         return self._path(name)
 
     def _start_prometheus(self, name, config, *flags):
-        port = free_port()
+        port = claim_ports(1)[0]
         self.processes.start(name, [
             "prometheus", f"--config.file={self._write(name + '.yml', config)}",
             f"--storage.tsdb.path={self._path(name)}",
@@ -236,7 +237,7 @@ registry:
 {config}""")
 
     def _start_sender(self):
-        exporter = free_port()
+        exporter = claim_ports(1)[0]
         self.processes.start("node-exporter", [
             "prometheus-node-exporter", f"--web.listen-address=127.0.0.1:{exporter}",
             "--log.level=warn"])

@@ -85,7 +85,7 @@ std::string WriteBody(const std::vector<Series>& series) {
 }
 
 Constellation::Constellation()
-    : store_port_(FreePort()), registry_port_(FreePort()) {
+    : store_port_(ClaimPort()), registry_port_(ClaimPort()) {
   dir_.Write("tenants.yaml",
              absl::Substitute(kResources, store_port_, HexHash(kSender),
                               HexHash(kRed), HexHash(kBlue)));

@@ -5,15 +5,18 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,9 +25,53 @@
 namespace insula::e2e {
 namespace {
 
+constexpr int kLowestPort = 15000;
+
 [[noreturn]] void Die(const std::string& what) {
   std::perror(what.c_str());
   std::abort();
+}
+
+// The first port that the kernel may give to anybody.
+int EphemeralPorts() {
+  std::ifstream file("/proc/sys/net/ipv4/ip_local_port_range");
+  int first = 0;
+  file >> first;
+  if (first <= kLowestPort) Die("ports below those that the kernel hands out");
+  return first;
+}
+
+// A claim is a socket with a name in this network namespace: the kernel lets go
+// of it when the process ends.
+bool Claim(int port) {
+  const int claim = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  // The byte before the name is 0.
+  const std::string name = absl::StrCat("insula-port-", port);
+  name.copy(address.sun_path + 1, name.size());
+  const socklen_t size =
+      offsetof(sockaddr_un, sun_path) + 1 + static_cast<socklen_t>(name.size());
+  if (claim < 0) Die("a socket to claim a port with");
+  if (bind(claim, reinterpret_cast<sockaddr*>(&address), size) == 0) {
+    return true;  // Stays open.
+  }
+  close(claim);
+  return false;
+}
+
+bool CanListen(int port) {
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int yes = 1;
+  setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<uint16_t>(port));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const bool free =
+      bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  close(socket);
+  return free;
 }
 
 }  // namespace
@@ -77,19 +124,15 @@ Waited TimeUntil(const std::function<bool()>& condition,
   return waited;
 }
 
-int FreePort() {
-  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  if (socket < 0 || bind(socket, generic, size) != 0 ||
-      getsockname(socket, generic, &size) != 0) {
-    Die("a free port");
+int ClaimPort() {
+  const int end = EphemeralPorts();
+  std::random_device random;
+  int port = std::uniform_int_distribution<>(kLowestPort, end - 1)(random);
+  for (int tried = kLowestPort; tried < end; ++tried) {
+    if (Claim(port) && CanListen(port)) return port;
+    if (++port == end) port = kLowestPort;
   }
-  close(socket);
-  return ntohs(address.sin_port);
+  Die("a free port");
 }
 
 Process::Process(std::string binary, std::vector<std::string> args,

@@ -56,9 +56,13 @@ struct Waited {
 Waited TimeUntil(const std::function<bool()>& condition,
                  absl::Duration timeout = absl::Minutes(1));
 
-// A TCP port of 127.0.0.1 that was free a moment ago, for servers that can't
-// pick one themselves.
-int FreePort();
+// A TCP port of 127.0.0.1 that nobody listens on, and that is this process' own
+// until it ends: a server that is stopped finds its port again. The kernel
+// hands it out to nobody, neither to a connection nor to a server that listens
+// on port 0, and no other process is given it by this function or by
+// claim_ports() of tools/ports.py, which does the same. Safe to call from any
+// thread.
+int ClaimPort();
 
 // A running program; its stdout and stderr go to a file. Killed and reaped by
 // process id when destroyed.

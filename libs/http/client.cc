@@ -4,13 +4,16 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+#include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "libs/http/alarms.h"
+#include "libs/http/body_source.h"
 #include "libs/http/client_exchange.h"
 #include "libs/http/code_counters.h"
 #include "libs/http/connection_pool.h"
@@ -26,6 +29,9 @@ namespace asio = boost::asio;
 namespace {
 
 using StreamOr = absl::StatusOr<std::unique_ptr<ResponseStream>>;
+
+// For each piece of an answer's rest.
+constexpr absl::Duration kRestPatience = absl::Seconds(30);
 
 std::string PeerOf(const ClientRequest& request) {
   return absl::StrCat(request.url.scheme, "://", request.url.HostPort());
@@ -62,6 +68,32 @@ struct ResponseStream::State {
   std::shared_ptr<ClientExchange> exchange;
   ResponseHead head;
 };
+
+namespace {
+
+// What is left of an answer. Uses what stands above it.
+class RestOfAnswer : public BodySource {
+ public:
+  RestOfAnswer(std::shared_ptr<const void> client,
+               std::shared_ptr<ClientExchange> exchange, std::string peer)
+      : client_(std::move(client)),
+        exchange_(std::move(exchange)),
+        peer_(std::move(peer)) {}
+
+  asio::awaitable<absl::StatusOr<absl::string_view>> Next() override {
+    absl::StatusOr<absl::string_view> piece =
+        co_await Guard(exchange_->Read(absl::Now() + kRestPatience));
+    if (!piece.ok()) co_return Annotate(piece.status(), peer_);
+    co_return piece;
+  }
+
+ private:
+  const std::shared_ptr<const void> client_;
+  const std::shared_ptr<ClientExchange> exchange_;
+  const std::string peer_;
+};
+
+}  // namespace
 
 class Client::Impl : public std::enable_shared_from_this<Client::Impl> {
  public:
@@ -131,6 +163,7 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
   const auto self = shared_from_this();
   const auto executor = co_await asio::this_coro::executor;
   if (IsStrand(executor)) co_return co_await SendOnStrand(&request, deadline);
+  request.max_whole_bytes = std::numeric_limits<size_t>::max();
   // The deadline and the operations it cancels must not run at the same time.
   const asio::any_io_executor strand = MakeStrand(executor);
   co_return co_await asio::co_spawn(strand, SendOnStrand(&request, deadline),
@@ -183,8 +216,13 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Exchange(
   const asio::any_io_executor strand = co_await asio::this_coro::executor;
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<ClientExchange> exchange,
                       NewExchange(request, deadline, strand));
-  absl::StatusOr<Response> result = co_await exchange->Run();
+  bool more = false;
+  absl::StatusOr<Response> result = co_await exchange->Run(&more);
   if (!result.ok()) co_return Annotate(result.status(), PeerOf(*request));
+  if (more) {
+    result->rest = std::make_shared<RestOfAnswer>(shared_from_this(), exchange,
+                                                  PeerOf(*request));
+  }
   co_return result;
 }
 

@@ -3,6 +3,8 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <cstddef>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -47,6 +49,11 @@ struct ClientRequest {
   Url url;
   Headers headers;
   std::string body;
+  // Of an answer whose body is longer than this the beginning may be returned
+  // alone, and the rest as Response::rest, without a bound. It is not asked for
+  // in gzip then, but one that comes so is decoded, and returned as a whole.
+  // For senders on a strand; others get whole answers.
+  size_t max_whole_bytes = std::numeric_limits<size_t>::max();
 };
 
 // An answer whose body is read while it comes, as long as that may take.
@@ -100,7 +107,8 @@ class Client {
   // `deadline`, UNAVAILABLE if no answer came, RESOURCE_EXHAUSTED if it was too
   // large, CANCELLED if the calling coroutine was cancelled, PERMISSION_DENIED
   // if the host has an address of `refused_networks`, and the authorizer's
-  // errors.
+  // errors. For each piece of Response::rest, which may outlive the client,
+  // there are 30 s; its errors are those of ResponseStream::Read().
   boost::asio::awaitable<absl::StatusOr<Response>> Send(ClientRequest request,
                                                         absl::Time deadline);
 

@@ -7,6 +7,7 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/write.hpp>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -32,6 +33,7 @@ constexpr size_t kHeadRoom = 16 << 10;
 constexpr size_t kMaxFields = 200;
 constexpr int kMaxInterimAnswers = 8;
 constexpr size_t kMaxTunnelAnswer = 16 << 10;
+constexpr size_t kUnbounded = std::numeric_limits<size_t>::max();
 
 // The client's own, or of one hop.
 bool IsClientsOwn(absl::string_view name) {
@@ -139,10 +141,11 @@ asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::Ask(
   co_return head;
 }
 
-asio::awaitable<absl::StatusOr<Response>> ClientExchange::Run() {
-  CO_ASSIGN_OR_RETURN(ResponseHead head, co_await Ask(/*accept_gzip=*/true));
+asio::awaitable<absl::StatusOr<Response>> ClientExchange::Run(bool* more) {
+  const bool all_whole = request_.max_whole_bytes == kUnbounded;
+  CO_ASSIGN_OR_RETURN(ResponseHead head, co_await Ask(all_whole));
   Response response;
-  const absl::Status status = co_await ReadAnswer(&head, &response);
+  const absl::Status status = co_await ReadAnswer(&head, &response, more);
   if (!status.ok()) co_return Failure(status);
   co_return response;
 }
@@ -444,15 +447,55 @@ absl::StatusOr<Framing> ClientExchange::Frame(const ResponseHead& head) const {
       absl::StrCat("ambiguous answer: ", framing.status().message()));
 }
 
+size_t ClientExchange::max_whole_bytes() const {
+  return std::min(request_.max_whole_bytes,
+                  context_.options->max_response_bytes);
+}
+
+bool ClientExchange::MayHaveRest(const Framing& framing,
+                                 const ResponseHead& head) const {
+  if (request_.max_whole_bytes == kUnbounded || IsGzip(head.headers) ||
+      framing.body == Framing::Body::kNone) {
+    return false;
+  }
+  return framing.body != Framing::Body::kLength ||
+         framing.length > max_whole_bytes();
+}
+
+asio::awaitable<absl::Status> ClientExchange::ReadBeginning(
+    const Framing* framing, Response* response, bool* more) {
+  keep_alive_ = framing->keep_alive;
+  body_.emplace(&lease_.connection->stream, &lease_.connection->input,
+                *framing);
+  while (response->body.size() <= max_whole_bytes()) {
+    CO_ASSIGN_OR_RETURN(const absl::string_view piece, co_await body_->Next());
+    absl::StrAppend(&response->body, piece);
+    if (body_->done()) {
+      GiveBack(keep_alive_);
+      co_return absl::OkStatus();
+    }
+  }
+  *more = true;
+  watchdog_->Clear();
+  co_return absl::OkStatus();
+}
+
 asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
-                                                         Response* response) {
+                                                         Response* response,
+                                                         bool* more) {
   ClientConnection& connection = *lease_.connection;
   CO_ASSIGN_OR_RETURN(const Framing framing, Frame(*head));
   const size_t max_bytes = context_.options->max_response_bytes;
   Reservation unlimited(nullptr);
-  absl::Status status =
-      co_await ReadBody(&connection.stream, &connection.input, framing,
-                        max_bytes, &unlimited, &response->body);
+  absl::Status status;
+  bool given_back = false;
+  if (MayHaveRest(framing, *head)) {
+    status = co_await ReadBeginning(&framing, response, more);
+    given_back = true;
+  } else {
+    status = co_await ReadBody(&connection.stream, &connection.input, framing,
+                               max_bytes, &unlimited, &response->body);
+  }
   if (status.ok() && IsGzip(head->headers) && !response->body.empty()) {
     const std::string encoded = std::move(response->body);
     response->body.clear();
@@ -469,7 +512,7 @@ asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
   }
   response->status = head->status;
   response->headers = std::move(head->headers);
-  GiveBack(framing.keep_alive);
+  if (!given_back) GiveBack(framing.keep_alive);
   co_return absl::OkStatus();
 }
 

@@ -55,11 +55,12 @@ std::string RequestHeadText(const ClientRequest& request, bool accept_gzip,
 // by an exception. Either Run() or Open() is called, once.
 class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
  public:
-  // `request` outlives the exchange.
+  // `request` outlives the calls of Run() and Open().
   ClientExchange(ExchangeContext context, const ClientRequest* request,
                  absl::Time deadline, boost::asio::any_io_executor strand);
 
-  boost::asio::awaitable<absl::StatusOr<Response>> Run();
+  // Sets `*more` if the answer has a rest, which is left to Read().
+  boost::asio::awaitable<absl::StatusOr<Response>> Run(bool* more);
 
   // Returns the head; the body, not in gzip, is left to Read().
   boost::asio::awaitable<absl::StatusOr<ResponseHead>> Open();
@@ -89,7 +90,16 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   boost::asio::awaitable<absl::Status> ReadHead(ResponseHead* head);
   absl::StatusOr<Framing> Frame(const ResponseHead& head) const;
   boost::asio::awaitable<absl::Status> ReadAnswer(ResponseHead* head,
-                                                  Response* response);
+                                                  Response* response,
+                                                  bool* more);
+  // The most bytes of an answer that is returned as a whole.
+  size_t max_whole_bytes() const;
+  bool MayHaveRest(const Framing& framing, const ResponseHead& head) const;
+  // All of the body if it is short enough, and then lets another request have
+  // the connection.
+  boost::asio::awaitable<absl::Status> ReadBeginning(const Framing* framing,
+                                                     Response* response,
+                                                     bool* more);
   // The answer has come as a whole: lets another request have the connection.
   void GiveBack(bool keep_alive);
 
@@ -108,7 +118,7 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   std::shared_ptr<boost::asio::steady_timer> waiting_on_;
   bool any_byte_ = false;           // Of the answer has come.
   bool write_failed_ = false;       // Not all of the request was sent.
-  std::optional<BodyReader> body_;  // Of Read().
+  std::optional<BodyReader> body_;  // Of Read(), where there is any.
   bool keep_alive_ = false;         // Once the body has been read.
 };
 

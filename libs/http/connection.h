@@ -24,6 +24,8 @@
 
 namespace insula::http {
 
+struct AnswerFacts;
+
 // Reads requests one after the other and answers each before the next. Lives
 // on the strand of its socket. An idle one holds no buffers.
 class Connection : public std::enable_shared_from_this<Connection> {
@@ -73,6 +75,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
       Exchange* exchange, Reservation* reservation, Request* request);
   boost::asio::awaitable<Response> Handle(Request* request);
   boost::asio::awaitable<bool> Answer(Exchange* exchange, Response* response);
+  // Of an answer with a rest. Lets the rest go when the client does.
+  boost::asio::awaitable<bool> AnswerInPieces(Exchange* exchange,
+                                              Response* response,
+                                              AnswerFacts* facts);
+  // False: the client has left, or is too slow, or `end` has come.
+  boost::asio::awaitable<bool> WritePiece(absl::string_view before,
+                                          absl::string_view bytes,
+                                          absl::Time end);
+  // Nothing if there will be no whole body.
+  boost::asio::awaitable<std::optional<absl::string_view>> NextPiece(
+      BodySource* rest, const Exchange* exchange, absl::Time end);
+  // The client is told that the answer is not whole.
+  void BreakOff();
   boost::asio::awaitable<bool> Refuse(Exchange* exchange,
                                       const Refusal* refusal);
   boost::asio::awaitable<void> Finish();

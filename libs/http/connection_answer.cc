@@ -37,6 +37,13 @@ asio::awaitable<bool> Connection::Answer(Exchange* exchange,
   facts.request_id = exchange->id;
   facts.minor_version = exchange->head.minor_version;
   facts.head_request = exchange->head.method == "HEAD";
+  facts.keep_alive =
+      exchange->framing.keep_alive && exchange->body_read && !core_->draining();
+  unread_body_ = !exchange->body_read;
+  facts.chunked = response->rest != nullptr && MayHaveBody(*response);
+  if (facts.chunked && !facts.head_request) {
+    co_return co_await AnswerInPieces(exchange, response, &facts);
+  }
   if (IsWorthGzip(*response)) {
     facts.vary = true;
     if (exchange->accepts_gzip && !facts.head_request) {
@@ -47,9 +54,6 @@ asio::awaitable<bool> Connection::Answer(Exchange* exchange,
       }
     }
   }
-  facts.keep_alive =
-      exchange->framing.keep_alive && exchange->body_read && !core_->draining();
-  unread_body_ = !exchange->body_read;
   const std::string head = ResponseHeadText(*response, facts);
   const absl::string_view body = facts.head_request || !MayHaveBody(*response)
                                      ? absl::string_view()

@@ -187,6 +187,26 @@ bool DeflateSlice(z_stream* stream, absl::string_view slice, bool last,
 
 }  // namespace
 
+struct GzipEncoder::State {
+  DeflateStream stream;
+  std::string encoded;
+};
+
+GzipEncoder::GzipEncoder() : state_(new State{TakeDeflater(), ""}) {}
+
+// One that stopped in between is reset when it is taken again.
+GzipEncoder::~GzipEncoder() {
+  Keep(std::move(state_->stream), &kept_deflaters);
+}
+
+absl::string_view GzipEncoder::Encode(absl::string_view piece, bool last) {
+  size_t size = 0;
+  const bool sane =
+      DeflateSlice(state_->stream.get(), piece, last, &state_->encoded, &size);
+  if (!sane) std::abort();  // By zlib's manual, only if its state is damaged.
+  return absl::string_view(state_->encoded).substr(0, size);
+}
+
 asio::awaitable<std::optional<std::string>> Gzip(absl::string_view text) {
   DeflateStream stream = TakeDeflater();
   const size_t plain_size = text.size();

@@ -34,6 +34,21 @@ class GzipDecoder {
   std::unique_ptr<State> state_;
 };
 
+// Encodes a text that comes in pieces.
+class GzipEncoder {
+ public:
+  GzipEncoder();
+  ~GzipEncoder();
+
+  // What there is to send after `piece`, perhaps nothing yet, until the next
+  // call; after the last piece, all that is left.
+  absl::string_view Encode(absl::string_view piece, bool last);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 // `text` as gzip, or nullopt if that is not shorter. Large ones let others run
 // in between; `text` must stay.
 boost::asio::awaitable<std::optional<std::string>> Gzip(absl::string_view text);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <initializer_list>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -67,10 +68,15 @@ struct Request {
   absl::string_view query() const;  // target after '?'
 };
 
+class BodySource;
+
 struct Response {
   int status = 200;
   Headers headers;
   std::string body;
+  // What comes behind `body` and is not here yet, see body_source.h. Null: the
+  // body is whole.
+  std::shared_ptr<BodySource> rest;
 };
 
 // A response with a plain text body.

@@ -82,7 +82,11 @@ std::string ResponseHeadText(const Response& response,
   }
   if (facts.vary) AppendField("Vary", "Accept-Encoding", &text);
   AppendField("X-Request-Id", facts.request_id, &text);
-  if (MayHaveBody(response)) {
+  if (facts.chunked) {
+    if (facts.minor_version > 0) {
+      AppendField("Transfer-Encoding", "chunked", &text);
+    }
+  } else if (MayHaveBody(response)) {
     absl::StrAppend(&text, "Content-Length: ", response.body.size(), "\r\n");
   }
   if (!facts.keep_alive) {

@@ -16,6 +16,8 @@ struct AnswerFacts {
   bool head_request = false;
   bool keep_alive = false;
   bool vary = false;  // Whether it is gzip depends on the request.
+  // Its body is sent in chunks; to HTTP/1.0, up to the end of the connection.
+  bool chunked = false;
 };
 
 // INVALID_ARGUMENT if its status is no final one, or a header would change the

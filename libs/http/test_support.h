@@ -30,6 +30,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "libs/http/message.h"
 #include "libs/http/server.h"
 #include "libs/metrics/metrics.h"
@@ -69,6 +70,21 @@ class RawSocket {
   bool Send(absl::string_view text) {
     while (!text.empty()) {
       const ssize_t sent = send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      text.remove_prefix(static_cast<size_t>(sent));
+    }
+    return true;
+  }
+
+  // False if the peer takes nothing for as long.
+  bool SendNow(absl::string_view text, absl::Duration patience) {
+    while (!text.empty()) {
+      pollfd waiting = {fd_, POLLOUT, 0};
+      if (poll(&waiting, 1, absl::ToInt64Milliseconds(patience)) != 1) {
+        return false;
+      }
+      const ssize_t sent =
+          send(fd_, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (sent <= 0) return false;
       text.remove_prefix(static_cast<size_t>(sent));
     }
@@ -118,6 +134,9 @@ class RawSocket {
     return std::exchange(ahead_, "");
   }
 
+  // Whether the end that was read was no clean one.
+  bool was_reset() const { return was_reset_; }
+
   // Whether the peer ends the connection without a further byte.
   bool AtEnd() { return ahead_.empty() && !ReadSome() && !timed_out_; }
 
@@ -129,6 +148,7 @@ class RawSocket {
       timed_out_ = true;
       ADD_FAILURE() << "nothing came in 20 s";
     }
+    if (got < 0 && errno == ECONNRESET) was_reset_ = true;
     if (got <= 0) return false;
     ahead_.append(space, static_cast<size_t>(got));
     return true;
@@ -136,6 +156,7 @@ class RawSocket {
 
   int fd_;
   bool timed_out_ = false;
+  bool was_reset_ = false;
   std::string ahead_;
 };
 

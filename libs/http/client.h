@@ -54,6 +54,7 @@ struct ClientRequest {
   // in gzip then, but one that comes so is decoded, and returned as a whole.
   // For senders on a strand; others get whole answers.
   size_t max_whole_bytes = std::numeric_limits<size_t>::max();
+  size_t max_response_bytes = 0;  // Below that of the client; 0: that.
 };
 
 // An answer whose body is read while it comes, as long as that may take.

@@ -485,7 +485,9 @@ asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
                                                          bool* more) {
   ClientConnection& connection = *lease_.connection;
   CO_ASSIGN_OR_RETURN(const Framing framing, Frame(*head));
-  const size_t max_bytes = context_.options->max_response_bytes;
+  const size_t own = request_.max_response_bytes;
+  size_t max_bytes = context_.options->max_response_bytes;
+  if (own > 0) max_bytes = std::min(max_bytes, own);
   Reservation unlimited(nullptr);
   absl::Status status;
   bool given_back = false;

@@ -156,6 +156,92 @@ absl::Status CheckWrites(const v1::Upstream& upstream) {
   return absl::OkStatus();
 }
 
+// A name in a directory, and no way out of it.
+bool IsFileName(absl::string_view name) {
+  return name.size() <= 128 && name.front() != '.' &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+         });
+}
+
+// How replicas are found that come and go.
+absl::Status CheckDiscovery(const v1::Upstream& upstream) {
+  const int ways = (upstream.query_dns() ? 1 : 0) +
+                   (upstream.query_file().empty() ? 0 : 1) +
+                   (upstream.has_query_services() ? 1 : 0);
+  if (ways == 0) return absl::OkStatus();
+  if (ways > 1) {
+    return Wrong("spec.query_dns",
+                 "only one of query_dns, query_file and query_services may be "
+                 "set");
+  }
+  if (!upstream.more_query_urls().empty()) {
+    return Wrong("spec.more_query_urls",
+                 "must be empty where replicas are found otherwise");
+  }
+  if (upstream.query_dns() &&
+      !absl::StartsWithIgnoreCase(upstream.query_url(), "http://")) {
+    return Wrong("spec.query_dns",
+                 "needs an http:// URL: certificates are seldom of addresses");
+  }
+  if (!upstream.query_file().empty() && !IsFileName(upstream.query_file())) {
+    return Wrong("spec.query_file",
+                 absl::StrCat("'", Shown(upstream.query_file()),
+                              "' must be a name of at most 128 of "
+                              "[A-Za-z0-9._-] that does not begin with '.'"));
+  }
+  if (!upstream.has_query_services()) return absl::OkStatus();
+  const v1::Upstream::Services& services = upstream.query_services();
+  if (services.namespace_().empty()) {
+    return Wrong("spec.query_services.namespace", "must be set");
+  }
+  RETURN_IF_ERROR(CheckText("spec.query_services.namespace",
+                            services.namespace_(), kMaxServiceBytes));
+  RETURN_IF_ERROR(CheckText("spec.query_services.label_selector",
+                            services.label_selector(), kMaxTextBytes));
+  return CheckText("spec.query_services.port", services.port(),
+                   kMaxServiceBytes);
+}
+
+// What is about reads alone.
+absl::Status CheckReads(const v1::Upstream& upstream) {
+  constexpr absl::string_view kUrls = "spec.more_query_urls";
+  if (!v1::Upstream::QueryBalance_IsValid(upstream.query_balance())) {
+    return Wrong("spec.query_balance",
+                 absl::StrCat(static_cast<int>(upstream.query_balance()),
+                              " is not known: must be QUERY_BALANCE_LOAD or "
+                              "QUERY_BALANCE_FIRST"));
+  }
+  if (upstream.query_url().empty()) {
+    if (!upstream.more_query_urls().empty()) {
+      return Wrong(kUrls, "needs spec.query_url, put the first one there");
+    }
+    if (upstream.query_balance() != v1::Upstream::QUERY_BALANCE_UNSPECIFIED ||
+        upstream.query_dns() || !upstream.query_file().empty() ||
+        upstream.has_query_services()) {
+      return Wrong("spec.query_url", "must be set for queries");
+    }
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckBaseUrl("spec.query_url", upstream.query_url(),
+                               "/api/v1/query lies"));
+  RETURN_IF_ERROR(CheckDiscovery(upstream));
+  if (upstream.more_query_urls_size() > kMaxMoreUrls) {
+    return Wrong(kUrls, absl::StrCat("has ", upstream.more_query_urls_size(),
+                                     " entries, may have ", kMaxMoreUrls));
+  }
+  std::set<absl::string_view> seen = {upstream.query_url()};
+  for (int i = 0; i < upstream.more_query_urls_size(); ++i) {
+    const std::string& url = upstream.more_query_urls(i);
+    const std::string field = absl::StrCat(kUrls, "[", i, "]");
+    RETURN_IF_ERROR(CheckBaseUrl(field, url, "/api/v1/query lies"));
+    if (!seen.insert(url).second) {
+      return Wrong(field, absl::StrCat("'", Shown(url), "' is there twice"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckUpstream(const v1::Upstream& upstream) {
@@ -163,10 +249,7 @@ absl::Status CheckUpstream(const v1::Upstream& upstream) {
     return Wrong("spec.write_url", "must be set, or spec.query_url, or both");
   }
   RETURN_IF_ERROR(CheckWrites(upstream));
-  if (!upstream.query_url().empty()) {
-    RETURN_IF_ERROR(CheckBaseUrl("spec.query_url", upstream.query_url(),
-                                 "/api/v1/query lies"));
-  }
+  RETURN_IF_ERROR(CheckReads(upstream));
   RETURN_IF_ERROR(CheckIsolation(upstream));
   return upstream.has_timeout()
              ? CheckDuration("spec.timeout", upstream.timeout(), kLeastTimeout)

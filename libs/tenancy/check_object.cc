@@ -36,13 +36,6 @@ constexpr size_t kMaxSourceBytes = 8 << 10;
 constexpr size_t kMaxNamespaceBytes = 63;
 constexpr int kMaxInheritedUids = 50;
 constexpr size_t kUidDigits = 32;
-constexpr uint32_t kMaxLimitLabelNames = 1000;
-constexpr uint32_t kMaxLimitLabelBytes = 1 << 20;
-constexpr uint32_t kMaxLimitQueryBytes = 1 << 20;
-constexpr double kMaxLimitRate = 1e12;
-constexpr uint64_t kMaxLimitSeriesPerWrite = 10'000'000;
-constexpr uint64_t kMaxLimitActiveSeries = 1'000'000'000;
-constexpr uint64_t kMaxLimitQueueBytes = uint64_t{1} << 50;
 
 constexpr std::array<std::pair<v1::Kind, absl::string_view>, 10> kKinds = {{
     {v1::KIND_TENANT, "Tenant"},
@@ -168,69 +161,6 @@ absl::Status CheckAccess(const v1::Access& access) {
   return CheckTenantIds("spec.source_tenant_ids", access.source_tenant_ids());
 }
 
-absl::Status CheckAtMost(absl::string_view field, uint64_t value,
-                         uint64_t most) {
-  if (value <= most) return absl::OkStatus();
-  return Wrong(field, absl::StrCat("is ", value, ", may be at most ", most));
-}
-
-// `name`_per_second and `name`_burst.
-absl::Status CheckRate(absl::string_view name, double per_second,
-                       double burst) {
-  const std::string rate_field = absl::StrCat("spec.", name, "_per_second");
-  const std::string burst_field = absl::StrCat("spec.", name, "_burst");
-  // Written so that NaN fails too.
-  if (!(per_second >= 0 && per_second <= kMaxLimitRate)) {
-    return Wrong(rate_field, "must be a number from 0 to 1e12");
-  }
-  if (!(burst >= 0 && burst <= kMaxLimitRate)) {
-    return Wrong(burst_field, "must be a number from 0 to 1e12");
-  }
-  if (burst > 0 && per_second == 0) {
-    return Wrong(burst_field, absl::StrCat("needs ", rate_field));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckLimits(const v1::Limits& limits) {
-  RETURN_IF_ERROR(CheckAtMost("spec.max_label_names", limits.max_label_names(),
-                              kMaxLimitLabelNames));
-  RETURN_IF_ERROR(CheckAtMost("spec.max_label_name_bytes",
-                              limits.max_label_name_bytes(),
-                              kMaxLimitLabelBytes));
-  RETURN_IF_ERROR(CheckAtMost("spec.max_label_value_bytes",
-                              limits.max_label_value_bytes(),
-                              kMaxLimitLabelBytes));
-  RETURN_IF_ERROR(CheckAtMost("spec.max_query_bytes", limits.max_query_bytes(),
-                              kMaxLimitQueryBytes));
-  RETURN_IF_ERROR(CheckRate("samples", limits.samples_per_second(),
-                            limits.samples_burst()));
-  RETURN_IF_ERROR(CheckRate("write_requests",
-                            limits.write_requests_per_second(),
-                            limits.write_requests_burst()));
-  if (limits.write_requests_burst() > 0 && limits.write_requests_burst() < 1) {
-    return Wrong("spec.write_requests_burst",
-                 "must be at least 1: a write is one or none");
-  }
-  RETURN_IF_ERROR(CheckRate("write_bytes", limits.write_bytes_per_second(),
-                            limits.write_bytes_burst()));
-  RETURN_IF_ERROR(CheckAtMost("spec.max_series_per_write",
-                              limits.max_series_per_write(),
-                              kMaxLimitSeriesPerWrite));
-  RETURN_IF_ERROR(CheckAtMost("spec.max_active_series",
-                              limits.max_active_series(),
-                              kMaxLimitActiveSeries));
-  RETURN_IF_ERROR(CheckAtMost("spec.max_queue_bytes", limits.max_queue_bytes(),
-                              kMaxLimitQueueBytes));
-  if (!v1::Limits::QueueFull_IsValid(limits.queue_full())) {
-    return Wrong("spec.queue_full",
-                 absl::StrCat(static_cast<int>(limits.queue_full()),
-                              " is not known: must be QUEUE_FULL_REFUSE or "
-                              "QUEUE_FULL_DROP_OLDEST"));
-  }
-  return absl::OkStatus();
-}
-
 // A name of RFC 1123, as namespaces have.
 bool IsNamespace(absl::string_view name) {
   return !name.empty() && name.size() <= kMaxNamespaceBytes &&
@@ -321,7 +251,7 @@ absl::Status CheckSpec(const v1::Object& object) {
     case v1::Object::kClaimRule:
       return internal::CheckClaimRule(object.claim_rule());
     case v1::Object::kLimits:
-      return CheckLimits(object.limits());
+      return internal::CheckLimits(object.limits());
     case v1::Object::kPolicy:
       return CheckPolicy(object.policy());
     case v1::Object::kRuleTarget:

@@ -108,11 +108,30 @@ TEST(CheckObjectTest, AcceptsSoundObjects) {
                         "'http://b/w' more_write_urls: 'https://c/w' "
                         "isolation: ISOLATION_LABEL write_protocol: "
                         "WRITE_PROTOCOL_2"),
+           UpstreamWith("query_url: 'http://a' more_query_urls: 'http://b/p' "
+                        "query_balance: QUERY_BALANCE_FIRST isolation: "
+                        "ISOLATION_LABEL"),
+           UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                        "query_dns: true"),
+           UpstreamWith("query_url: 'https://a' isolation: ISOLATION_LABEL "
+                        "query_file: 'a-1.json'"),
+           UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                        "query_services { namespace: 'm' label_selector: 'a=b' "
+                        "port: 'http' }"),
            LimitsWith("write_requests_per_second: 0.1 write_requests_burst: 1 "
                       "write_bytes_per_second: 1e6 write_bytes_burst: 1e7 "
                       "max_series_per_write: 10000000 max_active_series: "
                       "1000000000 max_queue_bytes: 1125899906842624 "
                       "queue_full: QUEUE_FULL_DROP_OLDEST"),
+           LimitsWith("max_concurrent_queries: 10000 max_queued_queries: "
+                      "100000 query_rates { tenant { per_second: 5 burst: 3 } "
+                      "url { per_second: 1e6 } retry_after { seconds: 30 } } "
+                      "api_rates { address { per_second: 0.1 } } "
+                      "max_query_range { seconds: 2764800 } max_query_steps: "
+                      "11001 max_query_selectors: 10000 max_response_bytes: "
+                      "1073741824 max_response_series: 10000000 "
+                      "query_timeout { seconds: 3599 } max_cache_bytes: "
+                      "1099511627776"),
            AccessWith("tenant_id: 'a' selectors: '{x=\"y\"}' "
                       "source_tenant_ids: 'b'"),
            AccessWith("tenant_id: 'a' selectors: 'up' selectors: 'node_.*' "
@@ -405,6 +424,38 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{UpstreamWith("write_url: 'http://a' isolation: ISOLATION_LABEL "
                          "write_protocol: 7"),
             "spec.write_protocol: 7 is not known"},
+        Bad{UpstreamWith("write_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "more_query_urls: 'http://b'"),
+            "spec.more_query_urls: needs spec.query_url"},
+        Bad{UpstreamWith("write_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_dns: true"),
+            "spec.query_url: must be set for queries"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "more_query_urls: 'http://a'"),
+            "spec.more_query_urls[0]: 'http://a' is there twice"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "more_query_urls: 'http://b?c=d'"),
+            "spec.more_query_urls[0]: must not have a '?'"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_dns: true query_file: 'x'"),
+            "spec.query_dns: only one of"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_dns: true more_query_urls: 'http://b'"),
+            "spec.more_query_urls: must be empty"},
+        Bad{UpstreamWith("query_url: 'https://a' isolation: ISOLATION_LABEL "
+                         "query_dns: true"),
+            "spec.query_dns: needs an http:// URL"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_file: '../../etc/x'"),
+            "spec.query_file: '../../etc/x' must be a name"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_services {}"),
+            "spec.query_services.namespace: must be set"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_balance: 9"),
+            "spec.query_balance: 9 is not known"},
+        Bad{LimitsWith("max_cache_bytes: 1099511627777"),
+            "spec.max_cache_bytes: "},
         Bad{LimitsWith("write_requests_burst: 1"),
             "spec.write_requests_burst: needs spec.write_requests_per_second"},
         Bad{LimitsWith("write_requests_per_second: 1 write_requests_burst: "
@@ -421,6 +472,30 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{LimitsWith("max_queue_bytes: 1125899906842625"),
             "spec.max_queue_bytes: "},
         Bad{LimitsWith("queue_full: 9"), "spec.queue_full: 9 is not known"},
+        Bad{LimitsWith("max_concurrent_queries: 10001"),
+            "spec.max_concurrent_queries: is 10001, may be at most 10000"},
+        Bad{LimitsWith("max_queued_queries: 100001"),
+            "spec.max_queued_queries: "},
+        Bad{LimitsWith("query_rates { tenant { per_second: nan } }"),
+            "spec.query_rates.tenant.per_second: must be a number"},
+        Bad{LimitsWith("query_rates { url { per_second: -1 } }"),
+            "spec.query_rates.url.per_second: "},
+        Bad{LimitsWith("api_rates { address { burst: 1 } }"),
+            "spec.api_rates.address.burst: needs per_second"},
+        Bad{LimitsWith("api_rates { tenant { per_second: 1 burst: 1000001 } }"),
+            "spec.api_rates.tenant.burst: is 1000001"},
+        Bad{LimitsWith("query_rates { retry_after { nanos: 1 } }"),
+            "spec.query_rates.retry_after: must be at least 1s"},
+        Bad{LimitsWith("max_query_range { seconds: -1 }"),
+            "spec.max_query_range: must be at least 1s"},
+        Bad{LimitsWith("max_query_steps: 11002"), "spec.max_query_steps: "},
+        Bad{LimitsWith("max_query_selectors: 10001"),
+            "spec.max_query_selectors: "},
+        Bad{LimitsWith("max_response_bytes: 1073741825"),
+            "spec.max_response_bytes: "},
+        Bad{LimitsWith("max_response_series: 10000001"),
+            "spec.max_response_series: "},
+        Bad{LimitsWith("query_timeout {}"), "spec.query_timeout: "},
         Bad{AccessWith("selectors: 'x' source_tenant_ids: 'b'"),
             "Access/ns/x: spec.tenant_id: "},
         Bad{AccessWith("tenant_id: 'a' source_tenant_ids: 'b'"),

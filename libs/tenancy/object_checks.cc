@@ -121,14 +121,16 @@ absl::Status CheckLabels(
 
 absl::Status CheckDuration(absl::string_view field,
                            const google::protobuf::Duration& duration,
-                           absl::Duration least) {
+                           absl::Duration least, absl::Duration most) {
   const absl::Duration value =
       absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
   if (duration.nanos() < 0 || duration.nanos() > 999999999 || value < least ||
-      value >= absl::Hours(1)) {
-    return Wrong(field,
-                 absl::StrCat("must be at least ", absl::FormatDuration(least),
-                              " and below one hour"));
+      value >= most) {
+    return Wrong(
+        field,
+        absl::StrCat(
+            "must be at least ", absl::FormatDuration(least), " and below ",
+            most == absl::Hours(1) ? "one hour" : absl::FormatDuration(most)));
   }
   return absl::OkStatus();
 }

@@ -36,10 +36,11 @@ absl::Status CheckLabelName(absl::string_view field, absl::string_view name);
 absl::Status CheckLabels(
     absl::string_view field,
     const google::protobuf::Map<std::string, std::string>& labels);
-// At least `least`, and below one hour.
+// At least `least`, and below `most`.
 absl::Status CheckDuration(absl::string_view field,
                            const google::protobuf::Duration& duration,
-                           absl::Duration least);
+                           absl::Duration least,
+                           absl::Duration most = absl::Hours(1));
 
 // In the years that timestamp.proto allows.
 absl::Status CheckTimestamp(absl::string_view field,
@@ -49,6 +50,7 @@ absl::Status CheckFact(const registry::v1::Binding& binding);
 absl::Status CheckClaimRule(const registry::v1::ClaimRule& rule);
 absl::Status CheckUpstream(const registry::v1::Upstream& upstream);
 absl::Status CheckRuleTarget(const registry::v1::RuleTarget& target);
+absl::Status CheckLimits(const registry::v1::Limits& limits);
 absl::Status CheckJob(const registry::v1::Job& job);
 absl::Status CheckInstance(const registry::v1::Instance& instance);
 

@@ -54,6 +54,12 @@ v1::Limits WithDefaults(v1::Limits limits) {
     limits.set_write_bytes_burst(10 * limits.write_bytes_per_second());
   }
   if (limits.max_query_bytes() == 0) limits.set_max_query_bytes(256 << 10);
+  if (limits.max_concurrent_queries() == 0) {
+    limits.set_max_concurrent_queries(20);
+  }
+  if (limits.max_queued_queries() == 0) limits.set_max_queued_queries(100);
+  if (limits.max_query_steps() == 0) limits.set_max_query_steps(11'001);
+  if (limits.max_query_selectors() == 0) limits.set_max_query_selectors(256);
   return limits;
 }
 

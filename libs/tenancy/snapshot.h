@@ -188,7 +188,8 @@ class Snapshot {
   // The limits of a tenant, with defaults in place of all zeros: samples are
   // unlimited if samples_per_second is 0 even so, and a samples_burst that is
   // not given is ten seconds' worth, as are the other bursts, and at least 1.
-  // Numbers of series and bytes of a queue stay 0 for no limit. The defaults
+  // Numbers of series, and bytes of a queue or an answer, stay 0 for no limit
+  // of the tenant's own. The defaults
   // throughout if limits_id is empty or names no object.
   const v1::Limits& LimitsOf(const Tenant& tenant) const;
 

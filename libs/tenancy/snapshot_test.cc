@@ -173,6 +173,11 @@ TEST(SnapshotTest, LimitsHaveDefaults) {
     EXPECT_EQ(limits.max_query_bytes(), 256U << 10);
     EXPECT_EQ(limits.samples_per_second(), 0);
     EXPECT_EQ(limits.samples_burst(), 0);
+    EXPECT_EQ(limits.max_concurrent_queries(), 20U);
+    EXPECT_EQ(limits.max_queued_queries(), 100U);
+    EXPECT_EQ(limits.max_query_steps(), 11'001U);
+    EXPECT_EQ(limits.max_query_selectors(), 256U);
+    EXPECT_EQ(limits.max_response_series(), 0U);
   }
   const v1::Limits& own = snapshot->LimitsOf(*snapshot->FindTenant("own"));
   EXPECT_EQ(own.max_label_names(), 5U);

@@ -5,26 +5,16 @@ Two stock Prometheus: `mixed` has the targets, rules and series of red and blue,
 those of red. What red is told by the query-frontend in front of `mixed` has to be what
 `alone` says, endpoint by endpoint, and nothing of blue may be in it."""
 
-import http.server
 import json
-import os
 import sys
-import threading
-import time
 import unittest
 import urllib.parse
 
 sys.dont_write_bytecode = True
-_TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path[:0] = [os.path.join(_TESTS, "identity")]
 
-from insula import Service  # noqa: E402
-from processes import Lab, claim_ports, send, sha256, wait_until  # noqa: E402
+import own_world  # noqa: E402
+from own_world import CANARY, TEAMS, OwnWorld, send, wait_until  # noqa: E402
 
-_BIN = ""
-_TEAMS = ("red", "blue")
-_CANARY = "canary5c1e"
-_FORM = ("Content-Type", "application/x-www-form-urlencoded")
 # What depends on when a server has scraped or evaluated.
 _VOLATILE = {"lastScrape", "lastScrapeDuration", "evaluationTime", "lastEvaluation", "activeAt",
              "droppedTargetCounts"}
@@ -94,67 +84,6 @@ def chunks_of(body):
     return found
 
 
-class Exporter:
-    """A page for each team, with the time of its samples, so that all who scrape it store
-    the same. What blue's has in place of red's is full of canaries."""
-
-    def __init__(self):
-        self.at = int(time.time()) - 20
-        exporter = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                body = exporter.page(self.path.strip("/")).encode()
-                self.send_response(200)
-                self.send_header("Content-Type",
-                                 "application/openmetrics-text; version=1.0.0; charset=utf-8")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def page(self, team):
-        text = "plain" if team == "red" else _CANARY
-        at = f"{self.at}.000"
-        return "\n".join([
-            f"# TYPE shared gauge\n# HELP shared of both, as {text} has it",
-            f'shared{{pod="1",note="{text}"}} 1.5 {at}',
-            f'shared{{pod="2"}} -2 {at}',
-            f"# TYPE of_{text} counter\n# HELP of_{text} of one alone",
-            f'of_{text}_total 7 {at} # {{trace_id="{text}"}} 3 {at}',
-            "# TYPE took histogram\n# HELP took h",
-            f'took_bucket{{le="1.0"}} 2 {at} # {{trace_id="{text}-slow"}} 0.5 {at}',
-            f'took_bucket{{le="+Inf"}} 3 {at}', f"took_count 3 {at}", f"took_sum 4.25 {at}",
-            "# EOF"]) + "\n"
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def rules_of(team):
-    text = "plain" if team == "red" else _CANARY
-    labels = {"namespace": team}
-    own = f'{{namespace="{team}",job="{team}"}}'
-    return {"groups": [
-        {"name": "shared", "interval": "1s", "rules": [
-            {"record": "team:shared:sum", "expr": f"sum(shared{own})", "labels": labels},
-            {"alert": "Low", "expr": f"shared{own} < 0", "labels": {**labels, "severity": text},
-             "annotations": {"summary": f"{text} at {{{{ $value }}}}"}},
-            {"alert": "Never", "expr": f"shared{own} > 1e9", "labels": labels}]},
-        {"name": text, "interval": "1s", "rules": [
-            {"record": f"team:{text}", "expr": f"of_{text}_total{own}", "labels": labels}]}]}
-
-
 def steady(value):
     """`value` without what depends on the moment, lists of objects in one order."""
     if isinstance(value, dict):
@@ -165,102 +94,8 @@ def steady(value):
     return value
 
 
-class OwnPrometheusTest(unittest.TestCase):
+class OwnPrometheusTest(OwnWorld):
     maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        cls.lab = cls.enterClassContext(Lab())
-        cls.exporter = Exporter()
-        cls.addClassCleanup(cls.exporter.close)
-        names = ("mixed", "alone", "registry", "reader", "tagged")
-        cls.ports = dict(zip(names, claim_ports(len(names))))
-        for team in _TEAMS:
-            cls.lab.write(f"rules/{team}.yml", json.dumps(rules_of(team)))
-        cls.start_prometheus("mixed", cls.config(_TEAMS))
-        cls.start_prometheus("alone", cls.config(("red",)))
-        cls.start_insula()
-        for name in ("mixed", "alone"):
-            wait_until(f"alerts and rules of {name}", lambda name=name: cls.settled(name))
-
-    @classmethod
-    def config(cls, teams):
-        return {
-            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-            "rule_files": [cls.lab.path(f"rules/{team}.yml") for team in teams],
-            "scrape_configs": [
-                {"job_name": team, "metrics_path": f"/{team}", "static_configs": [
-                    {"targets": [f"127.0.0.1:{cls.exporter.port}"],
-                     "labels": {"namespace": team}}]} for team in teams]}
-
-    @classmethod
-    def start_prometheus(cls, name, config):
-        path = cls.lab.write(f"{name}.yml", json.dumps(config))
-        process = cls.lab.start(name, [
-            "/usr/bin/prometheus", f"--config.file={path}",
-            f"--storage.tsdb.path={cls.lab.path(name + '-tsdb')}",
-            f"--web.listen-address=127.0.0.1:{cls.ports[name]}", "--log.level=warn",
-            "--enable-feature=exemplar-storage"])
-        process.wait_for("readiness", lambda: cls.is_ready(name))
-        return process
-
-    @classmethod
-    def is_ready(cls, name):
-        try:
-            return send(cls.ports[name], target="/-/ready").status == 200
-        except OSError:
-            return False
-
-    @classmethod
-    def start_insula(cls):
-        objects = [("Upstream", "store", {"query_url": f"http://127.0.0.1:{cls.ports['mixed']}",
-                                          "isolation": "ISOLATION_LABEL"})]
-        for team in _TEAMS:
-            objects += [
-                ("Tenant", team, {"enforced_labels": {"namespace": team},
-                                  "upstream_id": "store"}),
-                ("Binding", team, {"token_sha256": sha256(team), "tenant_ids": [team],
-                                   "roles": ["ROLE_READ"]})]
-        objects.append(("Binding", "both", {"token_sha256": sha256("both"), "tenant_ids": _TEAMS,
-                                            "roles": ["ROLE_READ"]}))
-        resources = cls.lab.write("tenants.yaml", "---\n".join(
-            json.dumps({"kind": kind, "id": name, "spec": spec}) + "\n"
-            for kind, name, spec in objects))
-        Service(cls.lab, os.path.join(_BIN, "tenant-registry"), "registry",
-                {"storage": {"path": cls.lab.path("registry.db")},
-                 "sources": {"files": [resources]},
-                 "grpc": {"listen_address": f"127.0.0.1:{cls.ports['registry']}"}})
-        frontend = Service(
-            cls.lab, os.path.join(_BIN, "query-frontend"), "frontend",
-            {"registry": {"address": f"127.0.0.1:{cls.ports['registry']}"},
-             "grpc": {"listen_address": "127.0.0.1:0"},
-             "api": {"metadata_help": True, "target_details": True, "federate": True,
-                     "remote_read": True},
-             "listeners": [{"name": "query", "listen_address": "127.0.0.1:0"}]})
-        cls.ports["frontend"] = frontend.ports["query"]
-
-    @classmethod
-    def settled(cls, name):
-        answer = cls.ask(name, "alerts")
-        firing = [each for each in answer["data"]["alerts"] if each["state"] == "firing"]
-        names = cls.ask(name, "label/__name__/values")["data"]
-        return (len(firing) == (2 if name == "mixed" else 1) and "team:plain" in names
-                and "ALERTS" in names)
-
-    @classmethod
-    def send_to(cls, name, path, params=(), method="GET", token="red"):
-        form = urllib.parse.urlencode(params)
-        headers = [("Authorization", f"Bearer {token}")] if name == "frontend" else []
-        target = path if path.startswith("/") else f"/api/v1/{path}"
-        if method == "GET":
-            return send(cls.ports[name], target=target + ("?" + form if form else ""),
-                        headers=headers)
-        return send(cls.ports[name], method=method, target=target, headers=[*headers, _FORM],
-                    body=form.encode())
-
-    @classmethod
-    def ask(cls, name, path, params=(), method="GET", token="red"):
-        return json.loads(cls.send_to(name, path, params, method, token).body)
 
     def assert_own(self, path, params=(), method="GET", find=None):
         """Both say the same; `find` is in it, to show that there was something to say."""
@@ -270,12 +105,12 @@ class OwnPrometheusTest(unittest.TestCase):
         if path == "rules":  # Later versions leave out groups without rules, too.
             alone["data"]["groups"] = [each for each in alone["data"]["groups"] if each["rules"]]
         self.assertEqual(told, alone, f"{path} {params}")
-        self.assertNotIn(_CANARY.encode(), answer.body, f"{path} {params}")
+        self.assertNotIn(CANARY.encode(), answer.body, f"{path} {params}")
         if find is not None:
             self.assertIn(find.encode(), answer.body, f"{path} {params}")
         # The other's whole world has canaries at the same place.
         other = self.send_to("mixed", path, params, method).body
-        return _CANARY.encode() in other
+        return CANARY.encode() in other
 
     def test_queries(self):
         at = ("time", self.exporter.at + 10)
@@ -323,7 +158,7 @@ class OwnPrometheusTest(unittest.TestCase):
         self.assertEqual(steady(told), steady(alone))
         self.assertIn("took", told)
         self.assert_own("metadata", [("metric", "of_plain")], find="of one alone")
-        self.assert_own("metadata", [("metric", f"of_{_CANARY}")])
+        self.assert_own("metadata", [("metric", f"of_{CANARY}")])
         self.assertEqual(len(self.ask("frontend", "metadata", [("limit", 1)])["data"]), 1)
 
     def test_targets(self):
@@ -354,10 +189,10 @@ class OwnPrometheusTest(unittest.TestCase):
         self.assertEqual(told.status, 200, told.body)
         self.assertEqual(told.body.decode(), alone.body.decode())
         self.assertIn(b'note="plain"', told.body)
-        self.assertIn(_CANARY.encode(), mixed.body)
+        self.assertIn(CANARY.encode(), mixed.body)
         told = self.send_to("frontend", "/federate", params)
         self.assertIn(b"team:shared:sum", told.body)
-        self.assertNotIn(_CANARY.encode(), told.body)
+        self.assertNotIn(CANARY.encode(), told.body)
         self.assertEqual(self.send_to("frontend", "/federate").body, b"")
         form = urllib.parse.urlencode(params)
         told = send(self.ports["frontend"], target=f"/federate?{form}", headers=[
@@ -377,7 +212,7 @@ class OwnPrometheusTest(unittest.TestCase):
         at = ("time", self.exporter.at + 10)
         for query in ("shared", "shared[1m]", "sum(shared)", '{__name__=~".+_sum"}',
                       'count({job=~".+"}) by (job)', 'shared{namespace="blue"}',
-                      f'of_{_CANARY}_total', "rate(of_plain_total[5m])"):
+                      f'of_{CANARY}_total', "rate(of_plain_total[5m])"):
             told, alone = (steady(self.ask(each, "query", [("query", query), at]))
                            for each in ("reader", "alone"))
             self.assertEqual(told["data"], alone["data"], query)
@@ -394,11 +229,11 @@ class OwnPrometheusTest(unittest.TestCase):
         self.assertEqual(told.headers["Content-Type"], alone.headers["Content-Type"])
         self.assertEqual(chunks_of(told.body), chunks_of(alone.body))
         self.assertEqual(len(chunks_of(told.body)), 3)
-        self.assertIn(_CANARY.encode(), mixed.body)
+        self.assertIn(CANARY.encode(), mixed.body)
 
     def test_several_tenants(self):
         """As told by a Prometheus in whose samples each tenant's label stands."""
-        config = self.config(_TEAMS)
+        config = self.config(TEAMS)
         config["rule_files"] = []
         for job in config["scrape_configs"]:
             job["metric_relabel_configs"] = [
@@ -410,7 +245,7 @@ class OwnPrometheusTest(unittest.TestCase):
         ] == ["12"])
 
         def compare(path, params, find=""):
-            tenants = [("namespace", each) for each in _TEAMS]
+            tenants = [("namespace", each) for each in TEAMS]
             told = self.ask("frontend", path, [*tenants, *params], token="both")
             self.assertEqual(steady(told), steady(self.ask("tagged", path, params)),
                              f"{path} {params}")
@@ -418,9 +253,9 @@ class OwnPrometheusTest(unittest.TestCase):
 
         at = ("time", self.exporter.at + 10)
         for query, find in (
-                ("shared", _CANARY), ("sum by (__tenant_id__) (shared)", "blue"),
+                ("shared", CANARY), ("sum by (__tenant_id__) (shared)", "blue"),
                 ("sum(shared)", "-1"), ('shared{__tenant_id__="red"}', "plain"),
-                ('shared{__tenant_id__!="red",__tenant_id__=~".+"}', _CANARY),
+                ('shared{__tenant_id__!="red",__tenant_id__=~".+"}', CANARY),
                 ('shared{__tenant_id__="green"}', ""), ('{__name__=~"took_.+"}', "took_sum"),
                 ("count_over_time(shared[5m])", "blue"), ("-shared", "blue"),
                 ('max_over_time({__name__="shared",pod="1"}[5m])', "blue"),
@@ -431,19 +266,19 @@ class OwnPrometheusTest(unittest.TestCase):
                 ("absent_over_time(shared[5m])", ""), ("1 + 1", "2"),
                 ("took_sum / on (__tenant_id__) took_count", "blue"),
                 ("sum(shared) by (pod) or vector(7)", "-4"),
-                ("topk(scalar(count(took_sum)), shared)", _CANARY)):
+                ("topk(scalar(count(took_sum)), shared)", CANARY)):
             compare("query", [("query", query), at], find)
         compare("query_range", [
             ("query", "sum by (__tenant_id__) (shared)"), ("start", self.exporter.at),
             ("end", self.exporter.at + 60), ("step", "15s")], "blue")
         match = ("match[]", '{__name__=~"shared|took.*|of_.*"}')
-        compare("series", [match], _CANARY)
+        compare("series", [match], CANARY)
         compare("series", [("match[]", '{__tenant_id__="red",pod="1"}')], "plain")
         compare("labels", [match], "__tenant_id__")
-        compare("label/note/values", [match], _CANARY)
+        compare("label/note/values", [match], CANARY)
         compare("label/__tenant_id__/values", [match], "blue")
         # Neither of them may be asked for by who may not read both.
-        for token in _TEAMS:
+        for token in TEAMS:
             self.assertEqual(self.send_to(
                 "frontend", "query", [("query", "shared"), ("namespace", "red|blue")],
                 token=token).status, 403)
@@ -456,5 +291,5 @@ class OwnPrometheusTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    _BIN = sys.argv.pop(1)
+    own_world.BINARIES[:] = [sys.argv.pop(1)]
     unittest.main(verbosity=2)

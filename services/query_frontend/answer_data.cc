@@ -50,9 +50,9 @@ bool IsArrayOfStrings(const element& data) {
 absl::Status CheckMetrics(const simdjson::dom::array& result,
                           const tenancy::ReadPolicy& reads) {
   for (const element series : result) {
+    const std::optional<element> labels = SoleMember(series, "metric");
     simdjson::dom::object metric;
-    if (!series.is_object() ||
-        series["metric"].get(metric) != simdjson::SUCCESS) {
+    if (!labels.has_value() || labels->get(metric) != simdjson::SUCCESS) {
       return NotAnAnswer("data holds a series without labels");
     }
     if (!IsVisible(metric, reads)) return Foreign();
@@ -84,12 +84,12 @@ bool IsVisibleAs(absl::string_view metric_name,
 DataReader ReadResult(bool range_query, bool raw, SharedReads reads) {
   return [range_query, raw,
           reads = std::move(reads)](const element& data) -> Read {
-    if (!data.is_object()) return NotAnAnswer("data holds no result");
-    const absl::string_view type = StringAt(data, "resultType");
+    const std::optional<element> value = SoleMember(data, "result");
     simdjson::dom::array result;
-    if (data["result"].get(result) != simdjson::SUCCESS) {
+    if (!value.has_value() || value->get(result) != simdjson::SUCCESS) {
       return NotAnAnswer("data holds no result");
     }
+    const absl::string_view type = StringAt(data, "resultType");
     const bool known = range_query ? type == "matrix"
                                    : type == "vector" || type == "matrix" ||
                                          type == "scalar" || type == "string";
@@ -149,9 +149,9 @@ DataReader ReadExemplars(SharedReads reads) {
       return NotAnAnswer("data is not a list of exemplars");
     }
     for (const element entry : array) {
+      const std::optional<element> series = SoleMember(entry, "seriesLabels");
       simdjson::dom::object labels;
-      if (!entry.is_object() ||
-          entry["seriesLabels"].get(labels) != simdjson::SUCCESS) {
+      if (!series.has_value() || series->get(labels) != simdjson::SUCCESS) {
         return NotAnAnswer("data holds exemplars of no series");
       }
       if (!IsVisible(labels, *reads)) return Foreign();

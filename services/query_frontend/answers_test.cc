@@ -356,6 +356,26 @@ INSTANTIATE_TEST_SUITE_P(
         Leak{"/api/v1/query_exemplars?query=up",
              R"([{"seriesLabels":{"__name__":"canary"},"exemplars":[]}])"}));
 
+TEST_F(AnswersTest, WhatComesTwiceHidesNothing) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"/api/v1/query?query=up",
+       R"({"resultType":"vector","result":[],"result":[{"metric":{"__name__":"canary"},"value":[1,"1"]}]})"},
+      {"/api/v1/query?query=up",
+       R"({"resultType":"vector","result":[{"metric":{"__name__":"up","namespace":"red"},"metric":{"__name__":"canary"},"value":[1,"1"]}]})"},
+      {"/api/v1/query_exemplars?query=up",
+       R"([{"seriesLabels":{"__name__":"up","namespace":"red"},"seriesLabels":{"__name__":"canary"},"exemplars":[]}])"},
+      {"/api/v1/series?match[]=up",
+       R"([{"__name__":"up","namespace":"red","namespace":"canary"}])"},
+  };
+  for (const auto& [target, data] : cases) {
+    store_.SetAnswer(200,
+                     absl::StrCat(R"({"status":"success","data":)", data, "}"));
+    const http::Response response = Get(target);
+    EXPECT_GE(response.status, 500) << data;
+    EXPECT_THAT(response.body, Not(HasSubstr("canary"))) << data;
+  }
+}
+
 TEST_F(AnswersTest, AnEvaluatedAnswerIsNotTakenForSeries) {
   store_.SetAnswer(
       200,

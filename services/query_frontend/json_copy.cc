@@ -17,6 +17,19 @@ absl::string_view StringAt(const element& object, const char* name) {
   return View(text);
 }
 
+std::optional<element> SoleMember(const element& object,
+                                  absl::string_view name) {
+  simdjson::dom::object members;
+  if (object.get(members) != simdjson::SUCCESS) return std::nullopt;
+  std::optional<element> found;
+  for (const auto field : members) {
+    if (View(field.key) != name) continue;
+    if (found.has_value()) return std::nullopt;
+    found = field.value;
+  }
+  return found;
+}
+
 bool IsObjectOfStrings(const element& value) {
   simdjson::dom::object object;
   if (value.get(object) != simdjson::SUCCESS) return false;

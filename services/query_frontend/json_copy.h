@@ -3,6 +3,7 @@
 
 #include <simdjson.h>
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -16,6 +17,11 @@ inline absl::string_view View(std::string_view text) {
 // The text of member `name`, or "" if that is no string.
 absl::string_view StringAt(const simdjson::dom::element& object,
                            const char* name);
+
+// The member `name`, if `object` is an object that has it, and not twice: what
+// is checked must be what a client reads, and of two it may take either.
+std::optional<simdjson::dom::element> SoleMember(
+    const simdjson::dom::element& object, absl::string_view name);
 
 // Whether `value` is an object with nothing but strings in it.
 bool IsObjectOfStrings(const simdjson::dom::element& value);

@@ -1,4 +1,4 @@
-// Names for requests in logs. For libs/http alone.
+// Names for requests in logs.
 #pragma once
 
 #include <string>

@@ -29,6 +29,8 @@
 #include "services/query_frontend/api_handler.h"
 #include "services/query_frontend/backend.h"
 #include "services/query_frontend/metrics.h"
+#include "services/query_frontend/operator_pages.h"
+#include "services/query_frontend/request_book.h"
 
 namespace insula::query_frontend {
 
@@ -205,6 +207,11 @@ class ApiTest : public testing::Test {
       binding->add_tenant_ids("red");
       binding->add_roles(v1::ROLE_WRITE);
     });
+    Put(&builder, v1::KIND_BINDING, "operator", [&](v1::Object* object) {
+      v1::Binding* binding = object->mutable_binding();
+      binding->set_token_sha256(Sha256("token-operator"));
+      binding->add_roles(v1::ROLE_OPERATOR);
+    });
     snapshot_ = std::move(builder).Build(7, "e");
   }
 
@@ -251,7 +258,18 @@ class ApiTest : public testing::Test {
   std::shared_ptr<const tenancy::Snapshot> snapshot_;
   const auth::Authenticator auth_{auth::ListenerAuth()};
   Answering answering_{&backend_, &metrics_, AnswerOptions()};
-  ApiHandler handler_{[this] { return snapshot_; }, &clock_, &answering_,
+  RequestBook book_{{.slow_query = absl::Nanoseconds(1)}, &clock_, &metrics_};
+  const OperatorPages pages_{[this] { return snapshot_; },
+                             &clock_,
+                             &book_,
+                             &backend_,
+                             &metrics_,
+                             &registry_};
+  ApiHandler handler_{[this] { return snapshot_; },
+                      &clock_,
+                      &answering_,
+                      &book_,
+                      &pages_,
                       &metrics_};
 };
 

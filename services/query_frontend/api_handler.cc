@@ -5,8 +5,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "libs/auth/caller.h"
 #include "libs/http/status_code.h"
-#include "libs/logging/logging.h"
 #include "libs/status/annotate.h"
 #include "services/query_frontend/json.h"
 #include "services/query_frontend/local_answer.h"
@@ -48,10 +48,13 @@ http::Response JsonResponse(int http_status, std::string body) {
 }  // namespace
 
 ApiHandler::ApiHandler(SnapshotSource snapshots, const Clock* clock,
-                       Answering* answering, Metrics* metrics)
+                       Answering* answering, RequestBook* book,
+                       const OperatorPages* pages, Metrics* metrics)
     : snapshots_(std::move(snapshots)),
       clock_(*clock),
       answering_(*answering),
+      book_(*book),
+      pages_(*pages),
       metrics_(*metrics) {}
 
 std::optional<http::Response> ApiHandler::Admit(
@@ -74,30 +77,44 @@ std::optional<http::Response> ApiHandler::Admit(
     }
   }
   if (response) {
-    metrics_.Requests(route.endpoint, response->status).Increment();
+    book_.NoteAnswer(book_.Begin(route.endpoint, request), *response);
   }
   return response;
 }
 
 asio::awaitable<http::Response> ApiHandler::Handle(
     http::Request request, const auth::Authenticator* auth) {
-  const absl::Time begun_at = clock_.Now();
   const Route route = FindRoute(request.path());
-  const std::string id = request.id;
-  http::Response response = co_await Dispatch(route, std::move(request), auth);
-  metrics_.Requests(route.endpoint, response.status).Increment();
-  logging::Debug(
-      "answered",
-      {{"request_id", id},
-       {"endpoint", EndpointName(route.endpoint)},
-       {"tenant", response.headers.Get("X-Insula-Tenant").value_or("")},
-       {"code", response.status},
-       {"duration", clock_.Now() - begun_at}});
+  RequestFacts facts = book_.Begin(route.endpoint, request);
+  http::Response response =
+      co_await Dispatch(route, std::move(request), auth, &facts);
+  book_.NoteAnswer(facts, response);
+  co_return response;
+}
+
+asio::awaitable<http::Response> ApiHandler::HandleFor(std::string tenant_id,
+                                                      http::Request request) {
+  const Route route = FindRoute(request.path());
+  RequestFacts facts = book_.Begin(route.endpoint, request);
+  absl::StatusOr<auth::Caller> caller =
+      auth::CallerWithHeader(snapshots_(), tenant_id, v1::ROLE_READ);
+  http::Response response;
+  if (!caller.ok()) {
+    response = RefuseCaller(Annotate(caller.status(), "insula"));
+  } else if (const auto refusal = CheckRoute(route, request.method)) {
+    response = Refuse(*refusal);
+  } else {
+    std::vector<auth::Caller> callers = {*std::move(caller)};
+    response = co_await AnswerCallers(route, std::move(request),
+                                      std::move(callers), &facts);
+  }
+  book_.NoteAnswer(facts, response);
   co_return response;
 }
 
 asio::awaitable<http::Response> ApiHandler::Dispatch(
-    Route route, http::Request request, const auth::Authenticator* auth) {
+    Route route, http::Request request, const auth::Authenticator* auth,
+    RequestFacts* facts) {
   if (const auto refusal = CheckRoute(route, request.method)) {
     http::Response response = Refuse(*refusal);
     if (refusal->http_status == 405) {
@@ -109,6 +126,10 @@ asio::awaitable<http::Response> ApiHandler::Dispatch(
       route.endpoint == Endpoint::kReady) {
     co_return OwnAnswer(route.endpoint);
   }
+  if (IsForOperators(route.endpoint)) {
+    co_return co_await AnswerOperator(std::move(route), std::move(request),
+                                      auth, facts);
+  }
   const auto inquiries = InquiriesOf(&request, route, auth->config());
   if (!inquiries.ok()) {
     co_return Refuse(inquiries.status(), &metrics_.refused_parameter);
@@ -116,13 +137,37 @@ asio::awaitable<http::Response> ApiHandler::Dispatch(
   auto callers = TryCallers(*inquiries, *auth);
   if (!callers.has_value()) callers = co_await FindCallers(&*inquiries, auth);
   if (!callers->ok()) co_return RefuseCaller(callers->status());
-  const std::string tenants = absl::StrJoin(
-      **callers, "|", [](std::string* out, const auth::Caller& caller) {
-        out->append(caller.tenant->id.value());
-      });
   http::Response response = co_await AnswerCallers(
-      std::move(route), std::move(request), **std::move(callers));
-  response.headers.Set("X-Insula-Tenant", tenants);
+      std::move(route), std::move(request), **std::move(callers), facts);
+  response.headers.Set("X-Insula-Tenant", absl::StrJoin(facts->tenants, "|"));
+  co_return response;
+}
+
+asio::awaitable<http::Response> ApiHandler::AnswerOperator(
+    Route route, http::Request request, const auth::Authenticator* auth,
+    RequestFacts* facts) {
+  const std::shared_ptr<const tenancy::Snapshot> snapshot = snapshots_();
+  auto caller =
+      auth->TryNow(request, snapshot, v1::ROLE_OPERATOR, clock_.Now());
+  if (!caller.has_value()) {
+    caller = co_await auth->Authenticate(&request, snapshot, v1::ROLE_OPERATOR,
+                                         clock_.Now());
+  }
+  if (!caller->ok()) {
+    co_return RefuseCaller(Annotate(caller->status(), "insula"));
+  }
+  facts->caller = (*caller)->identity;
+  absl::StatusOr<ApiParams> params = ParseParams(route.endpoint, request);
+  if (!params.ok()) {
+    co_return Refuse(params.status(), &metrics_.refused_parameter);
+  }
+  absl::StatusOr<Page> page = co_await pages_.Show(
+      route.endpoint, *std::move(params), request.id, request.deadline);
+  if (!page.ok()) co_return Refuse(page.status(), nullptr);
+  http::Response response = JsonResponse(200, std::move(page->body));
+  response.headers.Set("Content-Type", page->content_type);
+  // What tenants wrote may be in it: nothing is to guess that it is a page.
+  response.headers.Set("X-Content-Type-Options", "nosniff");
   co_return response;
 }
 
@@ -209,7 +254,12 @@ http::Response ApiHandler::OwnAnswer(Endpoint endpoint) {
 }
 
 asio::awaitable<http::Response> ApiHandler::AnswerCallers(
-    Route route, http::Request request, std::vector<auth::Caller> callers) {
+    Route route, http::Request request, std::vector<auth::Caller> callers,
+    RequestFacts* facts) {
+  facts->caller = callers.front().identity;
+  for (const auth::Caller& caller : callers) {
+    facts->tenants.push_back(caller.tenant->id.value());
+  }
   if (request.method == "POST" && !HasReadableBody(route.endpoint, request)) {
     co_return Refuse(
         {415,
@@ -223,6 +273,7 @@ asio::awaitable<http::Response> ApiHandler::AnswerCallers(
   if (!params.ok()) {
     co_return Refuse(params.status(), &metrics_.refused_parameter);
   }
+  facts->query = params->Summary();
   if (callers.size() > 1 && !InfoOf(route.endpoint).several_tenants) {
     co_return Refuse({400,
                       absl::StrCat("insula: ", EndpointName(route.endpoint),
@@ -243,6 +294,7 @@ asio::awaitable<http::Response> ApiHandler::AnswerCallers(
     }
     policies.push_back(*std::move(policy));
   }
+  const QueryWatch::Running running = book_.Watch(*facts);
   absl::StatusOr<Answer> answer = co_await answering_.Find(
       std::move(route), *std::move(params), std::move(policies), request.id,
       request.deadline - kAnswerTime);

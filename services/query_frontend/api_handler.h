@@ -18,6 +18,8 @@
 #include "services/query_frontend/answering.h"
 #include "services/query_frontend/inquiry.h"
 #include "services/query_frontend/metrics.h"
+#include "services/query_frontend/operator_pages.h"
+#include "services/query_frontend/request_book.h"
 #include "services/query_frontend/route.h"
 
 namespace insula::query_frontend {
@@ -31,9 +33,9 @@ class ApiHandler : public edge::Handler {
   using SnapshotSource =
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
 
-  // `clock`, `answering` and `metrics` outlive the handler.
+  // All but `snapshots` outlive the handler.
   ApiHandler(SnapshotSource snapshots, const Clock* clock, Answering* answering,
-             Metrics* metrics);
+             RequestBook* book, const OperatorPages* pages, Metrics* metrics);
 
   // The refusal, if any, of a request whose body has not been read yet: its
   // path, its method or its credential is no good. A GET is left to Handle, and
@@ -43,6 +45,11 @@ class ApiHandler : public edge::Handler {
 
   boost::asio::awaitable<http::Response> Handle(
       http::Request request, const auth::Authenticator* auth) override;
+
+  // The answer to a request of `tenant_id` whose caller was proven elsewhere to
+  // act for it: what Handle() makes of it once it knows the tenant.
+  boost::asio::awaitable<http::Response> HandleFor(std::string tenant_id,
+                                                   http::Request request);
 
  private:
   // An answer to be, with the counter of its reason if it is a refusal.
@@ -68,15 +75,22 @@ class ApiHandler : public edge::Handler {
   http::Response RefuseCaller(const absl::Status& why);
   http::Response OwnAnswer(Endpoint endpoint);
   boost::asio::awaitable<http::Response> AnswerCallers(
-      Route route, http::Request request, std::vector<auth::Caller> callers);
+      Route route, http::Request request, std::vector<auth::Caller> callers,
+      RequestFacts* facts);
+  boost::asio::awaitable<http::Response> AnswerOperator(
+      Route route, http::Request request, const auth::Authenticator* auth,
+      RequestFacts* facts);
   boost::asio::awaitable<http::Response> Dispatch(
-      Route route, http::Request request, const auth::Authenticator* auth);
+      Route route, http::Request request, const auth::Authenticator* auth,
+      RequestFacts* facts);
   http::Response Refuse(const Refusal& refusal);
   http::Response Refuse(const absl::Status& why, metrics::Counter* reason);
 
   const SnapshotSource snapshots_;
   const Clock& clock_;
   Answering& answering_;
+  RequestBook& book_;
+  const OperatorPages& pages_;
   Metrics& metrics_;
 };
 

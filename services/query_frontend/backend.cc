@@ -121,6 +121,11 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskOne(
       co_await client_.Send(std::move(request), deadline);
   metrics_.upstream_seconds.Observe(
       absl::ToDoubleSeconds(clock_.Now() - sent_at));
+  // A client that went away says nothing about the store.
+  if (!absl::IsCancelled(response.status())) {
+    metrics_.proxy.NoteStore(
+        policy->query_url, response.ok() ? response->status : 0, clock_.Now());
+  }
   if (!response.ok()) co_return ExplainFailure(response.status(), *policy);
   co_return Check(*query, *policy, *std::move(response));
 }

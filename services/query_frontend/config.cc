@@ -56,6 +56,12 @@ void ApiConfig::Describe(config::Fields& fields) {
   fields.Add("target_details", answers.target_details,
              "Show where targets are scraped, what they were discovered as, "
              "and the errors of scrapes and rules.");
+  fields.Add("request_log", book.request_log,
+             "Log a line for each request, without what it asks for. They are "
+             "logged at log_level debug in any case.");
+  fields.Add("slow_query", book.slow_query,
+             "Queries that take so long are logged with their text, and are on "
+             "/debug/queries. 0: none are.");
 }
 
 absl::Status ApiConfig::Validate() const {
@@ -65,6 +71,9 @@ absl::Status ApiConfig::Validate() const {
                           max_body.value, uint64_t{1} << 40));
   if (timeout < absl::Seconds(1)) {
     return absl::InvalidArgumentError("api.timeout: must be at least 1s");
+  }
+  if (book.slow_query < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("api.slow_query: must not be negative");
   }
   return absl::OkStatus();
 }

@@ -17,6 +17,7 @@
 #include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
 #include "services/query_frontend/question.h"
+#include "services/query_frontend/request_book.h"
 
 namespace insula::query_frontend {
 
@@ -35,6 +36,7 @@ struct ApiConfig {
   config::Bytes max_buffered{64 << 20};
   absl::Duration timeout = absl::Minutes(2);
   AnswerOptions answers;
+  RequestBookOptions book;
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;

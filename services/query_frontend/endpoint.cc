@@ -50,6 +50,17 @@ constexpr EndpointInfo kEndpoints[] = {
      false, false},
     {Endpoint::kHealthy, "healthy", "/-/healthy", kGet, "", false, false},
     {Endpoint::kReady, "ready", "/-/ready", kGet, "", false, false},
+    {Endpoint::kHealth, "health", "/health", kGet, "", false, false},
+    {Endpoint::kDebugTargets, "debug_targets", "/debug/targets", kGet, "",
+     false, false},
+    {Endpoint::kDebugTenants, "debug_tenants", "/debug/tenants", kGet, "",
+     false, false},
+    {Endpoint::kDebugRejected, "debug_rejected", "/debug/rejected", kGet,
+     "tenant", false, false},
+    {Endpoint::kDebugQueries, "debug_queries", "/debug/queries", kGet, "",
+     false, false},
+    {Endpoint::kCollectedMetrics, "collected_metrics", "/collected-metrics",
+     kGet, "metric", false, false},
     {Endpoint::kOther, "other", "", kGet, "", false, false},
 };
 

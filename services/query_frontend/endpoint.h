@@ -28,6 +28,13 @@ enum class Endpoint {
   kExplain,
   kHealthy,
   kReady,
+  // Of operators, who read of all tenants.
+  kHealth,
+  kDebugTargets,
+  kDebugTenants,
+  kDebugRejected,
+  kDebugQueries,
+  kCollectedMetrics,
   kOther,  // A request that was refused by its path.
 };
 inline constexpr size_t kEndpointCount =
@@ -58,6 +65,12 @@ absl::Span<const EndpointInfo> AllEndpoints();
 
 inline absl::string_view EndpointName(Endpoint endpoint) {
   return InfoOf(endpoint).name;
+}
+
+// Whether it takes ROLE_OPERATOR, and is of no one tenant.
+constexpr bool IsForOperators(Endpoint endpoint) {
+  return endpoint >= Endpoint::kHealth &&
+         endpoint <= Endpoint::kCollectedMetrics;
 }
 
 // Whether `endpoint` takes a request of that method.

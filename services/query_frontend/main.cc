@@ -18,7 +18,9 @@
 #include "services/query_frontend/backend.h"
 #include "services/query_frontend/config.h"
 #include "services/query_frontend/metrics.h"
+#include "services/query_frontend/operator_pages.h"
 #include "services/query_frontend/query_frontend_service.h"
+#include "services/query_frontend/request_book.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -48,9 +50,14 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                   config.upstream.max_response.value);
   const auto snapshots = [&registry] { return registry->snapshot(); };
   Answering answering(&backend, &metrics, config.api.answers);
-  ApiHandler handler(snapshots, &process.clock(), &answering, &metrics);
+  RequestBook book(config.api.book, &process.clock(), &metrics);
+  const OperatorPages pages(snapshots, &process.clock(), &book, &backend,
+                            &metrics, &process.metrics());
+  ApiHandler handler(snapshots, &process.clock(), &answering, &book, &pages,
+                     &metrics);
   const callers::SnapshotBindings bindings(snapshots, &process.clock());
-  QueryFrontendService service(snapshots, process.executor());
+  QueryFrontendService service(snapshots, &handler, config.api.timeout,
+                               process.executor());
 
   // Serve.
   const rpc::ServerOptions options = config.internal.ServerAt(

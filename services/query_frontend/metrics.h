@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "libs/metrics/metrics.h"
 #include "services/query_frontend/endpoint.h"
+#include "services/query_frontend/proxy_metrics.h"
 
 namespace insula::query_frontend {
 
@@ -32,6 +33,7 @@ struct Metrics {
         upstream_seconds(registry->AddHistogram(
             "query_frontend_upstream_seconds",
             "Time from sending a request to an upstream to its answer.")),
+        proxy(registry),
         registry_(registry) {}
 
   // Answers given to `endpoint` with that HTTP status.
@@ -62,6 +64,7 @@ struct Metrics {
   metrics::Counter& upstream_too_large;
   metrics::Counter& upstream_garbage;
   metrics::Histogram& upstream_seconds;
+  ProxyMetrics proxy;
 
  private:
   // We answer with 200 and 400 to 504 only.

@@ -25,6 +25,7 @@ using Values = std::map<std::string, std::string>;  // Not empty ones, by name.
 
 constexpr absl::string_view kMatch = "match[]";
 constexpr int64_t kMostPoints = 11'000;
+constexpr size_t kMaxSummary = 1024;
 
 // Whether `endpoint` takes a parameter of that name.
 bool Takes(Endpoint endpoint, absl::string_view name) {
@@ -161,6 +162,16 @@ std::vector<std::string> ApiParams::All(absl::string_view name) const {
     if (known == name) values.push_back(value);
   }
   return values;
+}
+
+std::string ApiParams::Summary() const {
+  std::string summary = query.substr(0, kMaxSummary);
+  for (const std::string& match : matches) {
+    if (summary.size() >= kMaxSummary) break;
+    absl::StrAppend(&summary, summary.empty() ? "" : " or ",
+                    match.substr(0, kMaxSummary));
+  }
+  return summary.substr(0, kMaxSummary);
 }
 
 bool HasReadableBody(Endpoint endpoint, const http::Request& request) {

@@ -27,6 +27,9 @@ struct ApiParams {
   absl::string_view Get(absl::string_view name) const;
   // All of them.
   std::vector<std::string> All(absl::string_view name) const;
+
+  // What is asked for, cut to 1 KiB, for people: the query, or the match[].
+  std::string Summary() const;
 };
 
 // Whether the body of `request` is what `endpoint` takes by its headers: empty,

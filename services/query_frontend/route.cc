@@ -156,6 +156,12 @@ Route FindRoute(absl::string_view path) {
     plain.remove_prefix(kPrefix.size());
   }
   std::optional<Route> route = FindConstant(plain);
+  // Pages of operators are of no tenant and no part of Prometheus' API: nothing
+  // may stand before them.
+  if (route.has_value() && IsForOperators(route->endpoint) &&
+      plain.size() != decoded->size()) {
+    route.reset();
+  }
   if (!route.has_value()) route = FindLabelValues(plain);
   if (route.has_value()) {
     route->tenant = std::move(tenant);

@@ -21,7 +21,7 @@ struct Route {
 
 // Finds the route of a request target, up to '?'. The path is decoded once and
 // then compared exactly; nothing is cleaned up. "/t/TENANT", "/prometheus", or
-// both in this order may stand before it.
+// both in this order may stand before it, but not before pages of operators.
 Route FindRoute(absl::string_view path);
 
 }  // namespace insula::query_frontend

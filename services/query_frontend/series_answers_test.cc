@@ -62,7 +62,11 @@ class SeriesAnswersTest : public ApiTest {
   }
 
   Answering open_{&backend_, &metrics_, Open()};
-  ApiHandler open_handler_{[this] { return snapshot_; }, &clock_, &open_,
+  ApiHandler open_handler_{[this] { return snapshot_; },
+                           &clock_,
+                           &open_,
+                           &book_,
+                           &pages_,
                            &metrics_};
 };
 

@@ -283,6 +283,44 @@ class OwnPrometheusTest(OwnWorld):
                 "frontend", "query", [("query", "shared"), ("namespace", "red|blue")],
                 token=token).status, 403)
 
+    def test_operators_see_what_tenants_do_not(self):
+        pages = ("/health", "/debug/targets", "/debug/tenants", "/debug/rejected",
+                 "/debug/queries", "/collected-metrics")
+        for page in pages:
+            for token, status in (("operator", 200), ("red", 403), ("nobody", 401)):
+                self.assertEqual(self.send_to("frontend", page, token=token).status, status, page)
+            self.assertEqual(send(self.ports["frontend"], target=page).status, 401, page)
+        health, targets, tenants = (self.ask("frontend", page, token="operator")
+                                    for page in pages[:3])
+        self.assertEqual(health, {"status": "healthy", "total_targets": 1, "healthy_targets": 1,
+                                  "tenants": 2})
+        self.assertEqual([(each["url"], each["healthy"]) for each in targets["targets"]],
+                         [(f"http://127.0.0.1:{self.ports['mixed']}/", True)])
+        self.assertEqual([each["namespace"] for each in tenants["tenants"]], sorted(TEAMS))
+        samples = self.send_to("frontend", "/collected-metrics",
+                               [("metric", "max by (namespace) (up)")], token="operator").body
+        self.assertRegex(samples.decode(), r'\(2 metrics\)\n(\{namespace="\w+"\} 1 \d+\n){2}$')
+
+        self.ask("frontend", "query", [("query", f'up{{pod="{CANARY}"}} +')])
+        refused = self.ask("frontend", "/debug/rejected", [("tenant", "red")], token="operator")
+        self.assertEqual(refused["refusals"][0]["reason"], "bad_request")
+        self.assertIn(CANARY, refused["refusals"][0]["example"])
+        exposed = self.frontend.admin("/metrics").body.decode()
+        for line in (
+                'prometheus_proxy_requests_total{method="GET",path="/api/v1/query",status="400"}',
+                'prometheus_proxy_request_duration_seconds_bucket{method="GET",'
+                'path="/api/v1/query",le="60"}',
+                f'prometheus_proxy_backend_requests_total{{backend="http://127.0.0.1:'
+                f'{self.ports["mixed"]}/",status="200"}}',
+                "prometheus_proxy_targets_discovered 1", "prometheus_proxy_tenants_active 2"):
+            self.assertIn(line, exposed)
+        # The log has a line for each, without what was asked or by what token.
+        log = self.frontend.process.tail()
+        self.assertIn("msg=answered", log)
+        for line in log.splitlines():
+            if "msg=answered" in line:
+                self.assertNotRegex(line, f"{CANARY}|Bearer|pod=")
+
     def test_what_is_of_all_tenants_is_not_served(self):
         for path in ("alertmanagers", "status/config", "status/flags", "status/runtimeinfo",
                      "status/tsdb", "status/walreplay", "scrape_pools", "admin/tsdb/snapshot",

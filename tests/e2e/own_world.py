@@ -1,6 +1,6 @@
 """Two stock Prometheus: `mixed` has the targets, rules and series of red and blue, `alone`
 those of red. A query-frontend stands before `mixed`, with a token for each team, "both"
-for the two together."""
+for the two together, "operator" for those who run it."""
 
 import http.server
 import json
@@ -118,7 +118,9 @@ class OwnWorld(unittest.TestCase):
             "/usr/bin/prometheus", f"--config.file={path}",
             f"--storage.tsdb.path={cls.lab.path(name + '-tsdb')}",
             f"--web.listen-address=127.0.0.1:{cls.ports[name]}", "--log.level=warn",
-            "--enable-feature=exemplar-storage"])
+            "--enable-feature=exemplar-storage",
+            # The exporter's samples do not get younger, however long the tests take.
+            "--query.lookback-delta=1h"])
         process.wait_for("readiness", lambda: cls.is_ready(name))
         return process
 
@@ -139,6 +141,8 @@ class OwnWorld(unittest.TestCase):
                                   "upstream_id": "store"}),
                 ("Binding", team, {"token_sha256": sha256(team), "tenant_ids": [team],
                                    "roles": ["ROLE_READ"]})]
+        objects.append(("Binding", "operator", {"token_sha256": sha256("operator"),
+                                                "roles": ["ROLE_OPERATOR"]}))
         objects.append(("Binding", "both", {"token_sha256": sha256("both"), "tenant_ids": TEAMS,
                                             "roles": ["ROLE_READ"]}))
         resources = cls.lab.write("tenants.yaml", "---\n".join(
@@ -148,14 +152,14 @@ class OwnWorld(unittest.TestCase):
                 {"storage": {"path": cls.lab.path("registry.db")},
                  "sources": {"files": [resources]},
                  "grpc": {"listen_address": f"127.0.0.1:{cls.ports['registry']}"}})
-        frontend = Service(
+        cls.frontend = Service(
             cls.lab, os.path.join(BINARIES[0], "query-frontend"), "frontend",
             {"registry": {"address": f"127.0.0.1:{cls.ports['registry']}"},
              "grpc": {"listen_address": "127.0.0.1:0"},
-             "api": {"metadata_help": True, "target_details": True, "federate": True,
+             "api": {"request_log": True, "metadata_help": True, "target_details": True, "federate": True,
                      "remote_read": True},
              "listeners": [{"name": "query", "listen_address": "127.0.0.1:0"}]})
-        cls.ports["frontend"] = frontend.ports["query"]
+        cls.ports["frontend"] = cls.frontend.ports["query"]
 
     @classmethod
     def settled(cls, name):

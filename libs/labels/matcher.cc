@@ -3,6 +3,7 @@
 #include <re2/re2.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "libs/labels/compiled_regexes.h"
 #include "libs/labels/regex_cost.h"
 #include "libs/labels/validity.h"
 
@@ -46,6 +48,16 @@ std::string RefusedByGo(absl::string_view pattern) {
     i = end + 1;
   }
   return "";
+}
+
+std::shared_ptr<const re2::RE2> CompileWithin(const std::string& pattern,
+                                              int64_t max_bytes) {
+  re2::RE2::Options options;
+  options.set_log_errors(false);
+  options.set_dot_nl(true);
+  options.set_never_capture(true);
+  options.set_max_mem(max_bytes);
+  return std::make_shared<const re2::RE2>(pattern, options);
 }
 
 // Whether `list`, values with bars between them, holds `value`.
@@ -104,23 +116,39 @@ absl::Status Matcher::Compile(size_t max_cost) {
        value_.find('|') == std::string::npos)) {
     return absl::OkStatus();  // A literal, or some.
   }
-  if (const std::string why = RefusedByGo(value_); !why.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("error parsing regexp: ", why));
+  CompiledRegexes& known = CompiledRegexes::Global();
+  const bool small = value_.size() <= CompiledRegexes::kLongest;
+  CompiledRegexes::Compiled compiled;
+  if (small) compiled = known.Find(value_);
+  const bool found = compiled.automaton != nullptr;
+  if (!found) {
+    if (const std::string why = RefusedByGo(value_); !why.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("error parsing regexp: ", why));
+    }
+    compiled.cost = RegexCost(value_);
   }
-  regex_cost_ = RegexCost(value_);
+  regex_cost_ = compiled.cost;
   if (regex_cost_ > max_cost) {
     return absl::InvalidArgumentError(absl::StrCat(
         "error parsing regexp: expression too large: ", Shown(value_),
         " costs ", regex_cost_, ", more than the ", max_cost,
         " allowed; shorten it"));
   }
-  re2::RE2::Options options;
-  options.set_log_errors(false);
-  options.set_dot_nl(true);
-  options.set_never_capture(true);
-  options.set_max_mem(kMaxAutomatonBytes);
-  auto automaton = std::make_shared<const re2::RE2>(value_, options);
+  form_ = Form::kAutomaton;
+  if (found) {
+    automaton_ = std::move(compiled.automaton);
+    return absl::OkStatus();
+  }
+  if (small && compiled.cost <= CompiledRegexes::kMostCost) {
+    auto automaton = CompileWithin(value_, CompiledRegexes::kMostBytes);
+    if (automaton->ok()) {
+      automaton_ = compiled.automaton = std::move(automaton);
+      known.Keep(value_, std::move(compiled));
+      return absl::OkStatus();
+    }
+  }
+  auto automaton = CompileWithin(value_, kMaxAutomatonBytes);
   if (automaton->error_code() == re2::RE2::ErrorPatternTooLarge) {
     return absl::InvalidArgumentError(absl::StrCat(
         "error parsing regexp: expression too large: ", Shown(value_),
@@ -135,7 +163,6 @@ absl::Status Matcher::Compile(size_t max_cost) {
     return absl::InvalidArgumentError(absl::StrCat(
         "error parsing regexp: ", why, ": ", Shown(automaton->error_arg())));
   }
-  form_ = Form::kAutomaton;
   automaton_ = std::move(automaton);
   return absl::OkStatus();
 }

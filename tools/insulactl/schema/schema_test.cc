@@ -45,8 +45,9 @@ TEST(SchemaTest, ItsBoundsAreOfFieldsThatThereAre) {
     const std::vector<std::string> parts = absl::StrSplit(name, '.');
     const auto* type =
         v1::Object::descriptor()->file()->FindMessageTypeByName(parts[0]);
-    if (type == nullptr) {
-      type = v1::ClaimRule::descriptor()->FindNestedTypeByName(parts[0]);
+    for (const auto* outer :
+         {v1::ClaimRule::descriptor(), v1::Limits::descriptor()}) {
+      if (type == nullptr) type = outer->FindNestedTypeByName(parts[0]);
     }
     ASSERT_NE(type, nullptr) << name;
     EXPECT_NE(type->FindFieldByName(parts[1]), nullptr) << name;

@@ -105,18 +105,23 @@ uint64_t ActiveSeries::uncounted() const {
 }
 
 uint64_t* ActiveSeries::Find(uint64_t entry) {
+  const size_t own = entry >> 1 & (kSlots - 1);
   for (size_t at = LineOf(entry);; at = (at + 1) & (lines_.size() - 1)) {
+    uint64_t* const slots = lines_[at].slots;
+    // Mostly it is in a slot of its own.
+    if ((slots[own] | 1) == (entry | 1)) return &slots[own];
     // All eight are looked at, without a jump for each: nobody can foretell
     // which one it is.
-    uint64_t* const slots = lines_[at].slots;
     unsigned found = 0;
+    unsigned empty = 0;
 #pragma GCC unroll 8
     for (size_t i = 0; i < kSlots; ++i) {
-      const unsigned hit = static_cast<unsigned>(slots[i] == 0) |
-                           static_cast<unsigned>((slots[i] | 1) == (entry | 1));
-      found |= hit << i;
+      found |= static_cast<unsigned>((slots[i] | 1) == (entry | 1)) << i;
+      empty |= static_cast<unsigned>(slots[i] == 0) << i;
     }
     if (found != 0) return &slots[std::countr_zero(found)];
+    if ((empty >> own & 1) != 0) return &slots[own];
+    if (empty != 0) return &slots[std::countr_zero(empty)];
   }
 }
 

@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "libs/remote_write/reason.h"
 #include "libs/remote_write/series.h"
+#include "libs/remote_write/series_memory.h"
 
 namespace insula::remote_write {
 
@@ -31,12 +32,17 @@ std::optional<Fault> FindFault(const SeriesReader& series,
 // The common case: what is known of all labels together says that there is no
 // fault. False: look at each of them.
 inline bool IsClean(const SeriesReader& series, const SeriesLimits& limits) {
-  const SeriesNames& names = series.names();
-  return names.ok && names.metric >= 0 &&
+  return series.is_flawless() &&
          series.label_count() <= limits.max_label_names &&
-         names.longest <= limits.max_label_name_bytes &&
-         !series.has_faulty_value() &&
+         series.names().longest <= limits.max_label_name_bytes &&
          series.longest_value() <= limits.max_label_value_bytes;
+}
+
+// The same for a series that is known.
+inline bool IsClean(const KnownSeries& series, const SeriesLimits& limits) {
+  return series.label_count() <= limits.max_label_names &&
+         series.names().longest <= limits.max_label_name_bytes &&
+         series.facts().longest_value <= limits.max_label_value_bytes;
 }
 
 }  // namespace insula::remote_write

@@ -17,6 +17,18 @@ std::optional<size_t> PartBuilder::AddSeries(const SeriesReader& series,
     return std::nullopt;
   }
   counts_ += counts;
+  return Add(series, field);
+}
+
+size_t PartBuilder::AddKnown(const KnownSeries& series,
+                             const WireField& field) {
+  ++counts_.series;
+  ++counts_.samples;
+  return Add(series, field);
+}
+
+template <typename Series>
+size_t PartBuilder::Add(const Series& series, const WireField& field) {
   if (destination_->active_series != nullptr) {
     memory_.hashes.push_back(rewriter_.HashOf(series));
   }

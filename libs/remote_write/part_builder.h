@@ -40,6 +40,14 @@ class PartBuilder {
                                   const WireField& field, const Counts& counts);
   absl::string_view foreign_label() const { return foreign_label_; }
 
+  // The same for a series that is known, which counts as one sample. Only if it
+  // is known to fit: if not, let it be read. Says so without adding it, and
+  // AddKnown() is called right after.
+  bool FitsKnown(const KnownSeries& series) {
+    return rewriter_.PrepareKnown(series);
+  }
+  size_t AddKnown(const KnownSeries& series, const WireField& field);
+
   // Adds a metadata field of the request.
   void AddMetadata(absl::string_view field);
 
@@ -67,6 +75,10 @@ class PartBuilder {
   }
 
  private:
+  // Notes a series for which the rewriter was prepared. Returns by how much the
+  // part grows.
+  template <typename Series>
+  size_t Add(const Series& series, const WireField& field);
   // Neighbours in the request are copied at once.
   void Copy(absl::string_view raw);
   void Flush() {

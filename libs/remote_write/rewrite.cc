@@ -27,53 +27,73 @@ std::optional<absl::string_view> Rewriter::Prepare(const SeriesReader& series) {
   // What is absent has an empty value, and that is no good one.
   const bool some_absent = series.has_faulty_value();
   if (series.names().generation != generation_ || some_absent) {
-    Plan(series);
+    const auto labels = series.labels();
+    Plan({labels.size(), [&](size_t i) { return labels[i].name; },
+          [&](size_t i) { return series.IsAbsent(i); },
+          series.names().removed});
     generation_ = some_absent ? 0 : series.names().generation;
+    known_ = nullptr;
   }
   for (const Demand& demand : demands_) {
-    if (series.labels()[demand.index].value != demand.label->value) {
-      return demand.label->name;
-    }
+    const Label& label = enforced_[demand.enforced];
+    if (series.labels()[demand.index].value != label.value) return label.name;
   }
   return std::nullopt;
 }
 
-void Rewriter::Plan(const SeriesReader& series) {
+bool Rewriter::PrepareKnown(const KnownSeries& series) {
+  if (&series.names() != known_) {
+    const std::vector<std::string>& names = series.names().names;
+    Plan({names.size(), [&](size_t i) { return absl::string_view(names[i]); },
+          [](size_t) { return false; }, series.names().removed});
+    generation_ = 0;
+    known_ = &series.names();
+  }
+  for (const Demand& demand : demands_) {
+    if (series.raw(demand.index) != encoded_[demand.enforced].field) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Rewriter::Plan(const Names& names) {
   edits_.clear();
   demands_.clear();
-  const auto labels = series.labels();
-  const std::vector<size_t>& removed = series.names().removed;
   size_t next_removed = 0;
   size_t next = 0;  // The next of enforced_.
-  for (size_t i = 0; i < labels.size(); ++i) {
+  for (size_t i = 0; i < names.count; ++i) {
     const bool remove =
-        next_removed < removed.size() && removed[next_removed] == i;
+        next_removed < names.removed.size() && names.removed[next_removed] == i;
     if (remove) ++next_removed;
-    if (series.IsAbsent(i)) {
+    if (names.is_absent(i)) {
       edits_.push_back({i, true, "", 0});
       continue;
     }
-    while (next < enforced_.size() && enforced_[next].name < labels[i].name) {
+    const absl::string_view name = names.at(i);
+    while (next < enforced_.size() && enforced_[next].name < name) {
       edits_.push_back(Insertion(i, next++));
     }
-    if (next < enforced_.size() && enforced_[next].name == labels[i].name) {
-      demands_.push_back({i, &enforced_[next++]});
+    if (next < enforced_.size() && enforced_[next].name == name) {
+      demands_.push_back({i, next++});
     } else if (remove) {
       edits_.push_back({i, true, "", 0});
     }
   }
   while (next < enforced_.size()) {
-    edits_.push_back(Insertion(labels.size(), next++));
+    edits_.push_back(Insertion(names.count, next++));
   }
 }
 
-void Rewriter::Append(const SeriesReader& series, absl::string_view message,
+template <typename Series>
+void Rewriter::Append(const Series& series, absl::string_view message,
                       Buffer* out) const {
-  const auto labels = series.labels();
+  const size_t labels = series.label_count();
   size_t size = message.size();
   for (const Edit& edit : edits_) {
     size += edit.insert.size();
-    if (edit.drop) size -= labels[edit.index].raw.size();
+    if (edit.drop)
+      size -= series.end_of(edit.index) - series.begin_of(edit.index);
   }
   char* to = out->Extend(1 + VarintSize(size) + size);
   const auto put = [&to](const char* from, size_t bytes) {
@@ -85,9 +105,8 @@ void Rewriter::Append(const SeriesReader& series, absl::string_view message,
   size_t copied = 0;
   for (const Edit& edit : edits_) {
     // What stands behind the last label, samples say, may stay there.
-    const size_t at = edit.index < labels.size()
-                          ? series.begin_of(edit.index)
-                          : series.end_of(labels.size() - 1);
+    const size_t at = edit.index < labels ? series.begin_of(edit.index)
+                                          : series.end_of(labels - 1);
     put(message.data() + copied, at - copied);
     copied = edit.drop ? series.end_of(edit.index) : at;
     put(edit.insert.data(), edit.insert.size());
@@ -95,13 +114,9 @@ void Rewriter::Append(const SeriesReader& series, absl::string_view message,
   put(message.data() + copied, message.size() - copied);
 }
 
-uint64_t Rewriter::HashOf(const SeriesReader& series) const {
-  uint64_t hash = series.hash();
-  for (const Edit& edit : edits_) {
-    hash += edit.hash;
-    if (edit.drop) hash -= series.labels()[edit.index].hash;
-  }
-  return hash;
-}
+template void Rewriter::Append(const SeriesReader&, absl::string_view,
+                               Buffer*) const;
+template void Rewriter::Append(const KnownSeries&, absl::string_view,
+                               Buffer*) const;
 
 }  // namespace insula::remote_write

@@ -7,10 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "libs/remote_write/buffer.h"
 #include "libs/remote_write/series.h"
+#include "libs/remote_write/series_memory.h"
 
 namespace insula::remote_write {
 
@@ -33,15 +35,29 @@ class Rewriter {
   // a deciding label without a value is, as if it were not there.
   std::optional<absl::string_view> Prepare(const SeriesReader& series);
 
+  // The same for a series that is known. False: let it be read, and prepare
+  // that; it may have an enforced label with another value.
+  bool PrepareKnown(const KnownSeries& series);
+
   // For the series last prepared. Whether it must be changed at all.
   bool changes() const { return !edits_.empty(); }
 
-  // Appends the series, a TimeSeries message, to a WriteRequest, changed.
-  void Append(const SeriesReader& series, absl::string_view message,
+  // Appends the series, a TimeSeries message, to a WriteRequest, changed. It is
+  // a SeriesReader or a KnownSeries.
+  template <typename Series>
+  void Append(const Series& series, absl::string_view message,
               Buffer* out) const;
 
   // The hash of the series as it is when changed: see HashOfLabel().
-  uint64_t HashOf(const SeriesReader& series) const;
+  template <typename Series>
+  uint64_t HashOf(const Series& series) const {
+    uint64_t hash = series.hash();
+    for (const Edit& edit : edits_) {
+      hash += edit.hash;
+      if (edit.drop) hash -= series.hash_of(edit.index);
+    }
+    return hash;
+  }
 
  private:
   struct Edit {
@@ -51,8 +67,8 @@ class Rewriter {
     uint64_t hash;             // Of what is inserted.
   };
   struct Demand {
-    size_t index;  // The label there must have this value.
-    const Label* label;
+    size_t index;     // The label there must have this value.
+    size_t enforced;  // Of enforced_.
   };
 
   // An enforced label, encoded as a field.
@@ -61,7 +77,15 @@ class Rewriter {
     uint64_t hash;
   };
 
-  void Plan(const SeriesReader& series);
+  // The names of a series' labels.
+  struct Names {
+    size_t count;
+    absl::FunctionRef<absl::string_view(size_t)> at;
+    absl::FunctionRef<bool(size_t)> is_absent;
+    const std::vector<size_t>& removed;
+  };
+
+  void Plan(const Names& names);
   Edit Insertion(size_t index, size_t enforced) const {
     return {index, false, encoded_[enforced].field, encoded_[enforced].hash};
   }
@@ -69,7 +93,9 @@ class Rewriter {
   const absl::Span<const Label> enforced_;
   std::vector<Encoded> encoded_;  // One for each of enforced_.
 
-  uint64_t generation_ = 0;  // Of the names that the plan is for; 0: none.
+  // Of the names that the plan is for; 0: none.
+  uint64_t generation_ = 0;
+  const SeriesMemory::Names* known_ = nullptr;
   std::vector<Edit> edits_;  // By index; an insertion before a drop.
   std::vector<Demand> demands_;
 };

@@ -74,8 +74,16 @@ class SeriesReader {
   // Where the field of a label stands in the message.
   size_t begin_of(size_t i) const { return ends_[i] - labels_[i].raw.size(); }
   size_t end_of(size_t i) const { return ends_[i]; }
+  uint64_t hash_of(size_t i) const { return labels_[i].hash; }
+  // How many bytes of the message are the labels, if they come first and
+  // nothing is between them; else 0.
+  size_t block_size() const { return block_.size(); }
   // Whether a label has a value that is not ok, an empty one say.
   bool has_faulty_value() const { return faulty_values_ > 0; }
+  // Whether all names and values are ok, and __name__ is one of them.
+  bool is_flawless() const {
+    return names_.ok && names_.metric >= 0 && !has_faulty_value();
+  }
   // No value is longer; perhaps all are shorter.
   size_t longest_value() const { return longest_value_; }
   // Of the labels: see HashOfLabel().

@@ -9,16 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "libs/remote_write/metadata.h"
 #include "libs/remote_write/part_builder.h"
+#include "libs/remote_write/part_stock.h"
 #include "libs/remote_write/shape.h"
 #include "libs/remote_write/wire.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::remote_write {
 namespace {
-
-// Memory of parts that is kept from one request to the next.
-constexpr size_t kMaxKeptParts = 256;
-constexpr size_t kMaxKeptBytes = 8 << 20;
 
 absl::Status Malformed(absl::string_view what, const char* at,
                        absl::string_view request) {
@@ -34,45 +31,6 @@ absl::Status TooMany(absl::string_view what, int64_t limit) {
 
 }  // namespace
 
-// The memory of parts: of those that the last result shows, and of no part.
-class Splitter::Stock {
- public:
-  PartBuilder::Memory Take() {
-    if (spare_.empty()) return {};
-    PartBuilder::Memory memory = std::move(spare_.back());
-    spare_.pop_back();
-    bytes_ -= BytesOf(memory);
-    return memory;
-  }
-
-  // The body of a result, which stays until Reclaim().
-  absl::string_view Show(PartBuilder::Memory memory) {
-    shown_.push_back(std::move(memory));
-    return shown_.back().body.view();
-  }
-
-  void Reclaim() {
-    for (PartBuilder::Memory& memory : shown_) {
-      if (spare_.size() == kMaxKeptParts) break;
-      if (bytes_ + BytesOf(memory) > kMaxKeptBytes) continue;
-      memory.body.Clear();
-      memory.hashes.clear();
-      bytes_ += BytesOf(memory);
-      spare_.push_back(std::move(memory));
-    }
-    shown_.clear();
-  }
-
- private:
-  static size_t BytesOf(const PartBuilder::Memory& memory) {
-    return memory.body.capacity() + memory.hashes.capacity() * sizeof(uint64_t);
-  }
-
-  std::vector<PartBuilder::Memory> spare_;
-  std::vector<PartBuilder::Memory> shown_;
-  size_t bytes_ = 0;  // Of the spare ones.
-};
-
 // The split of one request.
 class Splitter::Run {
  public:
@@ -80,6 +38,7 @@ class Splitter::Run {
       : stock_(*splitter->stock_),
         bounds_(splitter->bounds_),
         series_(splitter->series_),
+        memory_(splitter->memory_),
         request_(request),
         plan_(*plan) {}
 
@@ -88,13 +47,27 @@ class Splitter::Run {
  private:
   using Values = absl::InlinedVector<absl::string_view, 2>;
 
+  // Where series of a known combination of values go.
+  struct Way {
+    const Routes* routes = nullptr;
+    PartBuilder* only_part = nullptr;  // If it is that alone.
+  };
+
   absl::Status Field(const WireField& field);
   absl::Status TimeSeries(const WireField& field);
   absl::Status Metadata(const WireField& field);
   void Place(const WireField& field, const Counts& counts);
-  void PlaceAt(const Destination* destination, const WireField& field,
+  // False: it is refused there.
+  bool PlaceAt(const Destination* destination, const WireField& field,
                const Counts& counts);
+  // Whether the series is known, and goes wherever it goes without a fault;
+  // known_ and known_way_ are about it then.
+  bool IsKnown(const WireField& field);
+  bool FitsKnown(PartBuilder* part) const;
+  void PlaceKnown(const WireField& field);
   const Routes& Find();
+  const Routes& RoutesOf(const Values& values);
+  void FindWay(uint16_t combination);
   // The deciding values, as an example; good until the next call.
   absl::string_view ExampleOfValues();
   PartBuilder* PartOf(const Destination* destination);
@@ -111,9 +84,10 @@ class Splitter::Run {
   void LimitSeries(PartBuilder* part);
   SplitResult Finish();
 
-  Stock& stock_;
+  PartStock& stock_;
   const Bounds& bounds_;
   SeriesReader& series_;
+  SeriesMemory& memory_;
   const absl::string_view request_;
   const Plan& plan_;
 
@@ -126,7 +100,10 @@ class Splitter::Run {
   absl::flat_hash_map<Values, const Routes*> routes_of_;
   Values values_;  // Of the deciding labels.
   std::string example_;
-  const Routes* last_routes_ = nullptr;      // Of values_.
+  const Routes* last_routes_ = nullptr;  // Of values_.
+  KnownSeries known_;
+  const Way* known_way_ = nullptr;
+  std::vector<Way> ways_;  // By combination; without routes: not asked.
   std::vector<absl::string_view> metadata_;  // Whole fields.
   absl::flat_hash_map<std::pair<const Destination*, Reason>, size_t>
       refused_at_;  // Index in result_.refused.
@@ -134,6 +111,7 @@ class Splitter::Run {
 
 absl::StatusOr<SplitResult> Splitter::Run::Do() {
   series_.Start(plan_.name_scheme, plan_.deciding_labels, plan_.removed_labels);
+  memory_.Start(plan_.name_scheme, plan_.deciding_labels, plan_.removed_labels);
   values_.resize(plan_.deciding_labels.size());
   WireReader reader(request_);
   WireField field;
@@ -165,15 +143,19 @@ absl::Status Splitter::Run::Field(const WireField& field) {
 }
 
 absl::Status Splitter::Run::TimeSeries(const WireField& field) {
-  if (field.type != WireType::kBytes || !series_.Read(field.bytes)) {
-    return Malformed("broken series", field.raw.data(), request_);
+  Counts counts = {.series = 1, .samples = 1};
+  const bool is_known = field.type == WireType::kBytes && IsKnown(field);
+  if (!is_known) {
+    if (field.type != WireType::kBytes || !series_.Read(field.bytes)) {
+      return Malformed("broken series", field.raw.data(), request_);
+    }
+    counts.samples = series_.samples();
+    counts.histograms = series_.histograms();
+    counts.exemplars = series_.exemplars();
   }
-  const Counts counts = {.series = 1,
-                         .samples = series_.samples(),
-                         .histograms = series_.histograms(),
-                         .exemplars = series_.exemplars()};
   result_.received += counts;
-  labels_ += static_cast<int64_t>(series_.label_count());
+  labels_ += static_cast<int64_t>(is_known ? known_.label_count()
+                                           : series_.label_count());
   if (result_.received.series > bounds_.max_series) {
     return TooMany("series", bounds_.max_series);
   }
@@ -183,7 +165,7 @@ absl::Status Splitter::Run::TimeSeries(const WireField& field) {
   if (result_.received.samples > bounds_.max_samples) {
     return TooMany("samples", bounds_.max_samples);
   }
-  Place(field, counts);
+  is_known ? PlaceKnown(field) : Place(field, counts);
   return IsTooLarge() ? TooLarge() : absl::OkStatus();
 }
 
@@ -205,26 +187,76 @@ void Splitter::Run::Place(const WireField& field, const Counts& counts) {
     return Refuse(nullptr, Reason::kTenantMissing, "", counts);
   }
   ++result_.routed_series;
+  bool refused = !routes.refused.empty();
   for (const Destination* const destination : routes.destinations) {
-    PlaceAt(destination, field, counts);
+    refused |= !PlaceAt(destination, field, counts);
     if (IsTooLarge()) return;  // TimeSeries() says so.
   }
+  if (!refused && series_.is_flawless()) memory_.Remember(series_, values_);
 }
 
-void Splitter::Run::PlaceAt(const Destination* destination,
+bool Splitter::Run::PlaceAt(const Destination* destination,
                             const WireField& field, const Counts& counts) {
   if (!IsClean(series_, destination->limits)) {
     if (const auto fault = FindFault(series_, destination->limits)) {
-      return Refuse(destination, fault->reason, fault->what, counts);
+      Refuse(destination, fault->reason, fault->what, counts);
+      return false;
     }
   }
   PartBuilder* const part = PartOf(destination);
   const auto added = part->AddSeries(series_, field, counts);
   if (!added) {
-    return Refuse(destination, Reason::kForeignLabel, part->foreign_label(),
-                  counts);
+    Refuse(destination, Reason::kForeignLabel, part->foreign_label(), counts);
+    return false;
   }
   output_ += *added;
+  return true;
+}
+
+bool Splitter::Run::IsKnown(const WireField& field) {
+  const SeriesMemory::Series* const facts = memory_.Find(field.bytes);
+  if (facts == nullptr) return false;
+  if (facts->combination >= ways_.size() ||
+      ways_[facts->combination].routes == nullptr) {
+    FindWay(facts->combination);
+  }
+  known_way_ = &ways_[facts->combination];
+  known_.Set(field.bytes, facts, &memory_.names(facts->names));
+  if (known_way_->only_part != nullptr) return FitsKnown(known_way_->only_part);
+  const Routes& routes = *known_way_->routes;
+  if (routes.destinations.empty() || !routes.refused.empty()) return false;
+  return std::all_of(
+      routes.destinations.begin(), routes.destinations.end(),
+      [this](const Destination* d) { return FitsKnown(PartOf(d)); });
+}
+
+bool Splitter::Run::FitsKnown(PartBuilder* part) const {
+  return IsClean(known_, part->destination()->limits) &&
+         part->FitsKnown(known_);
+}
+
+void Splitter::Run::PlaceKnown(const WireField& field) {
+  ++result_.routed_series;
+  ++result_.known_series;
+  if (known_way_->only_part != nullptr) {
+    output_ += known_way_->only_part->AddKnown(known_, field);
+    return;
+  }
+  for (const Destination* const destination :
+       known_way_->routes->destinations) {
+    output_ += PartOf(destination)->AddKnown(known_, field);
+    if (IsTooLarge()) return;  // TimeSeries() says so.
+  }
+}
+
+void Splitter::Run::FindWay(uint16_t combination) {
+  if (combination >= ways_.size()) ways_.resize(combination + size_t{1});
+  const auto values = memory_.combination(combination);
+  Way& way = ways_[combination];
+  way.routes = &RoutesOf(Values(values.begin(), values.end()));
+  if (way.routes->destinations.size() == 1 && way.routes->refused.empty()) {
+    way.only_part = PartOf(way.routes->destinations[0]);
+  }
 }
 
 const Routes& Splitter::Run::Find() {
@@ -240,11 +272,15 @@ const Routes& Splitter::Run::Find() {
     values_[i] = value;
   }
   if (same) return *last_routes_;
-  if (routes_of_.size() == Plan::kMaxCombinations) routes_of_.clear();
-  const auto [it, added] = routes_of_.try_emplace(values_);
-  if (added) it->second = &plan_.find(values_);
-  last_routes_ = it->second;
+  last_routes_ = &RoutesOf(values_);
   return *last_routes_;
+}
+
+const Routes& Splitter::Run::RoutesOf(const Values& values) {
+  if (routes_of_.size() == Plan::kMaxCombinations) routes_of_.clear();
+  const auto [it, added] = routes_of_.try_emplace(values);
+  if (added) it->second = &plan_.find(values);
+  return *it->second;
 }
 
 absl::string_view Splitter::Run::ExampleOfValues() {
@@ -373,8 +409,8 @@ SplitResult Splitter::Run::Finish() {
   return std::move(result_);
 }
 
-Splitter::Splitter(Bounds bounds)
-    : bounds_(bounds), stock_(std::make_unique<Stock>()) {}
+Splitter::Splitter(Bounds bounds, SeriesMemoryBudget* budget)
+    : bounds_(bounds), memory_(budget), stock_(std::make_unique<PartStock>()) {}
 Splitter::~Splitter() = default;
 
 absl::StatusOr<SplitResult> Splitter::Split(absl::string_view request,

@@ -16,8 +16,11 @@
 #include "libs/remote_write/reason.h"
 #include "libs/remote_write/rewrite.h"
 #include "libs/remote_write/series.h"
+#include "libs/remote_write/series_memory.h"
 
 namespace insula::remote_write {
+
+class PartStock;
 
 // Where series can go: a tenant, as far as the split is concerned.
 struct Destination {
@@ -128,6 +131,8 @@ struct SplitResult {
   Counts received;
   // Series that found a destination at least, refused there or not.
   int64_t routed_series = 0;
+  // Series of which everything was known from before.
+  int64_t known_series = 0;
   // Metadata without a valid name or a destination; and fields of the request
   // that remote write 1.0 does not have. They go nowhere.
   int64_t dropped_metadata = 0;
@@ -142,10 +147,12 @@ struct SplitResult {
 // a series of the family in the request, else where Plan::find_family says,
 // else where series without deciding labels go.
 //
-// Keeps its memory from request to request. Not thread-safe.
+// Keeps its memory from request to request, and with a budget, which outlives
+// it, also what it found out about series (series_memory.h); the result is the
+// same. Not thread-safe.
 class Splitter {
  public:
-  explicit Splitter(Bounds bounds);
+  explicit Splitter(Bounds bounds, SeriesMemoryBudget* budget = nullptr);
   ~Splitter();
 
   // Splits a decompressed WriteRequest. Bodies in the result are views of
@@ -157,10 +164,10 @@ class Splitter {
 
  private:
   class Run;
-  class Stock;
   const Bounds bounds_;
   SeriesReader series_;
-  std::unique_ptr<Stock> stock_;
+  SeriesMemory memory_;
+  std::unique_ptr<PartStock> stock_;
 };
 
 }  // namespace insula::remote_write

@@ -97,44 +97,70 @@ Bodies Parts(const remote_write::SplitResult& result) {
   return bodies;
 }
 
-FUZZ_TARGET(remote_write_split) {
-  fuzz::Input bytes(input);
-  const uint8_t tenants = bytes.Byte();
-  Setting setting(tenants, bytes.Byte());
-  // A copy of its own, as bodies may be views of it.
-  const std::vector<char> copy(bytes.rest().begin(), bytes.rest().end());
-  const absl::string_view wire(copy.data(), copy.size());
-  remote_write::Splitter splitter{remote_write::Bounds()};
-  const auto result = splitter.Split(wire, setting.plan);
+std::map<std::string, int> RefusedBy(const remote_write::SplitResult& result) {
+  std::map<std::string, int> refused;
+  for (const remote_write::Refused& r : result.refused) {
+    refused[std::string(ReasonName(r.reason))] +=
+        static_cast<int>(r.counts.series);
+  }
+  return refused;
+}
 
+// False if `wire` is no request.
+bool Judge(absl::string_view wire, remote_write::Splitter* splitter,
+           Setting* setting) {
+  const auto result = splitter->Split(wire, setting->plan);
   WriteRequest request;
   const bool canonical =
       request.ParseFromArray(wire.data(), static_cast<int>(wire.size())) &&
       IsCanonical(wire, request);
   if (!result.ok()) {
     FUZZ_CHECK(!canonical, result.status().ToString());
-    return;
+    return false;
   }
   const Bodies kept = Parts(*result);
+  const std::map<std::string, int> refused = RefusedBy(*result);
   for (const remote_write::Part& part : result->parts) {
     FUZZ_CHECK(!part.unchanged || part.body == wire, wire);
   }
-  if (!canonical) return;
+  // With what is known of the series now.
+  const auto again = splitter->Split(wire, setting->plan);
+  FUZZ_CHECK(again.ok() && Parts(*again) == kept, wire);
+  FUZZ_CHECK(RefusedBy(*again) == refused, wire);
+  if (!canonical) return true;
 
-  setting.oracle.Split(request);
+  setting->oracle.kept.clear();
+  setting->oracle.refused.clear();
+  setting->oracle.Split(request);
   Bodies expected;
-  for (const auto& [id, all] : setting.oracle.kept) {
+  for (const auto& [id, all] : setting->oracle.kept) {
     for (const TimeSeries& series : all) {
       expected[id].push_back(series.SerializeAsString());
     }
   }
   FUZZ_CHECK(kept == expected, request.ShortDebugString());
-  std::map<std::string, int> refused;
-  for (const remote_write::Refused& r : result->refused) {
-    refused[std::string(ReasonName(r.reason))] +=
-        static_cast<int>(r.counts.series);
+  FUZZ_CHECK(refused == setting->oracle.refused, request.ShortDebugString());
+  return true;
+}
+
+FUZZ_TARGET(remote_write_split) {
+  fuzz::Input bytes(input);
+  const uint8_t tenants = bytes.Byte();
+  const uint8_t rules = bytes.Byte();
+  Setting setting(tenants, rules);
+  // A copy of its own, as bodies may be views of it.
+  std::vector<char> copy(bytes.rest().begin(), bytes.rest().end());
+  const absl::string_view wire(copy.data(), copy.size());
+  remote_write::SeriesMemoryBudget budget(1 << 20);
+  remote_write::Splitter splitter{remote_write::Bounds(), &budget};
+  if (!Judge(wire, &splitter, &setting)) return;
+  // Nearly the same, and by other rules: what is known must not count too much.
+  for (size_t i = 0; i < copy.size(); ++i) {
+    if (copy[i] == 'x') copy[i] = 'y';
   }
-  FUZZ_CHECK(refused == setting.oracle.refused, request.ShortDebugString());
+  Judge(wire, &splitter, &setting);
+  Setting other(static_cast<uint8_t>(tenants * 5), rules);
+  Judge(wire, &splitter, &other);
 }
 
 }  // namespace

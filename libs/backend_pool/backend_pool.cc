@@ -1,5 +1,7 @@
 #include "libs/backend_pool/backend_pool.h"
 
+#include <algorithm>
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -22,6 +24,17 @@ namespace insula::backend_pool {
 
 namespace asio = boost::asio;
 
+namespace {
+
+metrics::Gauge& Replicas(metrics::Registry* registry, const std::string& pool,
+                         const std::string& state) {
+  return registry->AddGauge("insula_backend_pool_replicas",
+                            "Replicas, by how they fare.",
+                            {{"pool", pool}, {"state", state}});
+}
+
+}  // namespace
+
 bool IsOwnAnswer(const http::Response& answer) {
   if (answer.status != 502 && answer.status != 503 && answer.status != 504) {
     return true;
@@ -37,7 +50,8 @@ struct BackendPool::Prober {
     asio::steady_timer timer(self->strand);
     while (!self->stopped) {
       // A copy: discovery may change them meanwhile.
-      const std::vector<http::Url> urls = self->replicas->Urls();
+      std::vector<http::Url> urls = self->replicas->Urls();
+      if (urls.size() < 2) urls.clear();
       for (size_t i = 0; i < urls.size() && !self->stopped; ++i) {
         http::ClientRequest request;
         request.url = urls[i].Join(self->options.probe_path);
@@ -74,12 +88,12 @@ struct BackendPool::Prober {
 
   const Options options;
   const asio::strand<asio::any_io_executor> strand;
-  http::Client* const client;
+  const std::shared_ptr<http::Client> client;
   const std::shared_ptr<ReplicaSet> replicas;
   metrics::Counter& good;
   metrics::Counter& bad;
-  bool stopped = false;  // On the strand, as the signal.
-  asio::cancellation_signal cancel;
+  std::atomic<bool> stopped{false};
+  asio::cancellation_signal cancel;  // On the strand.
 };
 
 BackendPool::BackendPool(Options options, Environment environment)
@@ -96,14 +110,11 @@ BackendPool::BackendPool(Options options, Environment environment)
           "insula_backend_pool_unretried_total",
           "Requests without an answer that were not sent again, because the "
           "budget for that was used up.",
-          {{"pool", options_.name}})) {
-  const auto gauge = [this](const std::string& state) -> metrics::Gauge& {
-    return environment_.metrics->AddGauge(
-        "insula_backend_pool_replicas", "Replicas, by how they fare.",
-        {{"pool", options_.name}, {"state", state}});
-  };
+          {{"pool", options_.name}})),
+      well_(Replicas(environment_.metrics, options_.name, "well")),
+      out_(Replicas(environment_.metrics, options_.name, "out")) {
   hook_ = environment_.metrics->OnCollect(
-      [set = replicas_, &well = gauge("well"), &out = gauge("out")] {
+      [set = replicas_, &well = well_, &out = out_] {
         double good = 0;
         const auto statuses = set->Statuses();
         for (const auto& status : statuses) good += status.well ? 1 : 0;
@@ -112,25 +123,23 @@ BackendPool::BackendPool(Options options, Environment environment)
       });
   if (options_.probe_path.empty()) return;
   prober_ = std::make_shared<Prober>(options_, environment_, replicas_);
-  auto ended = std::make_shared<std::promise<void>>();
-  probes_ended_ = ended->get_future();
   asio::co_spawn(
       prober_->strand, Prober::Run(prober_),
       asio::bind_cancellation_slot(
           prober_->cancel.slot(),
           asio::bind_executor(prober_->strand,
-                              [ended, prober = prober_](std::exception_ptr) {
-                                ended->set_value();
-                              })));
+                              [prober = prober_](std::exception_ptr) {})));
 }
 
 BackendPool::~BackendPool() {
+  hook_ = metrics::CollectHook();
+  well_.Set(0);
+  out_.Set(0);
   if (prober_ == nullptr) return;
+  prober_->stopped = true;
   asio::post(prober_->strand, [prober = prober_] {
-    prober->stopped = true;
     prober->cancel.emit(asio::cancellation_type::all);
   });
-  probes_ended_.wait();
 }
 
 void BackendPool::Update(const std::vector<http::Url>& urls) {
@@ -158,8 +167,9 @@ asio::awaitable<absl::StatusOr<http::Response>> BackendPool::Send(
       co_return answer;
     }
     use->Note(false);
-    if (static_cast<int>(tried.size()) >= options_.max_attempts ||
-        absl::Now() >= deadline) {
+    const size_t most =
+        std::min(static_cast<size_t>(options_.max_attempts), replicas_->size());
+    if (tried.size() >= most || absl::Now() >= deadline) {
       co_return answer;
     }
     if (!budget_.TakeRetry()) {

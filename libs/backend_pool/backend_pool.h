@@ -4,7 +4,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
-#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,17 +39,18 @@ class BackendPool {
     RetryBudget::Options retries;
     int max_attempts = 3;
     // GET of this path below a replica's URL. Any answer below 500 is good: a
-    // store need not know the path. Empty: no probes.
+    // store need not know the path. Empty: no probes. Nor are there any of a
+    // replica that is alone: it is asked in any case.
     std::string probe_path = "/-/ready";
     absl::Duration probe_interval = absl::Seconds(5);
     absl::Duration probe_timeout = absl::Seconds(2);
   };
   struct Environment {
     boost::asio::any_io_executor executor;
-    http::Client* client = nullptr;
+    std::shared_ptr<http::Client> client;
     const Clock* steady = nullptr;  // Never jumps.
     metrics::Registry* metrics = nullptr;
-    // All outlive it.
+    // All outlive it, and the probe that may be under way at its end.
   };
 
   // The request to the replica at `base`.
@@ -58,8 +58,7 @@ class BackendPool {
 
   // Begins to probe.
   BackendPool(Options options, Environment environment);
-  // Ends the probes, and waits for that: not on the executor. Send() must have
-  // ended.
+  // Ends the probes, without waiting for it. Send() must have ended.
   ~BackendPool();
   BackendPool(const BackendPool&) = delete;
   BackendPool& operator=(const BackendPool&) = delete;
@@ -75,6 +74,7 @@ class BackendPool {
   std::vector<ReplicaSet::Status> Statuses() const {
     return replicas_->Statuses();
   }
+  std::shared_ptr<const ReplicaSet> replicas() const { return replicas_; }
 
  private:
   struct Prober;
@@ -85,9 +85,10 @@ class BackendPool {
   RetryBudget budget_;
   metrics::Counter& retries_;
   metrics::Counter& unretried_;
+  metrics::Gauge& well_;
+  metrics::Gauge& out_;
   metrics::CollectHook hook_;
   std::shared_ptr<Prober> prober_;
-  std::future<void> probes_ended_;
 };
 
 // Whether `answer` is a replica's own. A Prometheus says in JSON, with 503,

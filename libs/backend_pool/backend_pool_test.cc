@@ -38,7 +38,7 @@ class BackendPoolTest : public ::testing::Test {
     options_.replicas.mode = Mode::kActivePassive;
     http::ClientOptions options;
     options.name = "upstream";
-    client_ = std::make_unique<http::Client>(options, pool_.get_executor(),
+    client_ = std::make_shared<http::Client>(options, pool_.get_executor(),
                                              &metrics_);
   }
   ~BackendPoolTest() override {
@@ -61,7 +61,7 @@ class BackendPoolTest : public ::testing::Test {
   void Start(const std::vector<http::Url>& urls) {
     backends_ = std::make_unique<BackendPool>(
         options_, BackendPool::Environment{.executor = pool_.get_executor(),
-                                           .client = client_.get(),
+                                           .client = client_,
                                            .steady = SteadyClock::Get(),
                                            .metrics = &metrics_});
     backends_->Update(urls);
@@ -91,7 +91,7 @@ class BackendPoolTest : public ::testing::Test {
 
   asio::thread_pool pool_{2};
   metrics::Registry metrics_;
-  std::unique_ptr<http::Client> client_;
+  std::shared_ptr<http::Client> client_;
   BackendPool::Options options_;
   std::unique_ptr<BackendPool> backends_;
 };
@@ -158,6 +158,27 @@ TEST_F(BackendPoolTest, ProbesFindOutWhoIsThere) {
   EXPECT_FALSE(backends_->Statuses()[0].well);
   for (const auto& request : ill->requests()) {
     EXPECT_TRUE(absl::StrContains(request.line, "/-/ready"));
+  }
+}
+
+TEST_F(BackendPoolTest, AReplicaThatIsAloneIsNeitherProbedNorAskedTwice) {
+  options_.probe_path = "/-/ready";
+  options_.probe_interval = absl::Milliseconds(1);
+  const auto alone = Make(503, "", "Content-Type: text/plain\r\n");
+  Start({alone->url()});
+  for (int i = 0; i < 5; ++i) Ask();
+  EXPECT_THAT(alone->requests().size(), Eq(5));
+}
+
+TEST_F(BackendPoolTest, EndsWhileAProbeIsUnderWay) {
+  options_.probe_path = "/-/ready";
+  options_.probe_interval = absl::ZeroDuration();
+  const auto one = Make(200, "one");
+  const auto two = Make(200, "two");
+  for (int i = 0; i < 50; ++i) {
+    Start({one->url(), two->url()});
+    EXPECT_EQ(Ask().substr(0, 3), "200");
+    backends_.reset();
   }
 }
 

@@ -125,6 +125,11 @@ void ReplicaSet::NoteProbe(absl::string_view url, bool ok) {
   }
 }
 
+size_t ReplicaSet::size() const {
+  sync::MutexLock lock(&mutex_);
+  return replicas_.size();
+}
+
 std::vector<http::Url> ReplicaSet::Urls() const {
   sync::MutexLock lock(&mutex_);
   std::vector<http::Url> urls;

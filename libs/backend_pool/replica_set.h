@@ -89,6 +89,7 @@ class ReplicaSet : public std::enable_shared_from_this<ReplicaSet> {
   // What a probe of `url` has shown.
   void NoteProbe(absl::string_view url, bool ok) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  size_t size() const ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<http::Url> Urls() const ABSL_LOCKS_EXCLUDED(mutex_);
   std::vector<Status> Statuses() const ABSL_LOCKS_EXCLUDED(mutex_);
 

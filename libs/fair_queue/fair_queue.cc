@@ -117,6 +117,7 @@ asio::awaitable<absl::StatusOr<FairQueue::Place>> FairQueue::Enter(
   const absl::Time came_at = absl::Now();
   const absl::Time until = std::min(deadline, came_at + options_.max_wait);
   const int max_in_all = options_.limits.max_queued;
+  const int max_running = options_.limits.max_concurrent;
   auto waiter = std::make_shared<State::Waiter>();
   Scheduler::Id id = 0;
   Verdict verdict;
@@ -133,10 +134,13 @@ asio::awaitable<absl::StatusOr<FairQueue::Place>> FairQueue::Enter(
     const auto end = co_await sync::Event::Wait(waiter->event, until);
     if (end == sync::Event::End::kDeadline) {
       state->deadline.Increment();
-      co_return absl::UnavailableError(
-          absl::StrCat("no place for it within ",
-                       absl::FormatDuration(absl::Now() - came_at),
-                       ", too much is asked at the moment, try again later"));
+      co_return absl::UnavailableError(absl::StrCat(
+          "no place for it within ",
+          absl::FormatDuration(absl::Now() - came_at), ": ",
+          limits.max_concurrent,
+          " of the tenant may run at once (max_concurrent_queries)"
+          " and ",
+          max_running, " of all (queue.max_concurrent), try again later"));
     }
     if (end == sync::Event::End::kCancelled) {
       state->cancelled.Increment();
@@ -148,15 +152,15 @@ asio::awaitable<absl::StatusOr<FairQueue::Place>> FairQueue::Enter(
     case Verdict::kTenantFull:
       state->tenant_full.Increment();
       co_return absl::ResourceExhaustedError(absl::StrCat(
-          "max_queued: ", limits.max_queued,
-          " requests of the tenant wait already, beside ",
+          limits.max_queued,
+          " requests of the tenant wait already (max_queued_queries), beside ",
           limits.max_concurrent,
-          " that may run (max_concurrent), ask for fewer at once"));
+          " that may run (max_concurrent_queries); ask for fewer at once"));
     case Verdict::kFull:
       state->full.Increment();
-      co_return absl::ResourceExhaustedError(
-          absl::StrCat("queue.max_queued: ", max_in_all,
-                       " requests of all tenants wait, try again later"));
+      co_return absl::ResourceExhaustedError(absl::StrCat(
+          max_in_all,
+          " requests of all tenants wait (queue.max_queued), try again later"));
     default:
       state->wait_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - came_at));
       co_return place;

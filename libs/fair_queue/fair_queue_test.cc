@@ -113,8 +113,9 @@ TEST_F(FairQueueTest, ARefusalNamesTheLimit) {
   const auto first = Enter("a");
   const auto refused = Enter("a", {.max_concurrent = 7, .max_queued = 0});
   EXPECT_THAT(refused->code(), Eq(Code::kResourceExhausted));
-  EXPECT_THAT(std::string(refused->place->status().message()),
-              HasSubstr("max_queued: 0 requests"));
+  EXPECT_THAT(
+      std::string(refused->place->status().message()),
+      HasSubstr("0 requests of the tenant wait already (max_queued_queries)"));
   EXPECT_THAT(Refused("tenant_full"), Eq(1));
 }
 

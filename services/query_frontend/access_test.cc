@@ -552,7 +552,7 @@ TEST_F(RangeTest, ExplainShowsClausesGrantsAndTexts) {
   query::v1::ExplainRequest request;
   request.set_tenant_id("viewer");
   request.set_query("x[5m]");
-  const auto told = ExplainQuery(request, *snapshot_);
+  const auto told = ExplainQuery(request, *snapshot_, &pools_);
   ASSERT_TRUE(told.ok()) << told.status();
   EXPECT_THAT(told->enforced_matchers(), IsEmpty());
   EXPECT_THAT(told->clauses(),
@@ -568,7 +568,7 @@ TEST_F(RangeTest, ExplainShowsClausesGrantsAndTexts) {
   DeleteAccess("codes");
   Access("x", kOverlapping);
   request.set_query(R"(rate({job="a"}[5m]))");
-  EXPECT_EQ(ExplainQuery(request, *snapshot_).status().code(),
+  EXPECT_EQ(ExplainQuery(request, *snapshot_, &pools_).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }
 

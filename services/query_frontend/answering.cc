@@ -1,5 +1,6 @@
 #include "services/query_frontend/answering.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -7,7 +8,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "services/query_frontend/federate_answer.h"
+#include "services/query_frontend/query_limits.h"
 #include "services/query_frontend/remote_read.h"
 #include "services/query_frontend/several_tenants.h"
 
@@ -41,6 +44,11 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::Find(
     std::string request_id, absl::Time deadline) {
   const absl::Status open = CheckOpen(route.endpoint, options_);
   if (!open.ok()) co_return Refused(open);
+  for (const Policy& policy : policies) {
+    const absl::Status within =
+        CheckParams(route.endpoint, params, policy.tenant_id, policy.limits);
+    if (!within.ok()) co_return Refused(within);
+  }
   if (policies.size() == 1) {
     co_return co_await FindForOne(std::move(route), std::move(params),
                                   std::move(policies.front()),
@@ -52,8 +60,22 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::Find(
 }
 
 absl::Status Answering::Refused(const absl::Status& why) {
-  metrics_.refused_query.Increment();
+  (absl::IsResourceExhausted(why) ? metrics_.refused_limit
+                                  : metrics_.refused_query)
+      .Increment();
   return why;
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::Ask(UpstreamQuery query,
+                                                       Policy policy,
+                                                       absl::Time deadline) {
+  deadline = std::min(deadline, absl::Now() + policy.limits.timeout);
+  if (policy.limits.max_response_series > 0 && query.read_data) {
+    query.read_data = WithAtMost(policy.limits.max_response_series,
+                                 std::move(query.read_data));
+  }
+  co_return co_await caching_.Ask(std::move(query), std::move(policy),
+                                  deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindForSeveral(
@@ -73,16 +95,21 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindForSeveral(
                                  deadline);
   }
   absl::StatusOr<ConfinedQuery> confined =
-      ConfineQueryForTenants(params.query, policies);
+      ConfineQueryForTenants(params.query, params, policies);
   if (!confined.ok()) co_return Refused(confined.status());
   UpstreamQuery query;
   query.endpoint = route.endpoint;
+  query.cost =
+      confined->cost.samples_per_series * static_cast<double>(policies.size());
   query.params = std::move(params.rest);
   query.texts = std::move(confined->texts);
   query.read_data = ReadTenantsResult(range_query, confined->raw, policies);
   query.request_id = std::move(request_id);
-  co_return co_await backend_.Ask(std::move(query), std::move(policies.front()),
-                                  deadline);
+  Policy all = std::move(policies.front());
+  for (size_t i = 1; i < policies.size(); ++i) {
+    all.limits = Narrower(all.limits, policies[i].limits);
+  }
+  co_return co_await Ask(std::move(query), std::move(all), deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
@@ -93,14 +120,12 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
         absl::InvalidArgumentError("no match[] parameter provided"));
   }
   const size_t limit = LimitOf(params);
-  const auto all =
-      std::make_shared<TenantsUnion>(route, backend_.max_response());
+  const auto all = std::make_shared<TenantsUnion>(route, max_response_);
   // No store has that label; whether a tenant has series at all tells.
   if (route.label_name == kTenantLabel) route.label_name = "__name__";
   for (Policy& policy : policies) {
     ApiParams own = params;
-    const absl::StatusOr<bool> asked =
-        KeepMatchesOf(policy.tenant_id, policy.max_query_bytes, &own);
+    const absl::StatusOr<bool> asked = KeepMatchesOf(policy, &own);
     if (!asked.ok()) co_return Refused(asked.status());
     if (!*asked) continue;
     absl::StatusOr<UpstreamQuery> query =
@@ -110,7 +135,7 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
     query->read_data = TenantsUnion::ReaderOf(all, policy.tenant_id,
                                               std::move(query->read_data));
     absl::StatusOr<Answer> answer =
-        co_await backend_.Ask(*std::move(query), std::move(policy), deadline);
+        co_await Ask(*std::move(query), std::move(policy), deadline);
     if (!answer.ok() || answer->http_status != 200) co_return answer;
   }
   Answer answer;
@@ -145,8 +170,7 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindSeries(
       ConfineReadRequest(params.body, policy);
   if (!question.ok()) co_return Refused(question.status());
   if (question->origin.empty()) co_return EmptyReadResponse(*question);
-  auto query =
-      MakeReadQuestion(*std::move(question), policy, backend_.max_response());
+  auto query = MakeReadQuestion(*std::move(question), policy, max_response_);
   co_return co_await AskOne(std::move(query), std::move(policy),
                             std::move(request_id), deadline);
 }
@@ -156,8 +180,7 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::AskOne(
     absl::Time deadline) {
   if (!query.ok()) co_return Refused(query.status());
   query->request_id = std::move(request_id);
-  co_return co_await backend_.Ask(*std::move(query), std::move(policy),
-                                  deadline);
+  co_return co_await Ask(*std::move(query), std::move(policy), deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindMetadata(
@@ -170,14 +193,13 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindMetadata(
     if (!first.ok()) co_return first.status();
     first->request_id = request_id;
     absl::StatusOr<Answer> answer =
-        co_await backend_.Ask(*std::move(first), policy, deadline);
+        co_await Ask(*std::move(first), policy, deadline);
     if (!answer.ok() || answer->http_status != 200) co_return answer;
   }
   UpstreamQuery query =
       MakeMetadataQuestion(params, std::move(names), options_);
   query.request_id = std::move(request_id);
-  co_return co_await backend_.Ask(std::move(query), std::move(policy),
-                                  deadline);
+  co_return co_await Ask(std::move(query), std::move(policy), deadline);
 }
 
 }  // namespace insula::query_frontend

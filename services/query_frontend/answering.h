@@ -3,12 +3,13 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "services/query_frontend/backend.h"
+#include "services/query_frontend/caching.h"
 #include "services/query_frontend/json.h"
 #include "services/query_frontend/metrics.h"
 #include "services/query_frontend/params.h"
@@ -21,12 +22,18 @@ namespace insula::query_frontend {
 // Thread-safe.
 class Answering {
  public:
-  // `backend` and `metrics` outlive it.
-  Answering(Backend* backend, Metrics* metrics, AnswerOptions options)
-      : backend_(*backend), metrics_(*metrics), options_(options) {}
+  // `caching` and `metrics` outlive it. `max_response` bounds answers that are
+  // put together, in bytes.
+  Answering(Caching* caching, Metrics* metrics, size_t max_response,
+            AnswerOptions options)
+      : caching_(*caching),
+        metrics_(*metrics),
+        max_response_(max_response),
+        options_(options) {}
 
   // For one tenant or, at endpoints that take them, several. Errors are those
-  // of MakeQuestion() and of Backend::Ask().
+  // of MakeQuestion() and Caching::Ask(), and
+  // RESOURCE_EXHAUSTED for what is beyond a limit of a tenant.
   boost::asio::awaitable<absl::StatusOr<Answer>> Find(
       Route route, ApiParams params, std::vector<Policy> policies,
       std::string request_id, absl::Time deadline);
@@ -54,14 +61,18 @@ class Answering {
                                           std::vector<Policy> policies,
                                           std::string request_id,
                                           absl::Time deadline);
+  // Within the tenant's limits.
+  boost::asio::awaitable<Found> Ask(UpstreamQuery query, Policy policy,
+                                    absl::Time deadline);
   absl::Status Refused(const absl::Status& why);
   // Which names the tenant sees comes first, then what is said of them.
   boost::asio::awaitable<absl::StatusOr<Answer>> FindMetadata(
       ApiParams params, Policy policy, std::string request_id,
       absl::Time deadline);
 
-  Backend& backend_;
+  Caching& caching_;
   Metrics& metrics_;
+  const size_t max_response_;
   const AnswerOptions options_;
 };
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "libs/auth/auth.h"
 #include "libs/http/client.h"
@@ -27,9 +28,12 @@
 #include "libs/time/clock.h"
 #include "services/query_frontend/answering.h"
 #include "services/query_frontend/api_handler.h"
+#include "services/query_frontend/asking.h"
 #include "services/query_frontend/backend.h"
+#include "services/query_frontend/caching.h"
 #include "services/query_frontend/metrics.h"
 #include "services/query_frontend/operator_pages.h"
+#include "services/query_frontend/pools.h"
 #include "services/query_frontend/request_book.h"
 
 namespace insula::query_frontend {
@@ -91,7 +95,13 @@ class FakeStore {
     answer_ = std::move(answer);
   }
 
-  // All requests so far.
+  // What it says to be; "": it does not say.
+  void SetVersion(std::string version) {
+    sync::MutexLock lock(&mutex_);
+    version_ = std::move(version);
+  }
+
+  // All requests so far, but for those about its version.
   std::vector<Asked> asked() const {
     sync::MutexLock lock(&mutex_);
     return asked_;
@@ -101,6 +111,9 @@ class FakeStore {
   boost::asio::awaitable<http::Response> Serve(http::Request request) {
     Answer answer;
     http::Response response;
+    if (absl::EndsWith(request.target, "/status/buildinfo")) {
+      co_return BuildInfo();
+    }
     {
       sync::MutexLock lock(&mutex_);
       asked_.push_back({request.method, request.target, request.headers,
@@ -112,7 +125,18 @@ class FakeStore {
     co_return response;
   }
 
+  http::Response BuildInfo() const {
+    http::Response response;
+    sync::MutexLock lock(&mutex_);
+    response.headers.Set("Content-Type", "application/json");
+    response.status = version_.empty() ? 404 : 200;
+    response.body = absl::StrCat(R"({"status":"success","data":{"version":")",
+                                 version_, R"("}})");
+    return response;
+  }
+
   mutable sync::Mutex mutex_;
+  std::string version_ ABSL_GUARDED_BY(mutex_);
   http::Response response_ ABSL_GUARDED_BY(mutex_);
   Answer answer_ ABSL_GUARDED_BY(mutex_);
   std::vector<Asked> asked_ ABSL_GUARDED_BY(mutex_);
@@ -141,7 +165,9 @@ class ApiTest : public testing::Test {
     v1::Object object;
     object.mutable_meta()->set_kind(kind);
     object.mutable_meta()->set_id(id);
-    object.mutable_meta()->set_uid(std::string(16, 'u'));
+    std::string uid = absl::StrCat(id, std::string(16, 'u'));
+    uid.resize(16);
+    object.mutable_meta()->set_uid(uid);
     fill(&object);
     const absl::Status put = builder->Put(object);
     ASSERT_TRUE(put.ok()) << put;
@@ -248,25 +274,44 @@ class ApiTest : public testing::Test {
     return Send(Request("POST", target, token, body));
   }
 
+  metrics::Registry registry_;  // Outlives what is under way at the end.
   boost::asio::thread_pool pool_{2};
-  metrics::Registry registry_;
   FakeStore store_{pool_.get_executor(), &registry_};
   RealClock clock_;
   Metrics metrics_{&registry_};
-  http::Client client_{{}, pool_.get_executor(), &registry_};
-  Backend backend_{&client_, &clock_, &metrics_, kMaxResponse};
+  std::shared_ptr<http::Client> client_ = std::make_shared<http::Client>(
+      http::ClientOptions(), pool_.get_executor(), &registry_);
+  Pools pools_{
+      PoolsConfig(),
+      {.executor = pool_.get_executor(),
+       .client = client_,
+       .metrics = &registry_,
+       .run_blocking = [](std::function<absl::Status()> work)
+           -> boost::asio::awaitable<absl::Status> { co_return work(); }}};
+  Backend backend_{&clock_, &metrics_, kMaxResponse};
   std::shared_ptr<const tenancy::Snapshot> snapshot_;
   const auth::Authenticator auth_{auth::ListenerAuth()};
-  Answering answering_{&backend_, &metrics_, AnswerOptions()};
+  Admission admission_{QueueConfig(), &registry_, &metrics_};
+  Asking asking_{&admission_, &backend_};
+  Caching caching_{CacheConfig(),
+                   &asking_,
+                   kMaxResponse,
+                   {.executor = pool_.get_executor(),
+                    .clock = &clock_,
+                    .metrics = &registry_}};
+  Answering answering_{&caching_, &metrics_, kMaxResponse, AnswerOptions()};
   RequestBook book_{{.slow_query = absl::Nanoseconds(1)}, &clock_, &metrics_};
   const OperatorPages pages_{[this] { return snapshot_; },
                              &clock_,
                              &book_,
+                             &pools_,
                              &backend_,
                              &metrics_,
                              &registry_};
   ApiHandler handler_{[this] { return snapshot_; },
                       &clock_,
+                      &pools_,
+                      &admission_,
                       &answering_,
                       &book_,
                       &pages_,

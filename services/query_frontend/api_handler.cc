@@ -23,6 +23,7 @@ namespace v1 = ::insula::registry::v1;
 constexpr absl::Duration kAnswerTime = absl::Milliseconds(100);
 
 int HttpStatusOf(const absl::Status& status) {
+  if (RetryAfterOf(status).has_value()) return 429;
   switch (status.code()) {
     case absl::StatusCode::kUnknown:  // Garbage of an upstream.
       return 502;
@@ -48,10 +49,13 @@ http::Response JsonResponse(int http_status, std::string body) {
 }  // namespace
 
 ApiHandler::ApiHandler(SnapshotSource snapshots, const Clock* clock,
-                       Answering* answering, RequestBook* book,
-                       const OperatorPages* pages, Metrics* metrics)
+                       Pools* pools, Admission* admission, Answering* answering,
+                       RequestBook* book, const OperatorPages* pages,
+                       Metrics* metrics)
     : snapshots_(std::move(snapshots)),
       clock_(*clock),
+      pools_(*pools),
+      admission_(*admission),
       answering_(*answering),
       book_(*book),
       pages_(*pages),
@@ -260,6 +264,12 @@ asio::awaitable<http::Response> ApiHandler::AnswerCallers(
   for (const auth::Caller& caller : callers) {
     facts->tenants.push_back(caller.tenant->id.value());
   }
+  for (const auth::Caller& caller : callers) {
+    const absl::Status now = admission_.CheckRates(
+        route.endpoint, *caller.tenant,
+        caller.snapshot->LimitsOf(*caller.tenant), request);
+    if (!now.ok()) co_return Refuse(now, nullptr);
+  }
   if (request.method == "POST" && !HasReadableBody(route.endpoint, request)) {
     co_return Refuse(
         {415,
@@ -282,13 +292,14 @@ asio::awaitable<http::Response> ApiHandler::AnswerCallers(
   }
   if (IsLocal(route.endpoint)) {
     const absl::StatusOr<std::string> json =
-        LocalAnswer(route.endpoint, *params, callers.front());
+        LocalAnswer(route.endpoint, *params, callers.front(), &pools_);
     if (!json.ok()) co_return Refuse(json.status(), &metrics_.refused_query);
     co_return JsonResponse(200, *json);
   }
   std::vector<Policy> policies;
   for (const auth::Caller& caller : callers) {
-    absl::StatusOr<Policy> policy = PolicyOf(*caller.tenant, *caller.snapshot);
+    absl::StatusOr<Policy> policy =
+        PolicyOf(*caller.tenant, *caller.snapshot, &pools_);
     if (!policy.ok()) {
       co_return Refuse(policy.status(), &metrics_.refused_policy);
     }
@@ -321,7 +332,14 @@ http::Response ApiHandler::Refuse(const Refusal& refusal) {
 
 http::Response ApiHandler::Refuse(const absl::Status& why,
                                   metrics::Counter* reason) {
-  return Refuse({HttpStatusOf(why), std::string(why.message()), reason});
+  http::Response response =
+      Refuse({HttpStatusOf(why), std::string(why.message()), reason});
+  if (const auto wait = RetryAfterOf(why)) {
+    response.headers.Set("Retry-After",
+                         absl::StrCat(absl::ToInt64Seconds(
+                             absl::Ceil(*wait, absl::Seconds(1)))));
+  }
+  return response;
 }
 
 }  // namespace insula::query_frontend

@@ -15,10 +15,12 @@
 #include "libs/http/message.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/clock.h"
+#include "services/query_frontend/admission.h"
 #include "services/query_frontend/answering.h"
 #include "services/query_frontend/inquiry.h"
 #include "services/query_frontend/metrics.h"
 #include "services/query_frontend/operator_pages.h"
+#include "services/query_frontend/pools.h"
 #include "services/query_frontend/request_book.h"
 #include "services/query_frontend/route.h"
 
@@ -34,8 +36,9 @@ class ApiHandler : public edge::Handler {
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
 
   // All but `snapshots` outlive the handler.
-  ApiHandler(SnapshotSource snapshots, const Clock* clock, Answering* answering,
-             RequestBook* book, const OperatorPages* pages, Metrics* metrics);
+  ApiHandler(SnapshotSource snapshots, const Clock* clock, Pools* pools,
+             Admission* admission, Answering* answering, RequestBook* book,
+             const OperatorPages* pages, Metrics* metrics);
 
   // The refusal, if any, of a request whose body has not been read yet: its
   // path, its method or its credential is no good. A GET is left to Handle, and
@@ -88,6 +91,8 @@ class ApiHandler : public edge::Handler {
 
   const SnapshotSource snapshots_;
   const Clock& clock_;
+  Pools& pools_;
+  Admission& admission_;
   Answering& answering_;
   RequestBook& book_;
   const OperatorPages& pages_;

@@ -48,10 +48,24 @@ bool IsJson(const http::Response& response) {
                                 "application/json");
 }
 
+// Cache-Control that wants each request answered anew.
+bool ForbidsKeeping(const http::Headers& headers) {
+  for (const auto& [name, value] : headers) {
+    if (absl::EqualsIgnoreCase(name, "Cache-Control")) {
+      const std::string lower = absl::AsciiStrToLower(value);
+      if (absl::StrContains(lower, "no-store") ||
+          absl::StrContains(lower, "no-cache")) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 http::ClientRequest BuildRequest(const UpstreamQuery& query,
-                                 const Policy& policy) {
+                                 const Policy& policy, const http::Url& base) {
   http::ClientRequest request;
   const std::string form = http::EncodeForm(query.params);
   request.headers.Set("Accept", AcceptOf(query.endpoint));
@@ -61,19 +75,20 @@ http::ClientRequest BuildRequest(const UpstreamQuery& query,
   }
   if (!query.body.empty()) {
     request.method = "POST";
-    request.url = policy.query_url.Join(PathOf(query));
+    request.url = base.Join(PathOf(query));
     request.headers.Set("Content-Type", "application/x-protobuf");
     request.headers.Set("Content-Encoding", "snappy");
     request.headers.Set("X-Prometheus-Remote-Read-Version", "0.1.0");
     request.body = query.body;
   } else if (!InfoOf(query.endpoint).upstream_post) {
-    request.url = policy.query_url.Join(PathOf(query), form);
+    request.url = base.Join(PathOf(query), form);
   } else {
     request.method = "POST";
-    request.url = policy.query_url.Join(PathOf(query));
+    request.url = base.Join(PathOf(query));
     request.headers.Set("Content-Type", "application/x-www-form-urlencoded");
     request.body = form;
   }
+  request.max_response_bytes = policy.limits.max_response_bytes;
   return request;
 }
 
@@ -100,7 +115,8 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskAll(UpstreamQuery query,
         "time", absl::StrFormat("%.3f", absl::ToDoubleSeconds(
                                             clock_.Now() - absl::UnixEpoch())));
   }
-  AnswerUnion whole(max_response_);
+  const size_t own = policy.limits.max_response_bytes;
+  AnswerUnion whole(own > 0 ? std::min(own, max_response_) : max_response_);
   query.params.emplace_back("query", "");
   for (std::string& text : query.texts) {
     query.params.back().second = std::move(text);
@@ -116,15 +132,20 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskAll(UpstreamQuery query,
 asio::awaitable<absl::StatusOr<Answer>> Backend::AskOne(
     const UpstreamQuery* query, const Policy* policy, absl::Time deadline) {
   const absl::Time sent_at = clock_.Now();
-  http::ClientRequest request = BuildRequest(*query, *policy);
+  http::Url asked = policy->pool->base();
+  backend_pool::BackendPool::Build build = [query, policy,
+                                            &asked](const http::Url& base) {
+    asked = base;
+    return BuildRequest(*query, *policy, base);
+  };
   absl::StatusOr<http::Response> response =
-      co_await client_.Send(std::move(request), deadline);
+      co_await policy->pool->Send(std::move(build), deadline);
   metrics_.upstream_seconds.Observe(
       absl::ToDoubleSeconds(clock_.Now() - sent_at));
   // A client that went away says nothing about the store.
   if (!absl::IsCancelled(response.status())) {
-    metrics_.proxy.NoteStore(
-        policy->query_url, response.ok() ? response->status : 0, clock_.Now());
+    metrics_.proxy.NoteStore(asked, response.ok() ? response->status : 0,
+                             clock_.Now());
   }
   if (!response.ok()) co_return ExplainFailure(response.status(), *policy);
   co_return Check(*query, *policy, *std::move(response));
@@ -158,16 +179,35 @@ absl::Status Backend::ExplainFailure(const absl::Status& failure,
     return TooLarge(policy);
   }
   metrics_.upstream_unreachable.Increment();
+  if (absl::StartsWith(failure.message(), "insula: ")) return failure;
   return absl::UnavailableError(
       absl::StrCat(upstream, " can't be reached, try again later"));
 }
 
 absl::Status Backend::TooLarge(const Policy& policy) {
   metrics_.upstream_too_large.Increment();
-  return absl::ResourceExhaustedError(
-      absl::StrCat("insula: upstream ", policy.upstream_id,
-                   " answered with more than the limit upstream.max_response, "
-                   "ask for fewer series or points"));
+  const size_t own = policy.limits.max_response_bytes;
+  if (own == 0 || own >= max_response_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "insula: upstream ", policy.upstream_id,
+        " answered with more than the limit upstream.max_response, which is ",
+        max_response_, " bytes; ask for fewer series or points"));
+  }
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "insula: tenant ", policy.tenant_id, ": upstream ", policy.upstream_id,
+      " answered with more than the limit max_response_bytes, which is ", own,
+      "; ask for fewer series or points or have Limits.max_response_bytes "
+      "raised"));
+}
+
+absl::Status Backend::TooManySeriesFor(const Policy& policy) {
+  metrics_.upstream_too_large.Increment();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "insula: tenant ", policy.tenant_id, ": upstream ", policy.upstream_id,
+      " answered with more series than the limit max_response_series, which "
+      "is ",
+      policy.limits.max_response_series,
+      "; ask for fewer or have Limits.max_response_series raised"));
 }
 
 absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
@@ -181,6 +221,8 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
         ReadAnswer(response.status, std::move(response.body), query.read_data);
   }
   if (answer.ok()) {
+    answer->storable =
+        answer->withheld.empty() && !ForbidsKeeping(response.headers);
     if (!answer->withheld.empty() && MayWarn()) {
       logging::Warn("upstream's words withheld",
                     {{"tenant", policy.tenant_id},
@@ -191,6 +233,7 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
     return answer;
   }
   if (absl::IsInvalidArgument(answer.status())) return answer;
+  if (IsTooManySeries(answer.status())) return TooManySeriesFor(policy);
   if (absl::IsResourceExhausted(answer.status())) return TooLarge(policy);
   if (absl::IsDataLoss(answer.status())) {
     metrics_.leaks_prevented.Increment();

@@ -17,21 +17,18 @@
 
 namespace insula::query_frontend {
 
-// The request that asks `query`: method, path, headers and parameters are all
-// written here, nothing is taken over from a client's request.
+// The request that asks `query` of the replica at `base`: method, path, headers
+// and parameters are all written here, nothing is taken over from a client's
+// request.
 http::ClientRequest BuildRequest(const UpstreamQuery& query,
-                                 const Policy& policy);
+                                 const Policy& policy, const http::Url& base);
 
-// Thread-safe. `client`, `clock` and `metrics` outlive it.
+// Thread-safe. `clock` and `metrics` outlive it.
 class Backend {
  public:
   // `max_response` bounds answers that are put together, in bytes.
-  Backend(http::Client* client, const Clock* clock, Metrics* metrics,
-          size_t max_response)
-      : client_(*client),
-        clock_(*clock),
-        metrics_(*metrics),
-        max_response_(max_response) {}
+  Backend(const Clock* clock, Metrics* metrics, size_t max_response)
+      : clock_(*clock), metrics_(*metrics), max_response_(max_response) {}
 
   // Sends the query and checks the answer; several texts one after the other,
   // all for the same time, until one is refused. Gives up at `deadline` or
@@ -45,8 +42,6 @@ class Backend {
                                                      Policy policy,
                                                      absl::Time deadline);
 
-  size_t max_response() const { return max_response_; }
-
  private:
   boost::asio::awaitable<absl::StatusOr<Answer>> AskAll(UpstreamQuery query,
                                                         Policy policy,
@@ -56,13 +51,13 @@ class Backend {
   absl::Status ExplainFailure(const absl::Status& failure,
                               const Policy& policy);
   absl::Status TooLarge(const Policy& policy);
+  absl::Status TooManySeriesFor(const Policy& policy);
   absl::StatusOr<Answer> Check(const UpstreamQuery& query, const Policy& policy,
                                http::Response response);
   absl::Status NoAnswer(const UpstreamQuery& query, const Policy& policy,
                         int http_status, const absl::Status& why);
   bool MayWarn();
 
-  http::Client& client_;
   const Clock& clock_;
   Metrics& metrics_;
   const size_t max_response_;

@@ -101,6 +101,7 @@ void UpstreamConfig::Describe(config::Fields& fields) {
   fields.Add("tls_key_file", tls_key_file, "Its private key, PEM.");
   fields.Add("refused_networks", refused_networks,
              "Addresses and networks (10.1.0.0/16) that no store may have.");
+  pools.Describe(fields);
 }
 
 absl::Status UpstreamConfig::Validate() const {
@@ -112,6 +113,7 @@ absl::Status UpstreamConfig::Validate() const {
   RETURN_IF_ERROR(Positive("upstream.connect_timeout", connect_timeout));
   RETURN_IF_ERROR(Annotate(http::Networks::Parse(refused_networks).status(),
                            "upstream.refused_networks"));
+  RETURN_IF_ERROR(pools.Validate());
   return Together("upstream.tls_cert_file", tls_cert_file,
                   "upstream.tls_key_file", tls_key_file);
 }
@@ -149,6 +151,9 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("registry", registry);
   fields.AddGroup("api", api);
   fields.AddGroup("upstream", upstream);
+  fields.AddGroup("queue", queue);
+  fields.AddGroup("cache", cache);
+  fields.AddGroup("kubernetes", kubernetes);
   fields.AddGroup("audit", audit);
   fields.AddList("credentials", credentials, "What stores are shown.");
   fields.AddList("listeners", listeners, "Where clients connect.");
@@ -159,6 +164,8 @@ absl::Status Config::Validate() const {
   RETURN_IF_ERROR(audit.Validate());
   RETURN_IF_ERROR(api.Validate());
   RETURN_IF_ERROR(upstream.Validate());
+  RETURN_IF_ERROR(queue.Validate());
+  RETURN_IF_ERROR(cache.Validate());
   RETURN_IF_ERROR(outbound::ValidateCredentials("credentials", credentials));
   RETURN_IF_ERROR(edge::ValidateListeners("listeners", edge::Plain(listeners)));
   return internal.Validate({{"grpc.listen_address", grpc.listen_address},

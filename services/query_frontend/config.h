@@ -16,6 +16,10 @@
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
+#include "services/query_frontend/admission.h"
+#include "services/query_frontend/caching.h"
+#include "services/query_frontend/kubernetes.h"
+#include "services/query_frontend/pools.h"
 #include "services/query_frontend/question.h"
 #include "services/query_frontend/request_book.h"
 
@@ -54,6 +58,7 @@ struct UpstreamConfig {
   std::string tls_key_file;
   std::vector<std::string> refused_networks =
       http::Networks::LinkLocalAndMetadataTexts();
+  PoolsConfig pools;
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;
@@ -74,6 +79,9 @@ struct Config {
   registry_client::Options registry;
   ApiConfig api;
   UpstreamConfig upstream;
+  QueueConfig queue;
+  CacheConfig cache;
+  KubernetesConfig kubernetes;
   std::vector<outbound::CredentialConfig> credentials;
   audit::AuditConfig audit;
   std::vector<ListenerConfig> listeners = {ListenerConfig()};

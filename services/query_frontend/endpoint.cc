@@ -15,9 +15,9 @@ constexpr absl::string_view kGetPost = "GET, POST";
 
 constexpr EndpointInfo kEndpoints[] = {
     {Endpoint::kQuery, "query", "/api/v1/query", kGetPost,
-     "query time timeout limit", true, true},
+     "query time timeout limit lookback_delta stats", true, true},
     {Endpoint::kQueryRange, "query_range", "/api/v1/query_range", kGetPost,
-     "query start end step timeout limit", true, true},
+     "query start end step timeout limit lookback_delta stats", true, true},
     {Endpoint::kQueryExemplars, "query_exemplars", "/api/v1/query_exemplars",
      kGetPost, "query start end", true, false},
     {Endpoint::kFormatQuery, "format_query", "/api/v1/format_query", kGetPost,

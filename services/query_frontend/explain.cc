@@ -28,7 +28,8 @@ std::string MatcherText(const labels::Matcher& matcher) {
 }  // namespace
 
 absl::StatusOr<v1::ExplainResponse> ExplainQuery(
-    const v1::ExplainRequest& request, const tenancy::Snapshot& snapshot) {
+    const v1::ExplainRequest& request, const tenancy::Snapshot& snapshot,
+    Pools* pools) {
   RETURN_IF_ERROR(auth::CheckKnown(&snapshot));
   const tenancy::Tenant* const tenant =
       snapshot.FindTenant(request.tenant_id());
@@ -39,13 +40,13 @@ absl::StatusOr<v1::ExplainResponse> ExplainQuery(
                          0, tenancy::TenantId::kMaxLength)),
                      "'"));
   }
-  const absl::StatusOr<Policy> policy = PolicyOf(*tenant, snapshot);
+  const absl::StatusOr<Policy> policy = PolicyOf(*tenant, snapshot, pools);
   if (!policy.ok()) {
     return absl::FailedPreconditionError(policy.status().message());
   }
   v1::ExplainResponse response;
   ASSIGN_OR_RETURN(const ConfinedQuery confined,
-                   ConfineQuery(request.query(), *policy));
+                   ConfineQuery(request.query(), ApiParams(), *policy));
   const std::vector<std::string>& texts = confined.texts;
   response.set_query(texts.front());
   response.mutable_queries()->Assign(texts.begin(), texts.end());
@@ -62,7 +63,9 @@ absl::StatusOr<v1::ExplainResponse> ExplainQuery(
                                         reads.access_ids().end());
   response.mutable_notes()->Assign(reads.notes().begin(), reads.notes().end());
   response.set_upstream_id(policy->upstream_id);
-  response.set_query_url(policy->query_url.ToString());
+  const tenancy::Upstream* const upstream =
+      snapshot.FindUpstream(policy->upstream_id);
+  response.set_query_url(upstream->spec.query_url());
   response.set_tenant_header(policy->tenant_header);
   response.set_org_id(policy->org_id);
   return response;

@@ -4,6 +4,7 @@
 #include "absl/status/statusor.h"
 #include "insula/query/v1/query.pb.h"
 #include "libs/tenancy/snapshot.h"
+#include "services/query_frontend/pools.h"
 
 namespace insula::query_frontend {
 
@@ -14,7 +15,7 @@ namespace insula::query_frontend {
 // NOT_FOUND: no such tenant. FAILED_PRECONDITION: it may not read, or has no
 // store to read. UNAVAILABLE: nothing is known of tenants yet.
 absl::StatusOr<query::v1::ExplainResponse> ExplainQuery(
-    const query::v1::ExplainRequest& request,
-    const tenancy::Snapshot& snapshot);
+    const query::v1::ExplainRequest& request, const tenancy::Snapshot& snapshot,
+    Pools* pools);
 
 }  // namespace insula::query_frontend

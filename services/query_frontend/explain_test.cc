@@ -28,7 +28,7 @@ class ExplainTest : public ApiTest {
     query::v1::ExplainRequest request;
     request.set_tenant_id(tenant);
     request.set_query(query);
-    return ExplainQuery(request, *snapshot_);
+    return ExplainQuery(request, *snapshot_, &pools_);
   }
 
   http::Response GetQuery(const std::string& tenant, const std::string& query) {

@@ -10,6 +10,7 @@
 #include "libs/exposition/text_printer.h"
 #include "libs/labels/matcher.h"
 #include "libs/status/status_macros.h"
+#include "services/query_frontend/query_limits.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -24,8 +25,9 @@ constexpr absl::string_view kOpenMetricsType =
 // Hands on what the tenant may read, and stops at what it may not.
 class Lock : public exposition::Sink {
  public:
-  Lock(exposition::Sink* next, const tenancy::ReadPolicy& reads)
-      : next_(*next), reads_(reads) {}
+  Lock(exposition::Sink* next, const tenancy::ReadPolicy& reads,
+       uint64_t max_series)
+      : next_(*next), reads_(reads), max_series_(max_series) {}
 
   absl::Status OnSample(const exposition::Sample& sample) override {
     const bool visible = reads_.Allows([&](absl::string_view name) {
@@ -37,6 +39,10 @@ class Lock : public exposition::Sink {
     });
     if (!visible) {
       return absl::DataLossError("a series that the tenant may not read");
+    }
+    if (++series_ > max_series_ && max_series_ > 0) {
+      too_many_ = true;
+      return TooManySeries();
     }
     // A type is said of what is shown, and of nothing else.
     if (!type_of_.empty() && sample.name == type_of_) {
@@ -55,9 +61,14 @@ class Lock : public exposition::Sink {
     return absl::OkStatus();
   }
 
+  bool too_many() const { return too_many_; }
+
  private:
   exposition::Sink& next_;
   const tenancy::ReadPolicy& reads_;
+  const uint64_t max_series_;
+  uint64_t series_ = 0;
+  bool too_many_ = false;
   std::string type_of_;  // Of a family without samples so far.
   exposition::MetricType type_ = exposition::MetricType::kUnknown;
 };
@@ -97,7 +108,8 @@ Format FormatFor(absl::string_view accept) {
 
 absl::StatusOr<Answer> ReadExposition(const http::Response& response,
                                       Format format,
-                                      const tenancy::ReadPolicy& reads) {
+                                      const tenancy::ReadPolicy& reads,
+                                      uint64_t max_series) {
   if (response.status != 200 || response.headers.Count("Content-Type") != 1 ||
       !absl::StartsWithIgnoreCase(*response.headers.Get("Content-Type"),
                                   "text/plain")) {
@@ -107,9 +119,10 @@ absl::StatusOr<Answer> ReadExposition(const http::Response& response,
   exposition::PrinterOptions options;
   options.format = format;
   exposition::TextPrinter printer(options, &body);
-  Lock lock(&printer, reads);
+  Lock lock(&printer, reads, max_series);
   exposition::TextParser parser(exposition::ParserOptions(), &lock);
   absl::Status status = parser.Feed(response.body);
+  if (lock.too_many()) return TooManySeries();
   // A cut text is no leak, whatever the parser calls it.
   if (!status.ok()) return WithoutWords(status);
   if (!parser.Finish().ok()) {

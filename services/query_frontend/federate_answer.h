@@ -1,6 +1,7 @@
 // /federate: the newest samples of series, as an exposition.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -19,10 +20,12 @@ exposition::Format FormatFor(absl::string_view accept);
 // The exposition that a store answered with, in `format`, `# EOF` at the end of
 // an OpenMetrics one. Nothing is taken over that was not understood. INTERNAL:
 // it is none; DATA_LOSS: it holds a series that `reads` does not allow;
-// RESOURCE_EXHAUSTED: a line of it is too long.
+// RESOURCE_EXHAUSTED: a line of it is too long, or (TooManySeries()) it has
+// more than `max_series` samples; 0: no limit.
 absl::StatusOr<Answer> ReadExposition(const http::Response& response,
                                       exposition::Format format,
-                                      const tenancy::ReadPolicy& reads);
+                                      const tenancy::ReadPolicy& reads,
+                                      uint64_t max_series);
 
 // The same of no samples.
 Answer EmptyExposition(exposition::Format format);

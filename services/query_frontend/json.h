@@ -28,6 +28,7 @@ struct Answer {
   std::string content_encoding;  // "": none.
   std::string body;      // What to send: rebuilt, `data` untouched or replaced.
   std::string withheld;  // Texts left out of it, for our log.
+  bool storable = true;  // Whether it may be kept for the same question.
 };
 
 // Checks an answer of an upstream, its `data` by `read_data`, and builds ours

@@ -21,16 +21,27 @@ namespace {
 
 namespace v1 = ::insula::query::v1;
 
-// Grafana decides by it which parameters to send; the grammar is this one's.
-constexpr absl::string_view kPrometheusVersion = "2.42.0";
+// That of the tenant's store, as far as it is known.
+promql::Dialect DialectOf(const auth::Caller& caller, Pools* pools) {
+  const absl::StatusOr<Policy> policy =
+      PolicyOf(*caller.tenant, *caller.snapshot, pools);
+  return policy.ok() ? policy->dialect : promql::Dialect();
+}
+
+// Grafana decides by it which parameters to send.
+std::string VersionText(const promql::Version& version) {
+  return absl::StrCat(version.release, ".", version.minor_release, ".0");
+}
 
 std::string SuccessJson(absl::string_view data) {
   return absl::StrCat(R"({"status":"success","data":)", data, "}");
 }
 
 absl::StatusOr<promql::ExprPtr> ParseQuery(const ApiParams& params,
-                                           const auth::Caller& caller) {
+                                           const auth::Caller& caller,
+                                           Pools* pools) {
   promql::ParseOptions options;
+  options.dialect = DialectOf(caller, pools);
   options.max_bytes =
       caller.snapshot->LimitsOf(*caller.tenant).max_query_bytes();
   absl::StatusOr<promql::ExprPtr> query = promql::Parse(params.query, options);
@@ -44,14 +55,15 @@ absl::StatusOr<std::string> FormatJson(const promql::Expr& query) {
 }
 
 absl::StatusOr<std::string> ExplainJson(const ApiParams& params,
-                                        const auth::Caller& caller) {
+                                        const auth::Caller& caller,
+                                        Pools* pools) {
   // Its errors tell a refused tenant from a refused query.
-  RETURN_IF_ERROR(PolicyOf(*caller.tenant, *caller.snapshot).status());
+  RETURN_IF_ERROR(PolicyOf(*caller.tenant, *caller.snapshot, pools).status());
   v1::ExplainRequest request;
   request.set_tenant_id(caller.tenant->id.value());
   request.set_query(params.query);
   ASSIGN_OR_RETURN(v1::ExplainResponse response,
-                   ExplainQuery(request, *caller.snapshot));
+                   ExplainQuery(request, *caller.snapshot, pools));
   response.clear_query_url();
   google::protobuf::util::JsonPrintOptions options;
   options.always_print_primitive_fields = true;
@@ -73,20 +85,23 @@ bool IsLocal(Endpoint endpoint) {
 
 absl::StatusOr<std::string> LocalAnswer(Endpoint endpoint,
                                         const ApiParams& params,
-                                        const auth::Caller& caller) {
+                                        const auth::Caller& caller,
+                                        Pools* pools) {
   switch (endpoint) {
     case Endpoint::kFormatQuery: {
-      ASSIGN_OR_RETURN(const promql::ExprPtr query, ParseQuery(params, caller));
+      ASSIGN_OR_RETURN(const promql::ExprPtr query,
+                       ParseQuery(params, caller, pools));
       return FormatJson(*query);
     }
     case Endpoint::kParseQuery: {
-      ASSIGN_OR_RETURN(const promql::ExprPtr query, ParseQuery(params, caller));
+      ASSIGN_OR_RETURN(const promql::ExprPtr query,
+                       ParseQuery(params, caller, pools));
       return SuccessJson(promql::TreeJson(*query));
     }
     case Endpoint::kBuildInfo:
-      return BuildInfoJson(kPrometheusVersion);
+      return BuildInfoJson(VersionText(DialectOf(caller, pools).version));
     case Endpoint::kExplain:
-      return ExplainJson(params, caller);
+      return ExplainJson(params, caller, pools);
     default:
       return absl::InternalError("insula: this is not answered here");
   }

@@ -9,6 +9,7 @@
 #include "libs/auth/caller.h"
 #include "services/query_frontend/endpoint.h"
 #include "services/query_frontend/params.h"
+#include "services/query_frontend/pools.h"
 
 namespace insula::query_frontend {
 
@@ -26,6 +27,7 @@ bool IsLocal(Endpoint endpoint);
 // UNAVAILABLE as PolicyOf().
 absl::StatusOr<std::string> LocalAnswer(Endpoint endpoint,
                                         const ApiParams& params,
-                                        const auth::Caller& caller);
+                                        const auth::Caller& caller,
+                                        Pools* pools);
 
 }  // namespace insula::query_frontend

@@ -13,12 +13,17 @@
 #include "libs/registry_client/registry_client.h"
 #include "libs/rpc/server.h"
 #include "libs/status/status_macros.h"
+#include "services/query_frontend/admission.h"
 #include "services/query_frontend/answering.h"
 #include "services/query_frontend/api_handler.h"
+#include "services/query_frontend/asking.h"
 #include "services/query_frontend/backend.h"
+#include "services/query_frontend/caching.h"
 #include "services/query_frontend/config.h"
+#include "services/query_frontend/kubernetes.h"
 #include "services/query_frontend/metrics.h"
 #include "services/query_frontend/operator_pages.h"
+#include "services/query_frontend/pools.h"
 #include "services/query_frontend/query_frontend_service.h"
 #include "services/query_frontend/request_book.h"
 
@@ -32,6 +37,23 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   ASSIGN_OR_RETURN(const auto audit,
                    audit::AuditLog::Open(config.audit, process.service(),
                                          &process.clock(), &process.metrics()));
+  Metrics metrics(&process.metrics());
+  ASSIGN_OR_RETURN(
+      http::ClientOptions stores,
+      outbound::Outfit(config.upstream.ClientOptions(), config.credentials,
+                       outbound::ContextOf(&process)));
+  ASSIGN_OR_RETURN(const auto kubernetes,
+                   ConnectKubernetes(config.kubernetes, &process));
+  Pools pools(config.upstream.pools,
+              {.executor = process.executor(),
+               .client = std::make_shared<http::Client>(
+                   std::move(stores), process.executor(), &process.metrics()),
+               .metrics = &process.metrics(),
+               .run_blocking =
+                   [&process](std::function<absl::Status()> work) {
+                     return process.blocking().Run(std::move(work));
+                   },
+               .kubernetes = kubernetes.get()});
   ASSIGN_OR_RETURN(const auto registry,
                    registry_client::RegistryClient::Start(
                        config.RegistryOptions(),
@@ -39,24 +61,25 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                         v1::KIND_LIMITS, v1::KIND_ACCESS},
                        process.executor(), &process.metrics()));
   process.AddReadyCheck("registry", [&] { return registry->Ready(); });
-  Metrics metrics(&process.metrics());
-  ASSIGN_OR_RETURN(
-      http::ClientOptions stores,
-      outbound::Outfit(config.upstream.ClientOptions(), config.credentials,
-                       outbound::ContextOf(&process)));
-  http::Client client(std::move(stores), process.executor(),
-                      &process.metrics());
-  Backend backend(&client, &process.clock(), &metrics,
-                  config.upstream.max_response.value);
+  registry->OnChange([&pools](const auto& now) { pools.Follow(*now); });
   const auto snapshots = [&registry] { return registry->snapshot(); };
-  Answering answering(&backend, &metrics, config.api.answers);
+  Backend backend(&process.clock(), &metrics,
+                  config.upstream.max_response.value);
+  Admission admission(config.queue, &process.metrics(), &metrics);
+  Asking asking(&admission, &backend);
+  Caching caching(config.cache, &asking, config.upstream.max_response.value,
+                  {.executor = process.executor(),
+                   .clock = &process.clock(),
+                   .metrics = &process.metrics()});
+  Answering answering(&caching, &metrics, config.upstream.max_response.value,
+                      config.api.answers);
   RequestBook book(config.api.book, &process.clock(), &metrics);
-  const OperatorPages pages(snapshots, &process.clock(), &book, &backend,
-                            &metrics, &process.metrics());
-  ApiHandler handler(snapshots, &process.clock(), &answering, &book, &pages,
-                     &metrics);
+  const OperatorPages pages(snapshots, &process.clock(), &book, &pools,
+                            &backend, &metrics, &process.metrics());
+  ApiHandler handler(snapshots, &process.clock(), &pools, &admission,
+                     &answering, &book, &pages, &metrics);
   const callers::SnapshotBindings bindings(snapshots, &process.clock());
-  QueryFrontendService service(snapshots, &handler, config.api.timeout,
+  QueryFrontendService service(snapshots, &pools, &handler, config.api.timeout,
                                process.executor());
 
   // Serve.

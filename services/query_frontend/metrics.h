@@ -22,6 +22,9 @@ struct Metrics {
         refused_parameter(Refused(registry, "parameter")),
         refused_query(Refused(registry, "query")),
         refused_policy(Refused(registry, "policy")),
+        refused_limit(Refused(registry, "limit")),
+        refused_rate(Refused(registry, "rate")),
+        refused_queue(Refused(registry, "queue")),
         leaks_prevented(registry->AddCounter(
             "query_frontend_leaks_prevented_total",
             "Answers withheld because they held a series or value that the "
@@ -58,6 +61,9 @@ struct Metrics {
   metrics::Counter& refused_parameter;
   metrics::Counter& refused_query;
   metrics::Counter& refused_policy;
+  metrics::Counter& refused_limit;
+  metrics::Counter& refused_rate;
+  metrics::Counter& refused_queue;
   metrics::Counter& leaks_prevented;
   metrics::Counter& upstream_unreachable;
   metrics::Counter& upstream_timeout;

@@ -72,12 +72,14 @@ Json ToJson(const QueryWatch::Query& query) {
 }  // namespace
 
 OperatorPages::OperatorPages(SnapshotSource snapshots, const Clock* clock,
-                             const RequestBook* book, Backend* backend,
-                             Metrics* metrics, metrics::Registry* registry)
+                             const RequestBook* book, Pools* pools,
+                             Backend* backend, Metrics* metrics,
+                             metrics::Registry* registry)
     : snapshots_(std::move(snapshots)),
       clock_(*clock),
       begun_at_(clock->Now()),
       book_(*book),
+      pools_(*pools),
       backend_(*backend),
       metrics_(*metrics) {
   hook_ = registry->OnCollect([this] {
@@ -229,9 +231,9 @@ std::vector<Policy> OperatorPages::SharedStores() const {
     const std::string& id = tenant.spec.upstream_id();
     if (found.contains(id) || tried[id] == kMaxTries) return;
     ++tried[id];
-    absl::StatusOr<Policy> policy = PolicyOf(tenant, *snapshot);
+    absl::StatusOr<Policy> policy = PolicyOf(tenant, *snapshot, &pools_);
     if (policy.ok() && policy->tenant_header.empty() &&
-        metrics_.proxy.StoreAt(policy->query_url).answered) {
+        metrics_.proxy.StoreAt(policy->pool->base()).answered) {
       found.emplace(id, *std::move(policy));
     }
   });

@@ -18,6 +18,7 @@
 #include "services/query_frontend/metrics.h"
 #include "services/query_frontend/params.h"
 #include "services/query_frontend/policy.h"
+#include "services/query_frontend/pools.h"
 #include "services/query_frontend/request_book.h"
 
 namespace insula::query_frontend {
@@ -49,8 +50,8 @@ class OperatorPages {
 
   // All pointers outlive it. Keeps gauges of ProxyMetrics true.
   OperatorPages(SnapshotSource snapshots, const Clock* clock,
-                const RequestBook* book, Backend* backend, Metrics* metrics,
-                metrics::Registry* registry);
+                const RequestBook* book, Pools* pools, Backend* backend,
+                Metrics* metrics, metrics::Registry* registry);
 
   // The page of `endpoint`, one for operators. INVALID_ARGUMENT for a `metric`
   // that is no query of series. Errors of /collected-metrics are those of
@@ -84,6 +85,7 @@ class OperatorPages {
   const Clock& clock_;
   const absl::Time begun_at_;
   const RequestBook& book_;
+  Pools& pools_;
   Backend& backend_;
   Metrics& metrics_;
   metrics::CollectHook hook_;

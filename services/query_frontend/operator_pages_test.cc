@@ -236,8 +236,8 @@ TEST_F(OperatorPagesTest, TheRequestLogHasNeitherSecretsNorWhatIsAskedFor) {
   store_.SetAnswer(200, kVector);
   RequestBook book({.request_log = true, .slow_query = absl::ZeroDuration()},
                    &clock_, &metrics_);
-  ApiHandler handler([this] { return snapshot_; }, &clock_, &answering_, &book,
-                     &pages_, &metrics_);
+  ApiHandler handler([this] { return snapshot_; }, &clock_, &pools_,
+                     &admission_, &answering_, &book, &pages_, &metrics_);
   testing::internal::CaptureStderr();
   for (const char* token : {"token-red", "stolen"}) {
     boost::asio::co_spawn(

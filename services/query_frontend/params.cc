@@ -74,12 +74,10 @@ absl::StatusOr<std::optional<absl::Time>> CheckTime(const Values& values,
                                     "': ", time.status().message()));
 }
 
-absl::Status CheckRange(const Values& values) {
-  ASSIGN_OR_RETURN(const std::optional<absl::Time> start,
-                   CheckTime(values, "start", true));
-  ASSIGN_OR_RETURN(const std::optional<absl::Time> end,
-                   CheckTime(values, "end", true));
-  if (*end < *start) {
+absl::Status ReadRange(const Values& values, ApiParams* params) {
+  ASSIGN_OR_RETURN(params->start, CheckTime(values, "start", true));
+  ASSIGN_OR_RETURN(params->end, CheckTime(values, "end", true));
+  if (*params->end < *params->start) {
     return Invalid("end", "end timestamp must not be before start time");
   }
   const auto given = values.find("step");
@@ -91,11 +89,12 @@ absl::Status CheckRange(const Values& values) {
                    "zero or negative query resolution step widths are not "
                    "accepted. Try a positive integer");
   }
-  if ((*end - *start) / *step > kMostPoints) {
+  if ((*params->end - *params->start) / *step > kMostPoints) {
     return absl::InvalidArgumentError(
         "exceeded maximum resolution of 11,000 points per timeseries. Try "
         "decreasing the query resolution (?step=XX)");
   }
+  params->step = *step;
   return absl::OkStatus();
 }
 
@@ -132,22 +131,39 @@ absl::Status CheckTimeoutAndLimit(const Values& values) {
   return absl::OkStatus();
 }
 
-absl::Status CheckValues(Endpoint endpoint, const Values& values) {
+absl::Status ReadValues(Endpoint endpoint, const Values& values,
+                        ApiParams* params) {
   if (endpoint == Endpoint::kMetadata ||
       endpoint == Endpoint::kTargetMetadata) {
     return CheckLooseLimits(values);
   }
   if (endpoint == Endpoint::kQueryRange) {
-    RETURN_IF_ERROR(CheckRange(values));
+    RETURN_IF_ERROR(ReadRange(values, params));
   } else {
-    for (const char* name : {"time", "start", "end"}) {
-      RETURN_IF_ERROR(CheckTime(values, name, false).status());
+    RETURN_IF_ERROR(CheckTime(values, "time", false).status());
+    ASSIGN_OR_RETURN(params->start, CheckTime(values, "start", false));
+    ASSIGN_OR_RETURN(params->end, CheckTime(values, "end", false));
+  }
+  if (const auto given = values.find("lookback_delta"); given != values.end()) {
+    const absl::StatusOr<absl::Duration> lookback =
+        ParseDuration(given->second);
+    if (!lookback.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("error parsing lookback delta duration: ",
+                       lookback.status().message()));
     }
+    // As Prometheus: one that is not positive is none.
+    params->lookback = std::max(*lookback, absl::ZeroDuration());
   }
   return CheckTimeoutAndLimit(values);
 }
 
 }  // namespace
+
+int64_t ApiParams::steps() const {
+  if (step <= absl::ZeroDuration()) return 1;
+  return (*end - *start) / step + 1;
+}
 
 absl::string_view ApiParams::Get(absl::string_view name) const {
   for (const auto& [known, value] : rest) {
@@ -228,7 +244,7 @@ absl::StatusOr<ApiParams> ParseParams(Endpoint endpoint,
     seen.push_back(name);
     if (!value.empty()) values.emplace(name, std::move(value));
   }
-  RETURN_IF_ERROR(CheckValues(endpoint, values));
+  RETURN_IF_ERROR(ReadValues(endpoint, values, &params));
 
   for (auto& [name, value] : values) {
     if (name == "query") {

@@ -1,11 +1,14 @@
 // The parameters of a request: read once, strictly, and only those we know.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "libs/http/message.h"
 #include "libs/http/url.h"
 #include "services/query_frontend/endpoint.h"
@@ -22,7 +25,14 @@ struct ApiParams {
   // Everything else, in the words of the user. Times, durations and numbers are
   // checked; what comes once is sorted by name and not empty.
   http::Params rest;
+  // What some of it says. `step` is not zero at query_range alone.
+  std::optional<absl::Time> start;
+  std::optional<absl::Time> end;
+  absl::Duration step;
+  absl::Duration lookback;  // lookback_delta; 0 if it is not given.
 
+  // At how many times a query is evaluated.
+  int64_t steps() const;
   // The value of the first of that name in `rest`; "" if there is none.
   absl::string_view Get(absl::string_view name) const;
   // All of them.

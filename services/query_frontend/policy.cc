@@ -74,10 +74,8 @@ absl::Status CheckSize(const std::vector<std::string>& matches,
 // One match[]: what the tenant sees of what the user wrote. None: nothing.
 absl::StatusOr<promql::Clauses> ConfineMatch(const std::string& text,
                                              const Policy& policy) {
-  promql::ParseOptions options;
-  options.max_bytes = policy.max_query_bytes;
   ASSIGN_OR_RETURN(const promql::Clause selector,
-                   promql::ParseMetricSelector(text, options));
+                   promql::ParseMetricSelector(text, ParseOptionsOf(policy)));
   if (std::all_of(selector.begin(), selector.end(),
                   [](const labels::Matcher& matcher) {
                     return matcher.MatchesEmpty();
@@ -136,9 +134,8 @@ absl::StatusOr<promql::ExprPtr> ParseQuery(absl::string_view query,
         " bytes, the limit max_query_bytes is ", policy.max_query_bytes,
         "; shorten it or have Limits.max_query_bytes raised"));
   }
-  promql::ParseOptions options;
-  options.max_bytes = policy.max_query_bytes;
-  absl::StatusOr<promql::ExprPtr> parsed = promql::Parse(query, options);
+  absl::StatusOr<promql::ExprPtr> parsed =
+      promql::Parse(query, ParseOptionsOf(policy));
   if (!parsed.ok()) {
     return Annotate(parsed.status(), "invalid parameter \"query\"");
   }
@@ -148,13 +145,17 @@ absl::StatusOr<promql::ExprPtr> ParseQuery(absl::string_view query,
 }  // namespace
 
 absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
-                                const tenancy::Snapshot& snapshot) {
+                                const tenancy::Snapshot& snapshot,
+                                Pools* pools) {
   Policy policy;
   policy.tenant_id = tenant.id.value();
+  policy.tenant_uid = tenant.uid;
   if (!tenant.may_read()) {
     return Denied(tenant, "is suspended, its operator can lift that");
   }
-  policy.max_query_bytes = snapshot.LimitsOf(tenant).max_query_bytes();
+  const v1::Limits& limits = snapshot.LimitsOf(tenant);
+  policy.max_query_bytes = limits.max_query_bytes();
+  policy.limits = QueryLimitsOf(limits);
   policy.upstream_id = tenant.spec.upstream_id();
   if (policy.upstream_id.empty()) {
     return Denied(tenant, "has no store, set Tenant.upstream_id");
@@ -170,13 +171,6 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
                   absl::StrCat("can't read: its upstream ", policy.upstream_id,
                                " takes no queries, set Upstream.query_url"));
   }
-  absl::StatusOr<http::Url> url = http::Url::Parse(upstream->spec.query_url());
-  if (!url.ok()) {
-    return absl::UnavailableError(
-        absl::StrCat("insula: upstream ", policy.upstream_id,
-                     " has a query_url that can't be used, correct it"));
-  }
-  policy.query_url = *std::move(url);
   policy.timeout = tenancy::ReadTimeoutOf(upstream->spec);
 
   RETURN_IF_ERROR(SetIsolation(tenant, upstream->spec, &policy));
@@ -186,7 +180,17 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
                   absl::StrCat("can't read anything: ",
                                absl::StrJoin(policy.reads->notes(), "; ")));
   }
+  policy.pool = pools->Of(*upstream);
+  RETURN_IF_ERROR(policy.pool->usable());
+  policy.dialect = policy.pool->dialect();
   return policy;
+}
+
+promql::ParseOptions ParseOptionsOf(const Policy& policy) {
+  promql::ParseOptions options;
+  options.max_bytes = policy.max_query_bytes;
+  options.dialect = policy.dialect;
+  return options;
 }
 
 promql::Clauses ConfineSelector(const promql::Clause& selector,
@@ -218,19 +222,21 @@ absl::StatusOr<std::vector<std::string>> ConfineMatches(
 }
 
 absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
+                                           const ApiParams& params,
                                            const Policy& policy) {
   ASSIGN_OR_RETURN(const promql::ExprPtr parsed, ParseQuery(query, policy));
   ConfinedQuery confined;
+  ASSIGN_OR_RETURN(confined.cost, CostOf(*parsed, params));
+  RETURN_IF_ERROR(
+      CheckCost(confined.cost, params, policy.tenant_id, policy.limits));
   confined.raw = IsRaw(parsed.get());
   if (policy.reads->reads_whole_store()) {
     // Nothing is added, but what is sent is our text of what was understood.
     confined.texts.push_back(promql::Print(*parsed));
     return confined;
   }
-  promql::ParseOptions options;
-  options.max_bytes = policy.max_query_bytes;
-  absl::StatusOr<std::vector<std::string>> texts =
-      promql::ConfineQueryToTexts(query, policy.reads->clauses(), options);
+  absl::StatusOr<std::vector<std::string>> texts = promql::ConfineQueryToTexts(
+      query, policy.reads->clauses(), ParseOptionsOf(policy));
   if (texts.ok()) {
     confined.texts = *std::move(texts);
     return confined;
@@ -245,9 +251,14 @@ absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
                    texts.status().message()));
 }
 
-absl::StatusOr<std::string> ConfineSelectors(absl::string_view query,
-                                             const Policy& policy) {
+absl::StatusOr<ConfinedQuery> ConfineSelectors(absl::string_view query,
+                                               const ApiParams& params,
+                                               const Policy& policy) {
   ASSIGN_OR_RETURN(const promql::ExprPtr parsed, ParseQuery(query, policy));
+  ConfinedQuery question;
+  ASSIGN_OR_RETURN(question.cost, CostOf(*parsed, params));
+  RETURN_IF_ERROR(
+      CheckCost(question.cost, params, policy.tenant_id, policy.limits));
   ASSIGN_OR_RETURN(const std::vector<promql::VectorSelector*> selectors,
                    promql::Selectors(*parsed));
   SelectorTexts confined;
@@ -256,8 +267,10 @@ absl::StatusOr<std::string> ConfineSelectors(absl::string_view query,
       return TooMany(policy, "the selectors of the query");
     }
   }
-  if (confined.texts().empty()) return std::string(kNothing);
-  return absl::StrJoin(confined.texts(), " or ");
+  question.texts.push_back(confined.texts().empty()
+                               ? std::string(kNothing)
+                               : absl::StrJoin(confined.texts(), " or "));
+  return question;
 }
 
 }  // namespace insula::query_frontend

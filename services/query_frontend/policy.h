@@ -8,22 +8,29 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "libs/http/url.h"
 #include "libs/promql/clause_union.h"
+#include "libs/promql/dialect.h"
+#include "libs/promql/parser.h"
 #include "libs/tenancy/read_policy.h"
 #include "libs/tenancy/snapshot.h"
+#include "services/query_frontend/params.h"
+#include "services/query_frontend/pools.h"
+#include "services/query_frontend/query_limits.h"
 
 namespace insula::query_frontend {
 
 // Everything that decides about a tenant's queries, at one revision.
 struct Policy {
   std::string tenant_id;
+  std::string tenant_uid;
   // The series that the tenant sees; not null, and not nothing.
   std::shared_ptr<const tenancy::ReadPolicy> reads;
   size_t max_query_bytes = 0;
+  QueryLimits limits;
 
   std::string upstream_id;
-  http::Url query_url;
+  std::shared_ptr<Pool> pool;  // Not null.
+  promql::Dialect dialect;     // What the replicas of the pool understand.
   absl::Duration timeout;
   // Not empty if the store isolates by header: its name and the tenant's.
   std::string tenant_header;
@@ -35,7 +42,11 @@ struct Policy {
 // a tenant without a store, without the labels that its store needs, or without
 // anything to read, UNAVAILABLE while an object it refers to is missing.
 absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
-                                const tenancy::Snapshot& snapshot);
+                                const tenancy::Snapshot& snapshot,
+                                Pools* pools);
+
+// How the tenant's texts are read.
+promql::ParseOptions ParseOptionsOf(const Policy& policy);
 
 // match[] for the upstream: selectors which together select what the tenant
 // sees of `matches`, each of which must be a selector with a matcher that does
@@ -53,12 +64,16 @@ struct ConfinedQuery {
   // It is one selector, perhaps in parentheses: its answer is series with all
   // their labels.
   bool raw = false;
+  // Of the query as the tenant wrote it.
+  fair_queue::QueryCost cost;
 };
 
 // INVALID_ARGUMENT in Prometheus' words for what is no query.
 // FAILED_PRECONDITION for one that can't be confined to what the tenant reads;
-// see promql/confine_union.h.
+// see promql/confine_union.h. RESOURCE_EXHAUSTED for one that is, with these
+// parameters, beyond a limit.
 absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
+                                           const ApiParams& params,
                                            const Policy& policy);
 
 // What the tenant sees of a selector. None: nothing.
@@ -66,8 +81,10 @@ promql::Clauses ConfineSelector(const promql::Clause& selector,
                                 const Policy& policy);
 
 // For endpoints where nothing counts of an expression but its selectors: each,
-// confined, with `or` between them. Errors are those of ConfineMatches().
-absl::StatusOr<std::string> ConfineSelectors(absl::string_view query,
-                                             const Policy& policy);
+// confined, with `or` between them. Errors are those of ConfineMatches() and
+// ConfineQuery().
+absl::StatusOr<ConfinedQuery> ConfineSelectors(absl::string_view query,
+                                               const ApiParams& params,
+                                               const Policy& policy);
 
 }  // namespace insula::query_frontend

@@ -99,10 +99,11 @@ absl::StatusCode CodeOf(int http_status) {
 }  // namespace
 
 QueryFrontendService::QueryFrontendService(SnapshotSource snapshots,
-                                           ApiHandler* handler,
+                                           Pools* pools, ApiHandler* handler,
                                            absl::Duration timeout,
                                            asio::any_io_executor executor)
     : snapshots_(std::move(snapshots)),
+      pools_(*pools),
       handler_(handler),
       timeout_(timeout),
       executor_(std::move(executor)) {}
@@ -117,7 +118,7 @@ grpc::ServerUnaryReactor* QueryFrontendService::Explain(
 asio::awaitable<absl::Status> QueryFrontendService::HandleExplain(
     const v1::ExplainRequest* request, v1::ExplainResponse* response) {
   const std::shared_ptr<const tenancy::Snapshot> snapshot = snapshots_();
-  CO_ASSIGN_OR_RETURN(*response, ExplainQuery(*request, *snapshot));
+  CO_ASSIGN_OR_RETURN(*response, ExplainQuery(*request, *snapshot, &pools_));
   co_return absl::OkStatus();
 }
 

@@ -13,6 +13,7 @@
 #include "insula/query/v1/query.grpc.pb.h"
 #include "libs/tenancy/snapshot.h"
 #include "services/query_frontend/api_handler.h"
+#include "services/query_frontend/pools.h"
 
 namespace insula::query_frontend {
 
@@ -24,10 +25,10 @@ class QueryFrontendService final
   using SnapshotSource =
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
 
-  // `handler` outlives it. `timeout` bounds what a caller may wait for an
-  // answer.
-  QueryFrontendService(SnapshotSource snapshots, ApiHandler* handler,
-                       absl::Duration timeout,
+  // `pools` and `handler` outlive it. `timeout` bounds what a caller may wait
+  // for an answer.
+  QueryFrontendService(SnapshotSource snapshots, Pools* pools,
+                       ApiHandler* handler, absl::Duration timeout,
                        boost::asio::any_io_executor executor);
 
   grpc::ServerUnaryReactor* Explain(
@@ -57,6 +58,7 @@ class QueryFrontendService final
                                            std::string* json);
 
   const SnapshotSource snapshots_;
+  Pools& pools_;
   ApiHandler* const handler_;
   const absl::Duration timeout_;
   const boost::asio::any_io_executor executor_;

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "libs/http/client.h"
+#include "libs/metrics/metrics.h"
 #include "libs/rpc/grpc_status.h"
 #include "libs/rpc/server.h"
 #include "libs/status/status_matchers.h"
@@ -71,8 +73,9 @@ class QueryFrontendServiceTest : public ApiTest {
   }
 
   std::string json_;
-  QueryFrontendService service_{[this] { return snapshot_; }, &handler_,
-                                absl::Seconds(20), pool_.get_executor()};
+  QueryFrontendService service_{[this] { return snapshot_; }, &pools_,
+                                &handler_, absl::Seconds(20),
+                                pool_.get_executor()};
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<query_v1::QueryFrontend::Stub> stub_;
 };

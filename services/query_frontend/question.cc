@@ -22,10 +22,16 @@ using Question = absl::StatusOr<UpstreamQuery>;
 
 Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
   UpstreamQuery query;
-  ASSIGN_OR_RETURN(ConfinedQuery confined, ConfineQuery(params.query, policy));
+  ASSIGN_OR_RETURN(ConfinedQuery confined,
+                   ConfineQuery(params.query, params, policy));
+  query.cost = confined.cost.samples_per_series *
+               static_cast<double>(confined.texts.size());
   query.texts = std::move(confined.texts);
   // A range query of a range selector is refused by the store, in its words.
-  if (range_query) query.texts.resize(1);
+  if (range_query) {
+    query.texts.resize(1);
+    query.range = {*params.start, *params.end, params.step};
+  }
   query.params = std::move(params.rest);
   query.read_data = ReadResult(range_query, confined.raw, policy.reads);
   return query;
@@ -33,8 +39,10 @@ Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
 
 Question ForExemplars(ApiParams params, const Policy& policy) {
   UpstreamQuery query;
-  ASSIGN_OR_RETURN(std::string text, ConfineSelectors(params.query, policy));
-  query.texts.push_back(std::move(text));
+  ASSIGN_OR_RETURN(ConfinedQuery confined,
+                   ConfineSelectors(params.query, params, policy));
+  query.cost = confined.cost.samples_per_series;
+  query.texts = std::move(confined.texts);
   query.params = std::move(params.rest);
   query.read_data = ReadExemplars(policy.reads);
   return query;
@@ -49,6 +57,7 @@ Question ForMatches(const Route& route, ApiParams params,
   query.params = std::move(params.rest);
   ASSIGN_OR_RETURN(std::vector<std::string> matches,
                    ConfineMatches(params.matches, policy));
+  query.cost = static_cast<double>(matches.size());
   for (std::string& match : matches) {
     query.params.emplace_back("match[]", std::move(match));
   }
@@ -70,12 +79,15 @@ Question ForFederate(const ApiParams& params, const Policy& policy) {
   UpstreamQuery query;
   ASSIGN_OR_RETURN(std::vector<std::string> matches,
                    ConfineMatches(params.matches, policy));
+  query.cost = static_cast<double>(matches.size());
   for (std::string& match : matches) {
     query.params.emplace_back("match[]", std::move(match));
   }
   query.read_response = [format = FormatFor(params.accept),
-                         reads = policy.reads](const http::Response& response) {
-    return ReadExposition(response, format, *reads);
+                         reads = policy.reads,
+                         max_series = policy.limits.max_response_series](
+                            const http::Response& response) {
+    return ReadExposition(response, format, *reads, max_series);
   };
   return query;
 }
@@ -104,10 +116,8 @@ Question ForTargetMetadata(const ApiParams& params, const Policy& policy) {
   request.limit = Limit(params, "limit");
   const absl::string_view match = params.Get("match_target");
   if (!match.empty()) {
-    promql::ParseOptions options;
-    options.max_bytes = policy.max_query_bytes;
     absl::StatusOr<std::vector<labels::Matcher>> matchers =
-        promql::ParseMetricSelector(match, options);
+        promql::ParseMetricSelector(match, ParseOptionsOf(policy));
     if (!matchers.ok()) {
       return Annotate(matchers.status(), "invalid parameter \"match_target\"");
     }
@@ -124,7 +134,7 @@ Question ForTargetMetadata(const ApiParams& params, const Policy& policy) {
 Question ForRules(const ApiParams& params, const Policy& policy,
                   const AnswerOptions& options) {
   ASSIGN_OR_RETURN(RulesRequest request,
-                   ParseRulesRequest(params, policy.max_query_bytes));
+                   ParseRulesRequest(params, ParseOptionsOf(policy)));
   request.show_errors = options.target_details;
   UpstreamQuery query;
   query.read_data = ReadRules(std::move(request), policy.reads);
@@ -176,6 +186,7 @@ UpstreamQuery MakeReadQuestion(ReadQuestion question, const Policy& policy,
                                size_t max_bytes) {
   UpstreamQuery query;
   query.endpoint = Endpoint::kRead;
+  query.cost = question.cost;
   query.body = std::move(question.body);
   query.read_response = [question = std::move(question), reads = policy.reads,
                          max_bytes](const http::Response& response) {

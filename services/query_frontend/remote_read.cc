@@ -14,6 +14,7 @@
 #include "libs/remote_write/wire.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "services/query_frontend/query_limits.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -346,6 +347,14 @@ absl::Status ReadFrames(absl::string_view body, const ReadQuestion& question,
   return absl::OkStatus();
 }
 
+absl::Status CheckCount(const ReadQuestion& question, const Results& results) {
+  uint64_t series = 0;
+  for (const auto& result : results) series += result.size();
+  return question.max_series > 0 && series > question.max_series
+             ? TooManySeries()
+             : absl::OkStatus();
+}
+
 std::string SamplesOf(const Results& results) {
   std::string message;
   for (const auto& result : results) {
@@ -406,10 +415,17 @@ absl::StatusOr<ReadQuestion> ConfineReadRequest(absl::string_view body,
   ReadQuestion question;
   question.queries = request.queries.size();
   question.chunked = request.takes_chunks && !request.takes_samples;
+  question.max_series = policy.limits.max_response_series;
   std::string confined;
   for (size_t i = 0; i < request.queries.size(); ++i) {
     const ReadQuery& query = request.queries[i];
+    // Of what ends before it begins, nothing is asked.
+    const absl::Duration reach =
+        absl::Milliseconds(static_cast<int64_t>(query.end)) -
+        absl::Milliseconds(static_cast<int64_t>(query.start));
+    RETURN_IF_ERROR(CheckReach(reach, policy.tenant_id, policy.limits));
     for (const promql::Clause& arm : ConfineSelector(query.matchers, policy)) {
+      question.cost += CostOfReach(reach);
       AppendBytesField(1, QueryBytes(query, arm), &confined);
       question.origin.push_back(i);
     }
@@ -442,6 +458,7 @@ absl::StatusOr<Answer> ReadReadResponse(const http::Response& response,
       return NotAnAnswer();
     }
     RETURN_IF_ERROR(ReadFrames(response.body, question, reads, &results));
+    RETURN_IF_ERROR(CheckCount(question, results));
     return Written(question, results);
   }
   if (!absl::StartsWith(type, kSampledType)) return NotAnAnswer();
@@ -453,6 +470,7 @@ absl::StatusOr<Answer> ReadReadResponse(const http::Response& response,
   }
   if (!message.ok()) return NotAnAnswer();
   RETURN_IF_ERROR(ReadSamples(*message, question, reads, &results));
+  RETURN_IF_ERROR(CheckCount(question, results));
   return Written(question, results);
 }
 

@@ -260,8 +260,8 @@ std::set<std::string> SetOf(std::vector<std::string> texts) {
 
 }  // namespace
 
-absl::StatusOr<RulesRequest> ParseRulesRequest(const ApiParams& params,
-                                               size_t max_query_bytes) {
+absl::StatusOr<RulesRequest> ParseRulesRequest(
+    const ApiParams& params, const promql::ParseOptions& options) {
   RulesRequest request;
   request.type = absl::AsciiStrToLower(params.Get("type"));
   if (!request.type.empty() && request.type != "alert" &&
@@ -279,8 +279,6 @@ absl::StatusOr<RulesRequest> ParseRulesRequest(const ApiParams& params,
         absl::StrCat("error converting to boolean: ", JsonString(exclude)));
   }
   RETURN_IF_ERROR(ParsePages(params, &request));
-  promql::ParseOptions options;
-  options.max_bytes = max_query_bytes;
   for (const std::string& text : params.matches) {
     absl::StatusOr<std::vector<labels::Matcher>> matchers =
         promql::ParseMetricSelector(text, options);

@@ -29,9 +29,9 @@ struct RulesRequest {
   bool show_errors = false;           // Not asked for, but allowed.
 };
 
-// INVALID_ARGUMENT in Prometheus' words. `max_query_bytes` bounds each match.
-absl::StatusOr<RulesRequest> ParseRulesRequest(const ApiParams& params,
-                                               size_t max_query_bytes);
+// INVALID_ARGUMENT in Prometheus' words. `options` are those of each match.
+absl::StatusOr<RulesRequest> ParseRulesRequest(
+    const ApiParams& params, const promql::ParseOptions& options);
 
 // Of `rules`. A tenant sees
 // - an alert if it may read the series ALERTS{...} of it;

@@ -61,9 +61,11 @@ class SeriesAnswersTest : public ApiTest {
     return SendOpen(std::move(request));
   }
 
-  Answering open_{&backend_, &metrics_, Open()};
+  Answering open_{&caching_, &metrics_, kMaxResponse, Open()};
   ApiHandler open_handler_{[this] { return snapshot_; },
                            &clock_,
+                           &pools_,
+                           &admission_,
                            &open_,
                            &book_,
                            &pages_,

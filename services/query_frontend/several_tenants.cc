@@ -100,7 +100,7 @@ class TenantsRewriter {
       std::optional<std::string> text;
       ASSIGN_OR_RETURN(text, ReplacementOf(**slot));
       if (text.has_value()) {
-        ASSIGN_OR_RETURN(*slot, promql::Parse(*text, kWide));
+        ASSIGN_OR_RETURN(*slot, promql::Parse(*text, Wide()));
         continue;
       }
       for (size_t i = 0; ExprPtr* const child = promql::ChildSlot(**slot, i);
@@ -111,10 +111,15 @@ class TenantsRewriter {
     return absl::OkStatus();
   }
 
-  static constexpr promql::ParseOptions kWide = {
-      .max_bytes = promql::kMaxConfinedBytes,
-      .max_tokens = size_t{1} << 20,
-      .max_depth = 1000};
+  // All are tenants of one store.
+  promql::ParseOptions Wide() const {
+    promql::ParseOptions options;
+    options.max_bytes = promql::kMaxConfinedBytes;
+    options.max_tokens = size_t{1} << 20;
+    options.max_depth = 1000;
+    options.dialect = policies_.front().dialect;
+    return options;
+  }
 
  private:
   // What stands in place of `expr` and all below it; nothing if only what is
@@ -163,7 +168,7 @@ class TenantsRewriter {
         continue;
       }
       const absl::StatusOr<std::string> text = promql::ConfineQueryToUnion(
-          promql::Print(*copy), policy.reads->clauses(), kWide);
+          promql::Print(*copy), policy.reads->clauses(), Wide());
       if (!text.ok()) {
         return Refused(absl::StrCat(
             "tenant ", policy.tenant_id,
@@ -186,7 +191,7 @@ class TenantsRewriter {
   absl::StatusOr<std::string> AbsentOverTime(const promql::Expr& range) {
     const std::string text =
         absl::StrCat("present_over_time(", promql::Print(range), ")");
-    ASSIGN_OR_RETURN(const ExprPtr call, promql::Parse(text, kWide));
+    ASSIGN_OR_RETURN(const ExprPtr call, promql::Parse(text, Wide()));
     ASSIGN_OR_RETURN(const std::string present, UnionOf(*call));
     return PutLabelsOfAbsence(
         absl::StrCat("(vector(1) unless on () ", present, ")"),
@@ -249,13 +254,15 @@ absl::StatusOr<std::unique_ptr<Policy>> JoinPolicies(
     absl::StrAppend(&joined->org_id, "|", policies[i].org_id);
     joined->max_query_bytes =
         std::min(joined->max_query_bytes, policies[i].max_query_bytes);
+    joined->limits = Narrower(joined->limits, policies[i].limits);
   }
   return joined;
 }
 
 absl::StatusOr<ConfinedQuery> ConfineQueryForTenants(
-    absl::string_view query, const std::vector<Policy>& policies) {
-  promql::ParseOptions options;
+    absl::string_view query, const ApiParams& params,
+    const std::vector<Policy>& policies) {
+  promql::ParseOptions options = ParseOptionsOf(policies.front());
   for (const Policy& policy : policies) {
     options.max_bytes = std::min(options.max_bytes, policy.max_query_bytes);
   }
@@ -264,6 +271,11 @@ absl::StatusOr<ConfinedQuery> ConfineQueryForTenants(
     return Annotate(parsed.status(), "invalid parameter \"query\"");
   }
   ConfinedQuery confined;
+  ASSIGN_OR_RETURN(confined.cost, CostOf(**parsed, params));
+  for (const Policy& policy : policies) {
+    RETURN_IF_ERROR(
+        CheckCost(confined.cost, params, policy.tenant_id, policy.limits));
+  }
   confined.raw = IsVectorSelector(**parsed);
   RETURN_IF_ERROR(TenantsRewriter(policies).Rewrite(&*parsed));
   std::string text = promql::Print(**parsed);
@@ -279,7 +291,7 @@ absl::StatusOr<ConfinedQuery> ConfineQueryForTenants(
   }
   // What is sent must mean what was made.
   const absl::StatusOr<ExprPtr> again =
-      promql::Parse(text, TenantsRewriter::kWide);
+      promql::Parse(text, TenantsRewriter(policies).Wide());
   if (!again.ok() || promql::Print(**again) != text) {
     return absl::InternalError("insula: the confined query reads differently");
   }
@@ -317,11 +329,9 @@ DataReader ReadTenantsResult(bool range_query, bool raw,
       };
 }
 
-absl::StatusOr<bool> KeepMatchesOf(absl::string_view tenant_id,
-                                   size_t max_query_bytes, ApiParams* params) {
+absl::StatusOr<bool> KeepMatchesOf(const Policy& policy, ApiParams* params) {
   if (params->matches.empty()) return true;
-  promql::ParseOptions options;
-  options.max_bytes = max_query_bytes;
+  const promql::ParseOptions options = ParseOptionsOf(policy);
   std::vector<std::string> kept;
   for (const std::string& text : params->matches) {
     absl::StatusOr<Matchers> matchers =
@@ -330,7 +340,7 @@ absl::StatusOr<bool> KeepMatchesOf(absl::string_view tenant_id,
       return Annotate(matchers.status(), "invalid parameter \"match[]\"");
     }
     const size_t given = matchers->size();
-    if (!TakeTenantMatchers(tenant_id, &*matchers)) continue;
+    if (!TakeTenantMatchers(policy.tenant_id, &*matchers)) continue;
     if (matchers->empty() && given > 0) {
       kept.emplace_back(R"({__name__=~".+"})");
     } else {

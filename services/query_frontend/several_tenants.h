@@ -38,18 +38,18 @@ absl::StatusOr<std::unique_ptr<Policy>> JoinPolicies(
 // Errors are those of ConfineQuery(); FAILED_PRECONDITION also for a range
 // selector by itself, and one beside a selector in the arguments of a function.
 absl::StatusOr<ConfinedQuery> ConfineQueryForTenants(
-    absl::string_view query, const std::vector<Policy>& policies);
+    absl::string_view query, const ApiParams& params,
+    const std::vector<Policy>& policies);
 
 // Of query and query_range, `raw` as in ReadResult(): each series must be one
 // that the tenant of its label may read.
 DataReader ReadTenantsResult(bool range_query, bool raw,
                              const std::vector<Policy>& policies);
 
-// The `params` that concern `tenant_id`: without matchers on the label. False
-// if by these nothing of the tenant is asked for. INVALID_ARGUMENT as
-// ConfineMatches().
-absl::StatusOr<bool> KeepMatchesOf(absl::string_view tenant_id,
-                                   size_t max_query_bytes, ApiParams* params);
+// The `params` that concern the tenant of `policy`: without matchers on the
+// label. False if by these nothing of the tenant is asked for. INVALID_ARGUMENT
+// as ConfineMatches().
+absl::StatusOr<bool> KeepMatchesOf(const Policy& policy, ApiParams* params);
 
 // One answer of the data to the same question of each tenant, to series, labels
 // or the values of a label. Not thread-safe.

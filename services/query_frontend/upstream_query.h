@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "libs/http/message.h"
 #include "libs/http/url.h"
 #include "services/query_frontend/answer_data.h"
@@ -28,6 +30,14 @@ struct UpstreamQuery {
   // What is sent in place of `params`, if not empty: a block of a remote read.
   std::string body;
   std::string request_id;
+  double cost = 1;  // Beside that of others; see fair_queue::FairQueue.
+  // Of a query_range about one tenant: what its `start`, `end` and `step` say.
+  struct Range {
+    absl::Time start;
+    absl::Time end;
+    absl::Duration step;
+  };
+  std::optional<Range> range;
 };
 
 }  // namespace insula::query_frontend

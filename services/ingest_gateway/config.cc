@@ -44,6 +44,10 @@ void WriteConfig::Describe(config::Fields& fields) {
              "Addresses and networks (10.1.0.0/16) that no upstream may have.");
   fields.Add("remembered_parts", remembered_parts,
              "Parts kept of requests that must be sent again, for 5 minutes.");
+  fields.Add(
+      "series_memory", series_memory,
+      "Memory for what is known of series that are sent again and again; "
+      "40 to 80 bytes each, once for each worker thread.");
 }
 
 absl::Status WriteConfig::Validate() const {

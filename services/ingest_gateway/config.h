@@ -43,6 +43,7 @@ struct WriteConfig {
   std::vector<std::string> refused_networks =
       http::Networks::LinkLocalAndMetadataTexts();
   int64_t remembered_parts = 100'000;
+  config::Bytes series_memory{32 << 20};
 
   void Describe(config::Fields& fields);
   absl::Status Validate() const;

@@ -46,6 +46,9 @@ Metrics::Metrics(metrics::Registry* registry)
       requests_passed_through(registry->AddCounter(
           "ingest_gateway_requests_passed_through_total",
           "Writes that were forwarded as they were received.")),
+      series_known(registry->AddCounter(
+          "ingest_gateway_series_known_total",
+          "Series that were neither read nor checked, as they were known.")),
       retries_received(
           registry->AddCounter("ingest_gateway_retries_received_total",
                                "Writes that the sender marks as a retry.")),

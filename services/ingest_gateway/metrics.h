@@ -39,6 +39,7 @@ class Metrics {
   metrics::Counter& fallbacks_no_place;
   metrics::Counter& requests_malformed;
   metrics::Counter& requests_passed_through;
+  metrics::Counter& series_known;
   metrics::Counter& retries_received;
   metrics::Counter& parts_skipped;
   metrics::Counter& parts_forgotten;

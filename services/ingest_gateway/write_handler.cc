@@ -45,8 +45,9 @@ remote_write::Counts AtMost(remote_write::Counts counts,
 
 // Memory for the split of one request, used again and again.
 struct WriteHandler::Workspace {
-  explicit Workspace(remote_write::Bounds bounds)
-      : v2_decoder(bounds), splitter(bounds) {}
+  Workspace(remote_write::Bounds bounds,
+            remote_write::SeriesMemoryBudget* budget)
+      : v2_decoder(bounds), splitter(bounds, budget) {}
   remote_write::Arena decoded;
   remote_write::Arena scratch;
   remote_write::V2Decoder v2_decoder;
@@ -77,7 +78,8 @@ class WriteHandler::WorkspaceLease {
   // than threads.
   Workspace* get() {
     if (workspace_ == nullptr) {
-      workspace_ = std::make_unique<Workspace>(handler_->config_.SplitBounds());
+      workspace_ = std::make_unique<Workspace>(handler_->config_.SplitBounds(),
+                                               &handler_->series_memory_);
     }
     return workspace_.get();
   }
@@ -112,6 +114,7 @@ WriteHandler::WriteHandler(const WriteConfig& config, SnapshotSource snapshot,
       delivery_(config.max_parallel_parts, sender, queue, clock),
       memory_({.max_parts = static_cast<size_t>(config.remembered_parts)}),
       proxy_metrics_(registry),
+      series_memory_(static_cast<int64_t>(config.series_memory.value)),
       active_series_metrics_(&active_series_, snapshot_, clock, registry) {}
 
 WriteHandler::~WriteHandler() = default;
@@ -243,6 +246,7 @@ absl::Status WriteHandler::Split(const http::Request& request,
   metrics_.metadata_dropped.Increment(
       static_cast<double>(split.dropped_metadata));
   metrics_.fields_dropped.Increment(static_cast<double>(split.dropped_fields));
+  metrics_.series_known.Increment(static_cast<double>(split.known_series));
   if (split.unchanged) metrics_.requests_passed_through.Increment();
   proxy_metrics_.labels.Increment(
       static_cast<double>(split.received.series) *

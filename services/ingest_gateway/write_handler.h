@@ -20,6 +20,7 @@
 #include "libs/limits/refusals.h"
 #include "libs/metrics/metrics.h"
 #include "libs/remote_write/metric_tenants.h"
+#include "libs/remote_write/series_memory.h"
 #include "libs/remote_write/splitter.h"
 #include "libs/sync/mutex.h"
 #include "libs/tenancy/snapshot.h"
@@ -119,6 +120,7 @@ class WriteHandler : public edge::Handler {
   Usage usage_;
   limits::Refusals refusals_;
   limits::ActiveSeriesOfTenants active_series_{{}};
+  remote_write::SeriesMemoryBudget series_memory_;  // Of all workspaces.
   ActiveSeriesMetrics active_series_metrics_;
 
   sync::Mutex mutex_;

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "libs/labels/matcher.h"
+#include "libs/promql/parser.h"
 #include "services/query_frontend/answer_data.h"
 #include "services/query_frontend/params.h"
 

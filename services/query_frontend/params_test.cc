@@ -55,12 +55,28 @@ TEST(ParamsTest, UnitesTheMatchesOfUrlAndBody) {
   EXPECT_THAT(params->rest, ElementsAre(Pair("end", "2"), Pair("start", "1")));
 }
 
+TEST(ParamsTest, TakesLookbackDeltaAndStatsWhereQueriesAreEvaluated) {
+  const auto query = ParseParams(Endpoint::kQuery,
+                                 Get("query=up&lookback_delta=1h&stats=all"));
+  ASSERT_THAT(query, IsOk());
+  EXPECT_EQ(query->lookback, absl::Hours(1));
+  EXPECT_THAT(query->rest,
+              ElementsAre(Pair("lookback_delta", "1h"), Pair("stats", "all")));
+  EXPECT_THAT(ParseParams(Endpoint::kQuery, Get("query=up&lookback_delta=x")),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("error parsing lookback delta duration: ")));
+  const auto labels =
+      ParseParams(Endpoint::kLabels, Get("lookback_delta=1h&stats=all"));
+  ASSERT_THAT(labels, IsOk());
+  EXPECT_THAT(labels->rest, IsEmpty());
+}
+
 TEST(ParamsTest, DropsWhatPrometheusDoesNotTakeAtTheEndpoint) {
   const auto params = ParseParams(
       Endpoint::kQuery,
       Get("query=up&dedup=true&dedup=false&replicaLabels[]=namespace&"
-          "storeMatch[]=x&partial_response=true&shard_info=x&stats=all&"
-          "lookback_delta=1h&engine=thanos&extra_label=namespace%3Dblue&"
+          "storeMatch[]=x&partial_response=true&shard_info=x&"
+          "engine=thanos&extra_label=namespace%3Dblue&"
           "extra_filters[]=%7B%7D&namespace=blue&Query=x&QUERY=y&start=z&"
           "match[]=up"));
   ASSERT_THAT(params, IsOk());

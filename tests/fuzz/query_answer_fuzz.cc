@@ -389,7 +389,7 @@ void CheckExposition(exposition::Format format, absl::string_view body,
   response.headers.Set("Content-Type", "text/plain; version=0.0.4");
   response.body = std::string(body);
   const absl::StatusOr<Answer> answer =
-      query_frontend::ReadExposition(response, format, *reads);
+      query_frontend::ReadExposition(response, format, *reads, 0);
   if (!answer.ok()) {
     FUZZ_CHECK(absl::IsInternal(answer.status()) ||
                    absl::IsDataLoss(answer.status()) ||

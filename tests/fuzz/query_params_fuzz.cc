@@ -34,9 +34,11 @@ using query_frontend::Route;
 const std::vector<std::string>& SingleParams(Endpoint endpoint) {
   static const auto* const known =
       new std::map<Endpoint, std::vector<std::string>>{
-          {Endpoint::kQuery, {"query", "time", "timeout", "limit"}},
+          {Endpoint::kQuery,
+           {"query", "time", "timeout", "limit", "lookback_delta", "stats"}},
           {Endpoint::kQueryRange,
-           {"query", "start", "end", "step", "timeout", "limit"}},
+           {"query", "start", "end", "step", "timeout", "limit",
+            "lookback_delta", "stats"}},
           {Endpoint::kQueryExemplars, {"query", "start", "end"}},
           {Endpoint::kFormatQuery, {"query"}},
           {Endpoint::kSeries, {"start", "end", "limit"}},

@@ -93,6 +93,7 @@ class Stage:
                           "state_dir": self._lab.path(f"{name}.state")},
              "grpc": {"listen_address": "127.0.0.1:0"},
              "api": {"target_details": True, "federate": True, "remote_read": True},
+             "cache": {"enabled": False},
              "listeners": [{"name": "query", "listen_address": "127.0.0.1:0"}]})
         return {**self._ports, "frontend": self._frontend.ports["query"]}
 

@@ -97,7 +97,9 @@ class Store {
 };
 
 http::Response NoContent(const http::Request& /*request*/) {
-  return {.status = 204, .headers = {}, .body = ""};
+  http::Response response;
+  response.status = 204;
+  return response;
 }
 
 // Two passes of 6 requests of 40 series of 2 tenants.

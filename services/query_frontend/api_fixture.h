@@ -17,6 +17,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "libs/auth/auth.h"
 #include "libs/http/client.h"
 #include "libs/http/server.h"
@@ -159,6 +161,15 @@ class ApiTest : public testing::Test {
   static constexpr char kForm[] = "application/x-www-form-urlencoded";
   static constexpr char kVector[] =
       R"({"status":"success","data":{"resultType":"vector","result":[]}})";
+
+  // Fails the test unless `condition` comes true within a minute.
+  static void WaitFor(const std::function<bool()>& condition) {
+    const absl::Time until = absl::Now() + absl::Minutes(1);
+    while (!condition() && absl::Now() < until) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_TRUE(condition());
+  }
 
   void Put(tenancy::SnapshotBuilder* builder, v1::Kind kind, std::string id,
            const std::function<void(v1::Object*)>& fill) {

@@ -14,7 +14,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "services/query_frontend/api_fixture.h"
 
 namespace insula::query_frontend {
@@ -97,13 +96,6 @@ class HangingStoreTest : public LimitsTest {
   }
   void WaitForAsked(size_t count) const {
     WaitFor([&] { return store_.asked().size() >= count; });
-  }
-  static void WaitFor(const std::function<bool()>& condition) {
-    const absl::Time until = absl::Now() + absl::Minutes(1);
-    while (!condition() && absl::Now() < until) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    EXPECT_TRUE(condition());
   }
   double Waiting() {
     return registry_

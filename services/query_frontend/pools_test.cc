@@ -13,7 +13,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "services/query_frontend/api_fixture.h"
 
 namespace insula::query_frontend {
@@ -69,13 +68,6 @@ class PoolsTest : public ApiTest {
     });
     snapshot_ = std::move(builder).Build(revision_, "e");
     pools_.Follow(*snapshot_);
-  }
-  static void WaitFor(const std::function<bool()>& condition) {
-    const absl::Time until = absl::Now() + absl::Minutes(1);
-    while (!condition() && absl::Now() < until) {
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    EXPECT_TRUE(condition());
   }
   std::string VersionSaid() { return Get("/api/v1/status/buildinfo").body; }
 

@@ -10,7 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "services/ingest_gateway/fake_store.h"
 #include "services/ingest_gateway/v2_requests.h"
-#include "services/ingest_gateway/write_fixture.h"
+#include "services/ingest_gateway/write_v2_fixture.h"
 
 namespace insula::ingest_gateway {
 namespace {
@@ -23,22 +23,6 @@ using testing::HasSubstr;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 
-constexpr char kV2Type[] =
-    "application/x-protobuf;proto=io.prometheus.write.v2.Request";
-constexpr char kPrefix[] = "X-Prometheus-Remote-Write-";
-
-// "samples histograms exemplars" as the headers say; "-" for one that is not
-// there.
-std::string Written(const http::Response& response) {
-  std::string all;
-  for (const char* what : {"Samples", "Histograms", "Exemplars"}) {
-    const auto value =
-        response.headers.Get(absl::StrCat(kPrefix, what, "-Written"));
-    absl::StrAppend(&all, all.empty() ? "" : " ", value.value_or("-"));
-  }
-  return all;
-}
-
 http::Headers WrittenHeaders(int samples, int histograms, int exemplars) {
   return {
       {absl::StrCat(kPrefix, "Samples-Written"), absl::StrCat(samples)},
@@ -46,26 +30,7 @@ http::Headers WrittenHeaders(int samples, int histograms, int exemplars) {
       {absl::StrCat(kPrefix, "Exemplars-Written"), absl::StrCat(exemplars)}};
 }
 
-class WriteV2Test : public WriteFixture {
- protected:
-  http::Response WriteV2(const std::string& token, const std::string& message) {
-    http::Request request = Request(token, Compressed(message));
-    request.headers.Set("Content-Type", kV2Type);
-    return Handle(std::move(request));
-  }
-  http::Response WriteV2(const std::string& token, const V2Builder& builder) {
-    return WriteV2(token, builder.request.SerializeAsString());
-  }
-
-  v1::Upstream* Store() {
-    return objects_[absl::StrCat(v1::KIND_UPSTREAM, "/store")]
-        .mutable_upstream();
-  }
-};
-
-V2Builder::Labels Of(const std::string& metric, const std::string& tenant) {
-  return {{"__name__", metric}, {"namespace", tenant}};
-}
+using WriteV2Test = WriteV2Fixture;
 
 // Three series of red and one of blue.
 V2Builder Mixed() {

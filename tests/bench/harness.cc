@@ -143,6 +143,16 @@ absl::string_view Connection::Receive() {
   return absl::string_view(buffer_).substr(0, taken_);
 }
 
+size_t Connection::ReceiveToEnd() {
+  size_t received = 0;
+  char chunk[64 << 10];
+  ssize_t n = 0;
+  while ((n = recv(fd_, chunk, sizeof(chunk), 0)) > 0) {
+    received += static_cast<size_t>(n);
+  }
+  return n == 0 ? received : 0;
+}
+
 std::optional<size_t> Connection::MessageSize() const {
   const size_t head = buffer_.find("\r\n\r\n");
   if (head == std::string::npos) return std::nullopt;

@@ -80,6 +80,8 @@ class Connection {
   bool Send(absl::string_view text);
   // The next message, head and body, good until the next call; "" at the end.
   absl::string_view Receive();
+  // How many bytes come until the end of the connection; 0 if it is broken off.
+  size_t ReceiveToEnd();
 
  private:
   std::optional<size_t> MessageSize() const;

@@ -14,7 +14,6 @@
 // a figure is beyond its limit.
 #include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <memory>
@@ -25,6 +24,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "tests/bench/callgrind.h"
 #include "tests/bench/harness.h"
 #include "tests/bench/ingest_figures.h"
 #include "tests/bench/ingest_hung.h"
@@ -132,7 +132,7 @@ void MeasureIdleConnections(const std::string& bin, IngestFigures* figures) {
 }
 
 void MeasureInstructions(const std::string& bin, IngestFigures* figures) {
-  if (access("/usr/bin/callgrind_control", X_OK) != 0) {
+  if (!HasCallgrind()) {
     std::fprintf(stderr,
                  "bench: no ingest.split10.instructions_per_series without "
                  "Debian's package valgrind\n");

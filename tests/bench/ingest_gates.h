@@ -3,18 +3,11 @@
 
 #include <array>
 
-#include "absl/strings/string_view.h"
+#include "tests/bench/figures.h"
 
 namespace insula::bench {
 
-// A figure beyond its limit makes the run fail; one beyond its goal is told.
-struct IngestGate {
-  absl::string_view name;
-  double limit;
-  double goal;
-};
-
-constexpr std::array<IngestGate, 4> kIngestGates = {{
+constexpr std::array<Gate, 4> kIngestGates = {{
     {"split10.roofline_x", 3.0, 2.4},
     {"interleaved.roofline_x", 2.0, 1.7},
     {"passthrough.roofline_x", 1.2, 1.2},

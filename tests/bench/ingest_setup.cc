@@ -1,18 +1,18 @@
 #include "tests/bench/ingest_setup.h"
 
-#include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "libs/metrics/exposed_value.h"
+#include "tests/bench/callgrind.h"
 #include "tests/bench/write_roofline.h"
 #include "tests/e2e/harness/http.h"
 
 namespace insula::bench {
 namespace {
 
+constexpr char kGateway[] = "ingest-gateway";
 constexpr int kWarmUpPasses = 2;
 // Short, so that what else the machine does falls on both of a slice; and so
 // many that the median is not moved by what falls on one.
@@ -78,9 +78,9 @@ Setup::Setup(const SetupOptions& options)
       temp_, bin_, "tenant-registry",
       absl::StrCat("storage: {path: ", dir, "/registry.db}\nsources: {files: [",
                    dir, "/resources.yaml]}")));
-  gateway_ = std::make_unique<e2e::Service>(
-      StartOrDie(temp_, options.callgrind ? UnderCallgrind(bin_) : bin_,
-                 "ingest-gateway", GatewayConfig(options)));
+  gateway_ = std::make_unique<e2e::Service>(StartOrDie(
+      temp_, options.callgrind ? UnderCallgrind(temp_, bin_, kGateway) : bin_,
+      kGateway, GatewayConfig(options)));
 }
 
 std::string Setup::GatewayConfig(const SetupOptions& options) {
@@ -101,16 +101,6 @@ std::string Setup::GatewayConfig(const SetupOptions& options) {
                     "\n    tls_key_file: ", identity_->key_file, "\n");
   }
   return config;
-}
-
-std::string Setup::UnderCallgrind(const std::string& bin) const {
-  const std::string script = temp_.Write(
-      "ingest-gateway",
-      absl::StrCat("#!/bin/sh\nexec valgrind --tool=callgrind "
-                   "--instr-atstart=no --callgrind-out-file=",
-                   temp_.path(), "/calls '", bin, "/ingest-gateway' \"$@\"\n"));
-  std::filesystem::permissions(script, std::filesystem::perms::owner_all);
-  return temp_.path();
 }
 
 CpuCost Setup::Measure(
@@ -145,18 +135,9 @@ CpuCost Setup::MeasureTlsCpu(const Sending& sending) const {
 }
 
 double Setup::MeasureInstructions(const Sending& sending) const {
-  const std::string process = absl::StrCat(pid());
   Send(sending, 0, 1);
-  Run("/usr/bin/callgrind_control", {"-i", "on", process});
-  Send(sending, 1, 1 + kInstructionPasses);
-  Run("/usr/bin/callgrind_control", {"-d", process});
-  std::ifstream file(temp_.path() + "/calls.1");
-  std::string word;
-  double count = 0;
-  while (file >> word) {
-    if (word == "summary:" && file >> count) break;
-  }
-  if (count == 0) Die("callgrind has written no summary");
+  const double count = CountInstructions(
+      temp_, pid(), [&] { Send(sending, 1, 1 + kInstructionPasses); });
   return count / 1e6 /
          MillionSeries(sending.corpus->load(), kInstructionPasses);
 }

@@ -69,8 +69,6 @@ class Setup {
   void Run(const std::string& program,
            const std::vector<std::string>& args) const;
   std::string GatewayConfig(const SetupOptions& options);
-  // A directory whose `ingest-gateway` runs that of `bin` under callgrind.
-  std::string UnderCallgrind(const std::string& bin) const;
 
   const std::string bin_;
   const bool has_queue_;

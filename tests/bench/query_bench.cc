@@ -1,117 +1,292 @@
-// query-bench [BIN_DIR]: CPU time of the query-frontend for a small query.
+// query-bench [--bin DIR] [NAME]...: what the query-frontend costs.
 //
-// Starts the tenant-registry and query-frontend of BIN_DIR (default: its own
-// directory), a store that answers each request with the same vector, and a
-// sender with keep-alive connections; each is a process of its own, so that
-// only the frontend's time is counted. Prints
+// Starts the services of DIR (default: its own directory), a store that answers
+// each request with the same, and a sender with keep-alive connections; each is
+// a process of its own, so that only the frontend's time, user and system, is
+// counted. The log of requests is on. Prints
 //   {"name":"query.small.cpu_us","value":...,"unit":"us"}
-
+// for each of kMeasurements, or those named. Exits with 1 if a figure is beyond
+// its limit.
 #include <signal.h>
+#include <sys/resource.h>
 
-#include <atomic>
 #include <cstdio>
+#include <memory>
+#include <set>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/time.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/string_view.h"
+#include "tests/bench/callgrind.h"
+#include "tests/bench/figures.h"
 #include "tests/bench/harness.h"
+#include "tests/bench/query_gates.h"
+#include "tests/bench/query_setup.h"
+#include "tests/e2e/harness/http.h"
 
 namespace insula::bench {
 namespace {
 
-constexpr int kConnections = 4;
-constexpr int kWarmUp = 4'000;
-constexpr int kRequests = 40'000;
-constexpr char kToken[] = "bench-token";
+constexpr int kIdleConnections = 2000;
+constexpr size_t kChainBytes = 160'000;
 
-// A vector of five series, as an HTTP response.
-std::string StoreAnswer() {
-  std::string result;
-  for (int i = 0; i < 5; ++i) {
-    absl::StrAppend(&result, i == 0 ? "" : ",",
-                    R"({"metric":{"__name__":"up","namespace":"red",)"
-                    R"("job":"node","instance":"10.0.0.)",
-                    i, R"(:9100"},"value":[1760003000.123,"1"]})");
-  }
-  const std::string body = absl::StrCat(
-      R"({"status":"success","data":{"resultType":"vector","result":[)", result,
-      "]}}");
+std::string HttpAnswer(absl::string_view body) {
   return absl::StrCat(
       "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ",
       body.size(), "\r\n\r\n", body);
 }
 
-// Sends `count` queries; 0 if every one succeeded.
-int SendQueries(int port, int count) {
-  const std::string request = absl::StrCat(
-      "GET /api/v1/query?query=up%7Bjob%3D%22node%22%7D&time=1760003000 "
-      "HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ",
-      kToken, "\r\n\r\n");
-  std::atomic<int> left = count;
-  std::atomic<int> failed = 0;
-  std::vector<std::thread> threads;
-  for (int i = 0; i < kConnections; ++i) {
-    threads.emplace_back([&] {
-      Connection connection(Connection::Dial(port));
-      while (failed == 0 && left.fetch_sub(1) > 0) {
-        if (!connection.Send(request) ||
-            !absl::StartsWith(connection.Receive(), "HTTP/1.1 200")) {
-          ++failed;
-        }
-      }
-    });
+std::string LabelsOf(int number) {
+  return absl::StrCat(R"({"__name__":"up","namespace":"red","job":"node",)",
+                      R"("instance":"10.0.0.)", number, R"(:9100"})");
+}
+
+// Five series each.
+std::string Vector() {
+  std::string result;
+  for (int i = 0; i < 5; ++i) {
+    absl::StrAppend(&result, i == 0 ? "" : ",", "{\"metric\":", LabelsOf(i),
+                    R"(,"value":[1760003000.123,"1"]})");
   }
-  for (std::thread& thread : threads) thread.join();
-  return failed == 0 ? 0 : 1;
+  return HttpAnswer(absl::StrCat(
+      R"({"status":"success","data":{"resultType":"vector","result":[)", result,
+      "]}}"));
 }
 
-void RunSender(int port, int count) {
-  Child sender([port, count] { return SendQueries(port, count); });
-  if (sender.Wait() != 0) Die("a query was not answered with 200");
+std::string SeriesList() {
+  std::string result;
+  for (int i = 0; i < 5; ++i) {
+    absl::StrAppend(&result, i == 0 ? "" : ",", LabelsOf(i));
+  }
+  return HttpAnswer(
+      absl::StrCat(R"({"status":"success","data":[)", result, "]}"));
 }
 
-std::string Resources(int store_port) {
+// At least so many bytes, of series with a thousand points.
+std::string Matrix(size_t least_bytes) {
+  std::string body =
+      R"({"status":"success","data":{"resultType":"matrix","result":[)";
+  std::string points;
+  for (int i = 0; i < 1000; ++i) {
+    absl::StrAppend(&points, i == 0 ? "" : ",", "[", 1760003000 + 15 * i, ",\"",
+                    1000 + i, ".25\"]");
+  }
+  body.reserve(least_bytes + 2 * points.size());
+  for (int i = 0; i == 0 || body.size() < least_bytes; ++i) {
+    absl::StrAppend(&body, i == 0 ? "" : ",", "{\"metric\":", LabelsOf(i),
+                    ",\"values\":[", points, "]}");
+  }
+  absl::StrAppend(&body, "]}}");
+  return HttpAnswer(body);
+}
+
+std::string SmallRequest() {
+  return Get("/api/v1/query?query=up%7Bjob%3D%22node%22%7D&time=1760003000");
+}
+
+std::string RangeRequest(absl::string_view query,
+                         absl::string_view more_headers = "") {
+  return PostForm("/api/v1/query_range",
+                  e2e::FormEncode({{"query", std::string(query)},
+                                   {"start", "1760003000"},
+                                   {"end", "1760006600"},
+                                   {"step", "60"}}),
+                  more_headers);
+}
+
+// Of the form and the length of the longest rule of kubernetes-mixin, the
+// availability of an API server in 30 days: eight selectors and twelve regular
+// expressions in 1.5 kB.
+std::string LongestRule() {
+  const auto took = [](absl::string_view more) {
+    return absl::StrCat(
+        "      sum by (cluster) (cluster_verb_scope_le:"
+        "server_request_sli_duration_seconds_bucket:increase30d{",
+        more, "})\n");
+  };
+  const auto count = [](absl::string_view verbs) {
+    return absl::StrCat(
+        "    sum by (cluster) (cluster_verb_scope:"
+        "server_request_sli_duration_seconds_count:increase30d{verb=~\"",
+        verbs, "\"})\n    -\n");
+  };
   return absl::StrCat(
-      "kind: Upstream\nid: store\nspec:\n  query_url: http://127.0.0.1:",
-      store_port,
-      "\n  isolation: ISOLATION_LABEL\n---\n"
-      "kind: Tenant\nid: red\nspec:\n  upstream_id: store\n"
-      "  enforced_labels: {namespace: red}\n---\n"
-      "kind: Binding\nid: red\nspec:\n  token_sha256: \"",
-      TokenHash(kToken), "\"\n  tenant_ids: [red]\n  roles: [ROLE_READ]\n");
+      "1 - (\n  (\n    # writes that took too long\n",
+      count("POST|PUT|PATCH|DELETE"), "    (\n",
+      took(R"(verb=~"POST|PUT|PATCH|DELETE",le=~"1(\\.0)?")"),
+      "      or\n      vector(0)\n    )\n  ) +\n"
+      "  (\n    # reads that took too long\n",
+      count("LIST|GET"), "    (\n      (\n",
+      took(R"(verb=~"LIST|GET",scope=~"resource|",le=~"1(\\.0)?")"),
+      "        or\n        vector(0)\n      )\n      +\n",
+      took(R"(verb=~"LIST|GET",scope="namespace",le=~"5(\\.0)?")"), "      +\n",
+      took(R"(verb=~"LIST|GET",scope="cluster",le=~"30(\\.0)?")"),
+      "    )\n  ) +\n  # those that failed\n"
+      "  sum by (cluster) "
+      "(code:server_request_total:increase30d{code=~\"5..\"} "
+      "or vector(0))\n)\n/\n"
+      "sum by (cluster) (code:server_request_total:increase30d)\n");
 }
 
-void Measure(const std::string& bin) {
-  const e2e::TempDir dir;
-  int store_port = 0;
-  const int listener = Listen(&store_port);
-  const Child store(
-      [listener] { return ServeAlways(listener, StoreAnswer()); });
+std::string Selectors64() {
+  std::string query;
+  for (int i = 0; i < 64; ++i) {
+    absl::StrAppend(&query, i == 0 ? "" : " + ",
+                    "sum(rate(requests_total{job=\"j", i,
+                    "\",code=\"500\"}[5m]))");
+  }
+  return RangeRequest(query);
+}
 
-  const std::string resources =
-      dir.Write("resources.yaml", Resources(store_port));
-  const e2e::Service registry = StartOrDie(
-      dir, bin, "tenant-registry",
-      absl::StrCat("storage: {path: ", dir.path(),
-                   "/registry.db}\nsources: {files: [", resources, "]}"));
-  const e2e::Service frontend = StartOrDie(
-      dir, bin, "query-frontend",
-      absl::StrCat("registry: {address: 127.0.0.1:", registry.ports.at("grpc"),
-                   ", state_dir: ", dir.path(),
-                   "/state}\nlisteners:\n"
-                   "  - {name: api, listen_address: 127.0.0.1:0}"));
-  const int port = frontend.ports.at("api");
+std::string Series20() {
+  std::vector<std::pair<std::string, std::string>> params;
+  for (int i = 0; i < 20; ++i) {
+    params.emplace_back(
+        "match[]", absl::StrCat("metric_", i, "{job=\"node\",code=~\"5..\"}"));
+  }
+  return Get(absl::StrCat("/api/v1/series?", e2e::FormEncode(params)));
+}
 
-  RunSender(port, kWarmUp);
-  const absl::Duration before = CpuTime(frontend.process->pid());
-  RunSender(port, kRequests);
-  const absl::Duration used = CpuTime(frontend.process->pid()) - before;
-  std::printf(
-      "{\"name\":\"query.small.cpu_us\",\"value\":%.1f,\"unit\":\"us\"}\n",
-      absl::ToDoubleMicroseconds(used) / kRequests);
+// kChainBytes of `operand` and '+'.
+std::string Chain(absl::string_view operand) {
+  std::string query(operand);
+  while (query.size() + 1 + operand.size() <= kChainBytes) {
+    absl::StrAppend(&query, "+", operand);
+  }
+  return RangeRequest(query);
+}
+
+void MeasureSmall(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = Vector()});
+  figures->Print("small.cpu_us", setup.MeasureCpu(SmallRequest(), 2000), "us");
+}
+
+void MeasureLongestRule(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = Matrix(0)});
+  figures->Print("longest_rule.cpu_us",
+                 setup.MeasureCpu(RangeRequest(LongestRule()), 1000), "us");
+}
+
+void MeasureSelectors64(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = Matrix(0)});
+  figures->Print("selectors64.cpu_us", setup.MeasureCpu(Selectors64(), 400),
+                 "us");
+}
+
+void MeasureSeries20(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = SeriesList()});
+  figures->Print("series20.cpu_us", setup.MeasureCpu(Series20(), 1000), "us");
+}
+
+// Long chains of `+`: as many numbers as there may be tokens, as many selectors
+// as there may be, and more than that.
+void MeasureChains(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = Vector()});
+  for (const auto& [name, operand] :
+       std::vector<std::pair<absl::string_view, std::string>>{
+           {"numbers", "1.25"},
+           {"selectors", std::string(39, 'a')},
+           {"refused", "a"}}) {
+    figures->Print(absl::StrCat("chain_", name, ".cpu_ms"),
+                   setup.MeasureCpuOfAny(Chain(operand), 8) / 1e3, "ms");
+  }
+}
+
+// The memory of a connection that is open, has sent a query, and does nothing.
+void MeasureIdleConnections(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = Vector()});
+  const std::string request = SmallRequest();
+  std::vector<std::unique_ptr<Connection>> open;
+  int64_t before = 0;
+  // The first tenth is for what the frontend allocates once.
+  for (int i = 0; i < kIdleConnections; ++i) {
+    if (i == kIdleConnections / 10) before = MemoryBytes(setup.pid(), "VmRSS");
+    open.push_back(
+        std::make_unique<Connection>(Connection::Dial(setup.port())));
+    if (!open.back()->Send(request) || open.back()->Receive().empty()) {
+      Die("a small query was not answered");
+    }
+  }
+  figures->Print(
+      "idle_connection_bytes",
+      static_cast<double>(MemoryBytes(setup.pid(), "VmRSS") - before) /
+          (kIdleConnections - kIdleConnections / 10),
+      "B");
+}
+
+void MeasureInstructions(const std::string& bin, Figures* figures) {
+  if (!HasCallgrind()) {
+    std::fprintf(stderr,
+                 "bench: no query.*.instructions without Debian's package "
+                 "valgrind\n");
+    return;
+  }
+  struct Asked {
+    absl::string_view name;
+    std::string request;
+    std::string answer;
+  };
+  for (const Asked& asked : std::vector<Asked>{
+           {"small", SmallRequest(), Vector()},
+           {"longest_rule", RangeRequest(LongestRule()), Matrix(0)},
+           {"series20", Series20(), SeriesList()}}) {
+    const QuerySetup setup(
+        {.bin = bin, .answer = asked.answer, .callgrind = true});
+    figures->Print(absl::StrCat(asked.name, ".instructions"),
+                   setup.MeasureInstructions(asked.request, 400), "1");
+  }
+}
+
+struct Measurement {
+  const char* name;
+  void (*run)(const std::string& bin, Figures* figures);
+};
+
+constexpr Measurement kMeasurements[] = {
+    {"small", MeasureSmall},
+    {"longest_rule", MeasureLongestRule},
+    {"selectors64", MeasureSelectors64},
+    {"series20", MeasureSeries20},
+    {"chains", MeasureChains},
+    {"idle_connection_bytes", MeasureIdleConnections},
+    {"instructions", MeasureInstructions},
+};
+
+int Main(int argc, char** argv) {
+  std::string bin = OwnDirectory();
+  std::set<std::string> names;  // Empty: all.
+  for (int i = 1; i < argc; ++i) {
+    if (std::string(argv[i]) == "--bin" && i + 1 < argc) {
+      bin = argv[++i];
+    } else {
+      names.insert(argv[i]);
+    }
+  }
+  std::set<std::string> unknown = names;
+  for (const Measurement& measurement : kMeasurements) {
+    unknown.erase(measurement.name);
+  }
+  if (!unknown.empty()) {
+    Die(absl::StrCat("'", *unknown.begin(),
+                     "' is no figure of this bench; it takes --bin DIR and "
+                     "names such as small"));
+  }
+  // Many connections to the frontend.
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+
+  Figures figures("query", kQueryGates);
+  for (const Measurement& measurement : kMeasurements) {
+    if (names.empty() || names.contains(measurement.name)) {
+      measurement.run(bin, &figures);
+    }
+  }
+  return figures.within_limits() ? 0 : 1;
 }
 
 }  // namespace
@@ -119,6 +294,5 @@ void Measure(const std::string& bin) {
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  insula::bench::Measure(argc > 1 ? argv[1] : insula::bench::OwnDirectory());
-  return 0;
+  return insula::bench::Main(argc, argv);
 }

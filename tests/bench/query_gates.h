@@ -1,0 +1,19 @@
+// What the figures of query-bench may be at most.
+#pragma once
+
+#include <array>
+
+#include "tests/bench/figures.h"
+
+namespace insula::bench {
+
+constexpr std::array<Gate, 6> kQueryGates = {{
+    {"small.cpu_us", 35, 25},
+    {"longest_rule.cpu_us", 60, 50},
+    {"series20.cpu_us", 120, 100},
+    {"chain_numbers.cpu_ms", 20, 20},
+    {"chain_selectors.cpu_ms", 20, 20},
+    {"chain_refused.cpu_ms", 20, 20},
+}};
+
+}  // namespace insula::bench

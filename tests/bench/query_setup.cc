@@ -1,0 +1,136 @@
+#include "tests/bench/query_setup.h"
+
+#include <atomic>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "tests/bench/callgrind.h"
+
+namespace insula::bench {
+namespace {
+
+constexpr char kToken[] = "bench-token";
+constexpr char kFrontend[] = "query-frontend";
+constexpr int kConnections = 4;
+// As ingest-bench: short, and many, so that the median is not moved by what
+// else the machine does.
+constexpr int kSlices = 25;
+constexpr absl::string_view kOk = "HTTP/1.1 200";
+constexpr absl::string_view kAny = "HTTP/1.1 ";
+
+std::string HeadLines() {
+  return absl::StrCat(" HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ",
+                      kToken, "\r\n");
+}
+
+std::string Resources(int store_port) {
+  return absl::StrCat(
+      "kind: Upstream\nid: store\nspec:\n  query_url: http://127.0.0.1:",
+      store_port,
+      "\n  isolation: ISOLATION_LABEL\n---\n"
+      "kind: Tenant\nid: red\nspec:\n  upstream_id: store\n"
+      "  enforced_labels: {namespace: red}\n---\n"
+      "kind: Binding\nid: red\nspec:\n  token_sha256: \"",
+      TokenHash(kToken), "\"\n  tenant_ids: [red]\n  roles: [ROLE_READ]\n");
+}
+
+// 0 if every answer was as wanted.
+int SendAll(int port, const std::string& request, int count,
+            absl::string_view wanted) {
+  std::atomic<int> left = count;
+  std::atomic<int> failed = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kConnections; ++i) {
+    threads.emplace_back([&] {
+      Connection connection(Connection::Dial(port));
+      while (failed == 0 && left.fetch_sub(1) > 0) {
+        if (!connection.Send(request) ||
+            !absl::StartsWith(connection.Receive(), wanted)) {
+          ++failed;
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+std::string Get(absl::string_view target) {
+  return absl::StrCat("GET ", target, HeadLines(), "\r\n");
+}
+
+std::string PostForm(absl::string_view path, absl::string_view form,
+                     absl::string_view more_headers) {
+  return absl::StrCat("POST ", path, HeadLines(), more_headers,
+                      "Content-Type: application/x-www-form-urlencoded\r\n"
+                      "Content-Length: ",
+                      form.size(), "\r\n\r\n", form);
+}
+
+QuerySetup::QuerySetup(const QuerySetupOptions& options)
+    : listener_(Listen(&store_port_)), store_([this, &options] {
+        return ServeAlways(listener_, options.answer);
+      }) {
+  const std::string& dir = temp_.path();
+  temp_.Write("resources.yaml", Resources(store_port_));
+  registry_ = std::make_unique<e2e::Service>(StartOrDie(
+      temp_, options.bin, "tenant-registry",
+      absl::StrCat("storage: {path: ", dir, "/registry.db}\nsources: {files: [",
+                   dir, "/resources.yaml]}")));
+  frontend_ = std::make_unique<e2e::Service>(StartOrDie(
+      temp_,
+      options.callgrind ? UnderCallgrind(temp_, options.bin, kFrontend)
+                        : options.bin,
+      kFrontend,
+      absl::StrCat("api: {request_log: true}\nregistry: {address: 127.0.0.1:",
+                   registry_->ports.at("grpc"), ", state_dir: ", dir,
+                   "/state}\nlisteners:\n"
+                   "  - {name: api, listen_address: 127.0.0.1:0}\n")));
+}
+
+double QuerySetup::MeasureCpu(const std::string& request,
+                              int requests_of_slice) const {
+  return Measure(request, requests_of_slice, kOk);
+}
+
+double QuerySetup::MeasureCpuOfAny(const std::string& request,
+                                   int requests_of_slice) const {
+  return Measure(request, requests_of_slice, kAny);
+}
+
+double QuerySetup::Measure(const std::string& request, int requests_of_slice,
+                           absl::string_view wanted) const {
+  std::vector<double> costs;
+  Send(request, 2 * requests_of_slice, wanted);
+  for (int slice = 0; slice < kSlices; ++slice) {
+    const absl::Duration before = CpuTime(pid());
+    Send(request, requests_of_slice, wanted);
+    costs.push_back(absl::ToDoubleMicroseconds(CpuTime(pid()) - before) /
+                    requests_of_slice);
+  }
+  return MedianOf(std::move(costs));
+}
+
+double QuerySetup::MeasureInstructions(const std::string& request,
+                                       int requests) const {
+  Send(request, requests, kOk);
+  return CountInstructions(temp_, pid(),
+                           [&] { Send(request, requests, kOk); }) /
+         requests;
+}
+
+void QuerySetup::Send(const std::string& request, int count,
+                      absl::string_view wanted) const {
+  Child sender([&] { return SendAll(port(), request, count, wanted); });
+  if (sender.Wait() != 0) {
+    Die(absl::StrCat("a request was not answered with '", wanted, "'"));
+  }
+}
+
+}  // namespace insula::bench

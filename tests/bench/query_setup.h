@@ -1,0 +1,64 @@
+// What query-bench measures.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/strings/string_view.h"
+#include "tests/bench/harness.h"
+#include "tests/e2e/harness/process.h"
+#include "tests/e2e/harness/service.h"
+
+namespace insula::bench {
+
+// A request of the tenant that reads, as it goes out.
+std::string Get(absl::string_view target);
+std::string PostForm(absl::string_view path, absl::string_view form,
+                     absl::string_view more_headers = "");
+
+struct QuerySetupOptions {
+  std::string bin;         // Directory of the services.
+  std::string answer;      // Of the store to everything, head and body.
+  bool callgrind = false;  // The frontend runs under valgrind.
+};
+
+// A tenant-registry with one tenant, kept apart by a label; a query-frontend
+// that logs each request; and a store that answers each with the same; each is
+// a process of its own. Everything that goes wrong dies, also an answer other
+// than 200 unless said otherwise.
+class QuerySetup {
+ public:
+  explicit QuerySetup(const QuerySetupOptions& options);
+
+  // CPU microseconds of the frontend, user and system, for a request: the
+  // median of slices of so many requests each.
+  double MeasureCpu(const std::string& request, int requests_of_slice) const;
+  // The same of requests that may be refused.
+  double MeasureCpuOfAny(const std::string& request,
+                         int requests_of_slice) const;
+  // The frontend's instructions for a request. With callgrind, and once.
+  double MeasureInstructions(const std::string& request, int requests) const;
+
+  int port() const { return frontend_->ports.at("api"); }
+  pid_t pid() const { return frontend_->process->pid(); }
+
+ private:
+  double Measure(const std::string& request, int requests_of_slice,
+                 absl::string_view wanted) const;
+  // From another process, by several connections. Each answer begins with
+  // `wanted`.
+  void Send(const std::string& request, int count,
+            absl::string_view wanted) const;
+
+  int store_port_ = 0;
+  const int listener_;
+  const Child store_;
+  const e2e::TempDir temp_;
+  std::unique_ptr<e2e::Service> registry_;
+  std::unique_ptr<e2e::Service> frontend_;
+};
+
+}  // namespace insula::bench

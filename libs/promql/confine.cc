@@ -119,7 +119,15 @@ absl::Status CheckSelectorLimit(size_t selectors) {
 absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
                                          const Matchers& enforced,
                                          const ParseOptions& options) {
-  ASSIGN_OR_RETURN(const ExprPtr expr, Parse(query, options));
+  ASSIGN_OR_RETURN(ExprPtr parsed, Parse(query, options));
+  return ConfineParsed(query, std::move(parsed), enforced, options);
+}
+
+absl::StatusOr<std::string> ConfineParsed(absl::string_view query,
+                                          ExprPtr parsed,
+                                          const Matchers& enforced,
+                                          const ParseOptions& options) {
+  const ExprPtr expr = std::move(parsed);
   RETURN_IF_ERROR(CheckExplicitSelectors(*expr, query));
   ASSIGN_OR_RETURN(const size_t meant, CountSelectors(*expr));
   RETURN_IF_ERROR(CheckSelectorLimit(meant));

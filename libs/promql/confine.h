@@ -59,4 +59,9 @@ absl::StatusOr<std::string> ConfineQuery(
     absl::string_view query, const std::vector<labels::Matcher>& enforced,
     const ParseOptions& options = {});
 
+// The same of a query that was parsed with these options.
+absl::StatusOr<std::string> ConfineParsed(
+    absl::string_view query, ExprPtr parsed,
+    const std::vector<labels::Matcher>& enforced, const ParseOptions& options);
+
 }  // namespace insula::promql

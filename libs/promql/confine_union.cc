@@ -134,16 +134,25 @@ bool IsEnforceable(const Clause& clause) {
 absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
     absl::string_view query, const Clauses& clauses,
     const ParseOptions& options, AbsentLabels absent_labels) {
+  ASSIGN_OR_RETURN(ExprPtr parsed, Parse(query, options));
+  return ConfineParsedToTexts(query, std::move(parsed), clauses, options,
+                              absent_labels);
+}
+
+absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
+    absl::string_view query, ExprPtr parsed, const Clauses& clauses,
+    const ParseOptions& options, AbsentLabels absent_labels) {
   RETURN_IF_ERROR(CheckClauses(clauses));
   std::vector<std::string> texts;
   const bool relabels = absent_labels == AbsentLabels::kOfQuery &&
                         absl::StrContains(query, "absent");
   if (clauses.size() == 1 && IsEnforceable(clauses.front()) && !relabels) {
-    ASSIGN_OR_RETURN(texts.emplace_back(),
-                     ConfineQuery(query, clauses.front(), options));
+    ASSIGN_OR_RETURN(
+        texts.emplace_back(),
+        ConfineParsed(query, std::move(parsed), clauses.front(), options));
     return texts;
   }
-  ASSIGN_OR_RETURN(ExprPtr expr, Parse(query, options));
+  ExprPtr expr = std::move(parsed);
   RETURN_IF_ERROR(CheckExplicitSelectors(*expr, query));
   if (!kConfines) {
     texts.push_back(Print(*expr));

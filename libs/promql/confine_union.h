@@ -88,4 +88,10 @@ absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
     const ParseOptions& options = {},
     AbsentLabels absent_labels = AbsentLabels::kOfQuery);
 
+// The same of a query that was parsed with these options.
+absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
+    absl::string_view query, ExprPtr parsed, const Clauses& clauses,
+    const ParseOptions& options,
+    AbsentLabels absent_labels = AbsentLabels::kOfQuery);
+
 }  // namespace insula::promql

@@ -224,7 +224,7 @@ absl::StatusOr<std::vector<std::string>> ConfineMatches(
 absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
                                            const ApiParams& params,
                                            const Policy& policy) {
-  ASSIGN_OR_RETURN(const promql::ExprPtr parsed, ParseQuery(query, policy));
+  ASSIGN_OR_RETURN(promql::ExprPtr parsed, ParseQuery(query, policy));
   ConfinedQuery confined;
   ASSIGN_OR_RETURN(confined.cost, CostOf(*parsed, params));
   RETURN_IF_ERROR(
@@ -235,8 +235,9 @@ absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
     confined.texts.push_back(promql::Print(*parsed));
     return confined;
   }
-  absl::StatusOr<std::vector<std::string>> texts = promql::ConfineQueryToTexts(
-      query, policy.reads->clauses(), ParseOptionsOf(policy));
+  absl::StatusOr<std::vector<std::string>> texts = promql::ConfineParsedToTexts(
+      query, std::move(parsed), policy.reads->clauses(),
+      ParseOptionsOf(policy));
   if (texts.ok()) {
     confined.texts = *std::move(texts);
     return confined;

@@ -447,9 +447,14 @@ absl::StatusOr<Framing> ClientExchange::Frame(const ResponseHead& head) const {
       absl::StrCat("ambiguous answer: ", framing.status().message()));
 }
 
+size_t ClientExchange::max_response_bytes() const {
+  const size_t most = context_.options->max_response_bytes;
+  const size_t own = request_.max_response_bytes;
+  return own > 0 ? std::min(most, own) : most;
+}
+
 size_t ClientExchange::max_whole_bytes() const {
-  return std::min(request_.max_whole_bytes,
-                  context_.options->max_response_bytes);
+  return std::min(request_.max_whole_bytes, max_response_bytes());
 }
 
 bool ClientExchange::MayHaveRest(const Framing& framing,
@@ -485,9 +490,7 @@ asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
                                                          bool* more) {
   ClientConnection& connection = *lease_.connection;
   CO_ASSIGN_OR_RETURN(const Framing framing, Frame(*head));
-  const size_t own = request_.max_response_bytes;
-  size_t max_bytes = context_.options->max_response_bytes;
-  if (own > 0) max_bytes = std::min(max_bytes, own);
+  const size_t max_bytes = max_response_bytes();
   Reservation unlimited(nullptr);
   absl::Status status;
   bool given_back = false;

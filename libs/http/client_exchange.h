@@ -92,7 +92,9 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   boost::asio::awaitable<absl::Status> ReadAnswer(ResponseHead* head,
                                                   Response* response,
                                                   bool* more);
-  // The most bytes of an answer that is returned as a whole.
+  // The most bytes of an answer, decoded, and of one that is returned as a
+  // whole.
+  size_t max_response_bytes() const;
   size_t max_whole_bytes() const;
   bool MayHaveRest(const Framing& framing, const ResponseHead& head) const;
   // All of the body if it is short enough, and then lets another request have

@@ -312,6 +312,7 @@ asio::awaitable<http::Response> ApiHandler::AnswerCallers(
   if (!answer.ok()) co_return Refuse(answer.status(), nullptr);
   http::Response response =
       JsonResponse(answer->http_status, std::move(answer->body));
+  response.rest = std::move(answer->rest);
   response.headers.Set("Content-Type", answer->content_type);
   if (!answer->content_encoding.empty()) {
     response.headers.Set("Content-Encoding", answer->content_encoding);

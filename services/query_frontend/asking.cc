@@ -1,23 +1,49 @@
 #include "services/query_frontend/asking.h"
 
+#include <memory>
 #include <utility>
 
+#include "libs/http/body_source.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::query_frontend {
 
 namespace asio = boost::asio;
 
+namespace {
+
+// Keeps the place of an answer whose rest still comes.
+class RestWithPlace : public http::BodySource {
+ public:
+  RestWithPlace(std::shared_ptr<http::BodySource> rest, Admission::Place place)
+      : place_(std::move(place)), rest_(std::move(rest)) {}
+
+  asio::awaitable<absl::StatusOr<absl::string_view>> Next() override {
+    return rest_->Next();
+  }
+
+ private:
+  const Admission::Place place_;
+  const std::shared_ptr<http::BodySource> rest_;  // Goes before the place.
+};
+
+}  // namespace
+
 asio::awaitable<absl::StatusOr<Answer>> Asking::Ask(UpstreamQuery query,
                                                     Policy policy,
                                                     absl::Time deadline) {
-  // Till the answer is there.
-  CO_ASSIGN_OR_RETURN(const Admission::Place place,
+  // Till all of the answer is there.
+  CO_ASSIGN_OR_RETURN(Admission::Place place,
                       co_await admission_.Enter(
                           query.endpoint, policy.tenant_id, policy.tenant_uid,
                           policy.limits.places, query.cost, deadline));
-  co_return co_await backend_.Ask(std::move(query), std::move(policy),
-                                  deadline);
+  absl::StatusOr<Answer> answer =
+      co_await backend_.Ask(std::move(query), std::move(policy), deadline);
+  if (answer.ok() && answer->rest != nullptr) {
+    answer->rest = std::make_shared<RestWithPlace>(std::move(answer->rest),
+                                                   std::move(place));
+  }
+  co_return answer;
 }
 
 }  // namespace insula::query_frontend

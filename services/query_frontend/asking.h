@@ -20,8 +20,9 @@ class Asking {
   Asking(Admission* admission, Backend* backend)
       : admission_(*admission), backend_(*backend) {}
 
-  // Errors are those of Admission::Enter() and Backend::Ask(). The caller runs
-  // on a strand.
+  // Errors are those of Admission::Enter() and Backend::Ask(). The rest of an
+  // answer, if it has one, keeps the place till it is destroyed. The caller
+  // runs on a strand.
   boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery query,
                                                      Policy policy,
                                                      absl::Time deadline);

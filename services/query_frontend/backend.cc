@@ -11,13 +11,19 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "libs/http/body_source.h"
 #include "libs/logging/logging.h"
 #include "services/query_frontend/answer_union.h"
+#include "services/query_frontend/result_filter.h"
+#include "services/query_frontend/result_stream.h"
 
 namespace insula::query_frontend {
 namespace {
 
 namespace asio = boost::asio;
+
+// Longer results are passed on while they come.
+constexpr size_t kMaxWholeBytes = size_t{256} << 10;
 
 std::string PathOf(const UpstreamQuery& query) {
   switch (query.endpoint) {
@@ -136,7 +142,9 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskOne(
   backend_pool::BackendPool::Build build = [query, policy,
                                             &asked](const http::Url& base) {
     asked = base;
-    return BuildRequest(*query, *policy, base);
+    http::ClientRequest request = BuildRequest(*query, *policy, base);
+    if (query->in_pieces) request.max_whole_bytes = kMaxWholeBytes;
+    return request;
   };
   absl::StatusOr<http::Response> response =
       co_await policy->pool->Send(std::move(build), deadline);
@@ -148,7 +156,53 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskOne(
                              clock_.Now());
   }
   if (!response.ok()) co_return ExplainFailure(response.status(), *policy);
+  if (response->rest != nullptr) {
+    if (response->status == 200 && IsJson(*response) &&
+        ResultFilter::CanPass(response->body,
+                              query->endpoint == Endpoint::kQueryRange)) {
+      co_return PassOn(*query, *policy, *std::move(response));
+    }
+    const absl::Status rest =
+        co_await http::CollectRest(&*response, max_response_);
+    if (!rest.ok()) co_return ExplainFailure(rest, *policy);
+  }
   co_return Check(*query, *policy, *std::move(response));
+}
+
+absl::StatusOr<Answer> Backend::PassOn(const UpstreamQuery& query,
+                                       const Policy& policy,
+                                       http::Response response) {
+  ResultFilter filter;
+  const absl::StatusOr<absl::string_view> passed = filter.Pass(response.body);
+  if (!passed.ok()) return NoAnswer(query, policy, 200, passed.status());
+  Answer answer;
+  answer.body = std::string(*passed);
+  UpstreamQuery asked;  // As much of it as is told.
+  asked.endpoint = query.endpoint;
+  asked.request_id = query.request_id;
+  ResultStream::Observer observer;
+  observer.failed = [this, asked, policy](const absl::Status& why) {
+    if (absl::IsInternal(why)) {
+      NoAnswer(asked, policy, 200, why).IgnoreError();
+    } else {
+      ExplainFailure(why, policy).IgnoreError();
+    }
+  };
+  observer.withheld = [this, asked, policy](absl::string_view text) {
+    Withheld(asked.request_id, policy, text);
+  };
+  answer.rest = std::make_shared<ResultStream>(
+      std::move(response.rest), std::move(filter), std::move(observer));
+  return answer;
+}
+
+void Backend::Withheld(const std::string& request_id, const Policy& policy,
+                       absl::string_view text) {
+  if (!MayWarn()) return;
+  logging::Warn("upstream's words withheld", {{"tenant", policy.tenant_id},
+                                              {"upstream", policy.upstream_id},
+                                              {"request_id", request_id},
+                                              {"text", text}});
 }
 
 // A store that is down must not fill the log: one warning a second. The metrics
@@ -223,12 +277,8 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
   if (answer.ok()) {
     answer->storable =
         answer->withheld.empty() && !ForbidsKeeping(response.headers);
-    if (!answer->withheld.empty() && MayWarn()) {
-      logging::Warn("upstream's words withheld",
-                    {{"tenant", policy.tenant_id},
-                     {"upstream", policy.upstream_id},
-                     {"request_id", query.request_id},
-                     {"text", answer->withheld}});
+    if (!answer->withheld.empty()) {
+      Withheld(query.request_id, policy, answer->withheld);
     }
     return answer;
   }

@@ -52,6 +52,11 @@ class Backend {
                               const Policy& policy);
   absl::Status TooLarge(const Policy& policy);
   absl::Status TooManySeriesFor(const Policy& policy);
+  // Of a result that is passed on while it comes.
+  absl::StatusOr<Answer> PassOn(const UpstreamQuery& query,
+                                const Policy& policy, http::Response response);
+  void Withheld(const std::string& request_id, const Policy& policy,
+                absl::string_view text);
   absl::StatusOr<Answer> Check(const UpstreamQuery& query, const Policy& policy,
                                http::Response response);
   absl::Status NoAnswer(const UpstreamQuery& query, const Policy& policy,

@@ -247,6 +247,7 @@ asio::awaitable<absl::StatusOr<Answer>> Caching::AskCache(
   auto question = std::make_shared<Question>();
   question->asking = &asking_;
   question->query = std::move(query);
+  question->query.in_pieces = false;  // What is kept is had as a whole.
   question->policy = std::move(policy);
   question->in_use = in_use_;
   range_cache::RangeCache::Fetch fetch =

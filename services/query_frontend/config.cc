@@ -89,7 +89,8 @@ http::ServerOptions ApiConfig::ServerLimits() const {
 
 void UpstreamConfig::Describe(config::Fields& fields) {
   fields.Add("max_response", max_response,
-             "Longest answer taken from a store, decoded; 422 above it.");
+             "Longest answer of a store that is held as a whole, decoded; 422 "
+             "above it. Results that pass through are not.");
   fields.Add("max_connections", max_connections,
              "Open connections to each store's host; further requests wait.");
   fields.Add("connect_timeout", connect_timeout,

@@ -101,12 +101,15 @@ absl::string_view FindData(absl::string_view body) {
 absl::StatusOr<Answer> ReadSuccess(element document, std::string body,
                                    const DataReader& read_data) {
   size_t data_members = 0;
+  size_t status_members = 0;
   size_t members = 0;
   const simdjson::dom::object object = ObjectOf(document);
   for (const auto field : object) {
     data_members += View(field.key) == "data";
+    status_members += View(field.key) == "status";
     ++members;
   }
+  if (status_members != 1) return NotAnAnswer("its status comes twice");
   element data;
   // One, or what we check is not what the client reads.
   if (data_members != 1 || document["data"].get(data) != simdjson::SUCCESS) {

@@ -1,10 +1,12 @@
 // Prometheus' JSON: the envelope of every answer.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "libs/http/message.h"
 #include "services/query_frontend/answer_data.h"
 
 namespace insula::query_frontend {
@@ -29,6 +31,9 @@ struct Answer {
   std::string body;      // What to send: rebuilt, `data` untouched or replaced.
   std::string withheld;  // Texts left out of it, for our log.
   bool storable = true;  // Whether it may be kept for the same question.
+  // Of an answer that was asked for in pieces, what comes behind `body`. Its
+  // errors have been told already.
+  std::shared_ptr<http::BodySource> rest;
 };
 
 // Checks an answer of an upstream, its `data` by `read_data`, and builds ours

@@ -80,6 +80,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                      &answering, &book, &pages, &metrics);
   const callers::SnapshotBindings bindings(snapshots, &process.clock());
   QueryFrontendService service(snapshots, &pools, &handler, config.api.timeout,
+                               config.upstream.max_response.value,
                                process.executor());
 
   // Serve.

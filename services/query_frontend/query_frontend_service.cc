@@ -5,9 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "libs/http/body_source.h"
 #include "libs/http/request_id.h"
 #include "libs/http/url.h"
 #include "libs/rpc/serve.h"
+#include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
 #include "services/query_frontend/explain.h"
 #include "services/query_frontend/request_book.h"
@@ -101,11 +103,13 @@ absl::StatusCode CodeOf(int http_status) {
 QueryFrontendService::QueryFrontendService(SnapshotSource snapshots,
                                            Pools* pools, ApiHandler* handler,
                                            absl::Duration timeout,
+                                           size_t max_response,
                                            asio::any_io_executor executor)
     : snapshots_(std::move(snapshots)),
       pools_(*pools),
       handler_(handler),
       timeout_(timeout),
+      max_response_(max_response),
       executor_(std::move(executor)) {}
 
 grpc::ServerUnaryReactor* QueryFrontendService::Explain(
@@ -181,6 +185,15 @@ asio::awaitable<absl::Status> QueryFrontendService::Ask(
   request.deadline = std::min(deadline, absl::Now() + timeout_);
   http::Response response =
       co_await handler_->HandleFor(std::move(tenant_id), std::move(request));
+  // A message has no pieces.
+  const absl::Status rest =
+      co_await http::CollectRest(&response, max_response_);
+  if (absl::IsResourceExhausted(rest)) {
+    co_return absl::FailedPreconditionError(absl::StrCat(
+        "insula: the answer is longer than upstream.max_response, which is ",
+        max_response_, " bytes; ask for fewer series or points, or over HTTP"));
+  }
+  if (!rest.ok()) co_return Annotate(rest, "insula: the answer broke off");
   if (response.status == 200) {
     *json = std::move(response.body);
     co_return absl::OkStatus();

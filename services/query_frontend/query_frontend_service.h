@@ -3,6 +3,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,9 +27,10 @@ class QueryFrontendService final
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
 
   // `pools` and `handler` outlive it. `timeout` bounds what a caller may wait
-  // for an answer.
+  // for an answer, `max_response` the answer, in bytes.
   QueryFrontendService(SnapshotSource snapshots, Pools* pools,
                        ApiHandler* handler, absl::Duration timeout,
+                       size_t max_response,
                        boost::asio::any_io_executor executor);
 
   grpc::ServerUnaryReactor* Explain(
@@ -61,6 +63,7 @@ class QueryFrontendService final
   Pools& pools_;
   ApiHandler* const handler_;
   const absl::Duration timeout_;
+  const size_t max_response_;
   const boost::asio::any_io_executor executor_;
 };
 

@@ -73,8 +73,11 @@ class QueryFrontendServiceTest : public ApiTest {
   }
 
   std::string json_;
-  QueryFrontendService service_{[this] { return snapshot_; }, &pools_,
-                                &handler_, absl::Seconds(20),
+  QueryFrontendService service_{[this] { return snapshot_; },
+                                &pools_,
+                                &handler_,
+                                absl::Seconds(20),
+                                kMaxResponse,
                                 pool_.get_executor()};
   std::unique_ptr<rpc::Server> server_;
   std::unique_ptr<query_v1::QueryFrontend::Stub> stub_;
@@ -90,6 +93,26 @@ TEST_F(QueryFrontendServiceTest, TellsWhyItCanNot) {
   query_v1::ExplainResponse response;
   EXPECT_THAT(Explain("up{", &response),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("query")));
+}
+
+// Over HTTP it would pass on in pieces.
+TEST_F(QueryFrontendServiceTest, ALongAnswerComesAsAWholeOrNotAtAll) {
+  const auto matrix = [](size_t bytes) {
+    std::string text =
+        R"({"status":"success","data":{"resultType":"matrix","result":[)";
+    while (text.size() < bytes) {
+      absl::StrAppend(&text, R"({"metric":{},"values":[[1,"2"]]},)");
+    }
+    text.back() = ']';
+    return text + "}}";
+  };
+  store_.SetAnswer(200, matrix(kMaxResponse / 2));
+  ASSERT_THAT(Query(Of("red", "sum(up)")), IsOk());
+  EXPECT_TRUE(json_ == matrix(kMaxResponse / 2));
+  store_.SetAnswer(200, matrix(kMaxResponse));
+  EXPECT_THAT(Query(Of("red", "sum(up)")),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("upstream.max_response, which is 1048576")));
 }
 
 TEST_F(QueryFrontendServiceTest, AQueryIsConfinedAndAnsweredAsOverHttp) {

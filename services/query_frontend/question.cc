@@ -33,6 +33,11 @@ Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
     query.range = {*params.start, *params.end, params.step};
   }
   query.params = std::move(params.rest);
+  // Of what is not series as they are stored, there is nothing to check; and
+  // nothing to count where the tenant has no limit.
+  query.in_pieces = !confined.raw && query.texts.size() == 1 &&
+                    policy.limits.max_response_bytes == 0 &&
+                    policy.limits.max_response_series == 0;
   query.read_data = ReadResult(range_query, confined.raw, policy.reads);
   return query;
 }

@@ -38,6 +38,9 @@ struct UpstreamQuery {
     absl::Duration step;
   };
   std::optional<Range> range;
+  // Whether a long result may be handed on before it has come as a whole, which
+  // `read_data` is not asked about then: Answer::rest.
+  bool in_pieces = false;
 };
 
 }  // namespace insula::query_frontend

@@ -31,7 +31,9 @@ namespace insula::bench {
 namespace {
 
 constexpr int kIdleConnections = 2000;
+constexpr size_t kStreamBytes = 100'000'000;
 constexpr size_t kChainBytes = 160'000;
+constexpr absl::string_view kClose = "Connection: close\r\n";
 
 std::string HttpAnswer(absl::string_view body) {
   return absl::StrCat(
@@ -195,6 +197,22 @@ void MeasureChains(const std::string& bin, Figures* figures) {
   }
 }
 
+// The most memory that the frontend ever had, one such answer included, of
+// which nothing is kept for later.
+void MeasureStream(const std::string& bin, Figures* figures) {
+  const std::string matrix = Matrix(kStreamBytes);
+  const QuerySetup setup({.bin = bin, .answer = matrix, .cache = false});
+  Connection connection(Connection::Dial(setup.port()));
+  // No answer but the matrix is as long.
+  if (!connection.Send(RangeRequest("sum by (instance) (up)", kClose)) ||
+      connection.ReceiveToEnd() < kStreamBytes) {
+    Die("the large matrix has not come");
+  }
+  figures->Print("stream.rss_mb",
+                 static_cast<double>(MemoryBytes(setup.pid(), "VmHWM")) / 1e6,
+                 "MB");
+}
+
 // The memory of a connection that is open, has sent a query, and does nothing.
 void MeasureIdleConnections(const std::string& bin, Figures* figures) {
   const QuerySetup setup({.bin = bin, .answer = Vector()});
@@ -251,6 +269,7 @@ constexpr Measurement kMeasurements[] = {
     {"selectors64", MeasureSelectors64},
     {"series20", MeasureSeries20},
     {"chains", MeasureChains},
+    {"stream", MeasureStream},
     {"idle_connection_bytes", MeasureIdleConnections},
     {"instructions", MeasureInstructions},
 };

@@ -88,7 +88,9 @@ QuerySetup::QuerySetup(const QuerySetupOptions& options)
       options.callgrind ? UnderCallgrind(temp_, options.bin, kFrontend)
                         : options.bin,
       kFrontend,
-      absl::StrCat("api: {request_log: true}\nregistry: {address: 127.0.0.1:",
+      absl::StrCat("api: {request_log: true}\ncache: {enabled: ",
+                   options.cache ? "true" : "false",
+                   "}\nregistry: {address: 127.0.0.1:",
                    registry_->ports.at("grpc"), ", state_dir: ", dir,
                    "/state}\nlisteners:\n"
                    "  - {name: api, listen_address: 127.0.0.1:0}\n")));

@@ -23,6 +23,7 @@ struct QuerySetupOptions {
   std::string bin;         // Directory of the services.
   std::string answer;      // Of the store to everything, head and body.
   bool callgrind = false;  // The frontend runs under valgrind.
+  bool cache = true;       // Answers to range queries are kept.
 };
 
 // A tenant-registry with one tenant, kept apart by a label; a query-frontend

@@ -43,13 +43,19 @@ double CountInstructions(const e2e::TempDir& dir, pid_t pid,
   Control(dir, {"-i", "on", process});
   work();
   Control(dir, {"-d", process});
-  std::ifstream file(dir.path() + "/calls.1");
-  std::string word;
+  // On a busy machine the dump is written a little later.
   double count = 0;
-  while (file >> word) {
-    if (word == "summary:" && file >> count) break;
-  }
-  if (count == 0) Die("callgrind has written no summary");
+  const bool counted = e2e::WaitUntil(
+      [&] {
+        std::ifstream file(dir.path() + "/calls.1");
+        std::string word;
+        while (file >> word) {
+          if (word == "summary:" && file >> count) return file.get() == '\n';
+        }
+        return false;
+      },
+      absl::Minutes(1));
+  if (!counted) Die("callgrind has written no summary");
   return count;
 }
 

@@ -19,6 +19,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/numbers.h"
@@ -134,14 +135,21 @@ void MeasureIdleConnections(const std::string& bin, IngestFigures* figures) {
 void MeasureInstructions(const std::string& bin, IngestFigures* figures) {
   if (!HasCallgrind()) {
     std::fprintf(stderr,
-                 "bench: no ingest.split10.instructions_per_series without "
-                 "Debian's package valgrind\n");
+                 "bench: no instructions_per_series without Debian's package "
+                 "valgrind\n");
     return;
   }
-  const Corpus corpus({.tenants = 10});
-  const Setup setup({.bin = bin, .callgrind = true});
-  figures->Print("split10.instructions_per_series",
-                 setup.MeasureInstructions(Split(corpus)), "1/series");
+  const Corpus runs({.tenants = 10});
+  const Corpus interleaved({.series_of_a_target = 1});
+  const Sending whole = {.corpus = &runs, .token = kWholeToken};
+  for (const auto& [name, sending] :
+       {std::pair("split10", Split(runs)),
+        std::pair("interleaved", Split(interleaved)),
+        std::pair("passthrough", whole)}) {
+    const Setup setup({.bin = bin, .callgrind = true});
+    figures->Print(absl::StrCat(name, ".instructions_per_series"),
+                   setup.MeasureInstructions(sending), "1/series");
+  }
 }
 
 struct Measurement {

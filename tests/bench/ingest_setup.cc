@@ -18,6 +18,8 @@ constexpr int kWarmUpPasses = 2;
 // many that the median is not moved by what falls on one.
 constexpr int kSlices = 25;
 constexpr int kPassesOfSlice = 2;
+// Of instructions: until each worker thread knows nearly all series.
+constexpr int kLearningPasses = 6;
 constexpr int kInstructionPasses = 2;
 constexpr absl::Duration kRunTimeout = absl::Minutes(10);
 
@@ -135,9 +137,10 @@ CpuCost Setup::MeasureTlsCpu(const Sending& sending) const {
 }
 
 double Setup::MeasureInstructions(const Sending& sending) const {
-  Send(sending, 0, 1);
-  const double count = CountInstructions(
-      temp_, pid(), [&] { Send(sending, 1, 1 + kInstructionPasses); });
+  Send(sending, 0, kLearningPasses);
+  const double count = CountInstructions(temp_, pid(), [&] {
+    Send(sending, kLearningPasses, kLearningPasses + kInstructionPasses);
+  });
   return count / 1e6 /
          MillionSeries(sending.corpus->load(), kInstructionPasses);
 }

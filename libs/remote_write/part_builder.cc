@@ -20,40 +20,9 @@ std::optional<size_t> PartBuilder::AddSeries(const SeriesReader& series,
   return Add(series, field);
 }
 
-size_t PartBuilder::AddKnown(const KnownSeries& series,
-                             const WireField& field) {
-  ++counts_.series;
-  ++counts_.samples;
-  return Add(series, field);
-}
-
-template <typename Series>
-size_t PartBuilder::Add(const Series& series, const WireField& field) {
-  if (destination_->active_series != nullptr) {
-    memory_.hashes.push_back(rewriter_.HashOf(series));
-  }
-  if (!rewriter_.changes()) {
-    Copy(field.raw);
-    return field.raw.size();
-  }
-  Flush();
-  const size_t before = memory_.body.size();
-  rewriter_.Append(series, field.bytes, &memory_.body);
-  return memory_.body.size() - before;
-}
-
 void PartBuilder::AddMetadata(absl::string_view field) {
   ++counts_.metadata;
   Copy(field);
-}
-
-void PartBuilder::Copy(absl::string_view raw) {
-  if (!pending_.empty() && pending_.data() + pending_.size() == raw.data()) {
-    pending_ = absl::string_view(pending_.data(), pending_.size() + raw.size());
-    return;
-  }
-  Flush();
-  pending_ = raw;
 }
 
 void PartBuilder::LimitSeries(

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "libs/remote_write/buffer.h"
+#include "libs/remote_write/checks.h"
 #include "libs/remote_write/rewrite.h"
 #include "libs/remote_write/series.h"
 #include "libs/remote_write/splitter.h"
@@ -44,9 +45,14 @@ class PartBuilder {
   // is known to fit: if not, let it be read. Says so without adding it, and
   // AddKnown() is called right after.
   bool FitsKnown(const KnownSeries& series) {
-    return rewriter_.PrepareKnown(series);
+    return IsClean(series, destination_->limits) &&
+           rewriter_.PrepareKnown(series);
   }
-  size_t AddKnown(const KnownSeries& series, const WireField& field);
+  size_t AddKnown(const KnownSeries& series, const WireField& field) {
+    ++counts_.series;
+    ++counts_.samples;
+    return Add(series, field);
+  }
 
   // Adds a metadata field of the request.
   void AddMetadata(absl::string_view field);
@@ -78,9 +84,28 @@ class PartBuilder {
   // Notes a series for which the rewriter was prepared. Returns by how much the
   // part grows.
   template <typename Series>
-  size_t Add(const Series& series, const WireField& field);
+  size_t Add(const Series& series, const WireField& field) {
+    if (destination_->active_series != nullptr) {
+      memory_.hashes.push_back(rewriter_.HashOf(series));
+    }
+    if (!rewriter_.changes()) {
+      Copy(field.raw);
+      return field.raw.size();
+    }
+    Flush();
+    const size_t before = memory_.body.size();
+    rewriter_.Append(series, field.bytes, &memory_.body);
+    return memory_.body.size() - before;
+  }
   // Neighbours in the request are copied at once.
-  void Copy(absl::string_view raw);
+  void Copy(absl::string_view raw) {
+    if (pending_.empty() || pending_.data() + pending_.size() != raw.data()) {
+      Flush();
+      pending_ = raw;
+      return;
+    }
+    pending_ = absl::string_view(pending_.data(), pending_.size() + raw.size());
+  }
   void Flush() {
     memory_.body.Append(pending_);
     pending_ = {};

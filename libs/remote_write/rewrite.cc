@@ -41,14 +41,15 @@ std::optional<absl::string_view> Rewriter::Prepare(const SeriesReader& series) {
   return std::nullopt;
 }
 
-bool Rewriter::PrepareKnown(const KnownSeries& series) {
-  if (&series.names() != known_) {
-    const std::vector<std::string>& names = series.names().names;
-    Plan({names.size(), [&](size_t i) { return absl::string_view(names[i]); },
-          [](size_t) { return false; }, series.names().removed});
-    generation_ = 0;
-    known_ = &series.names();
-  }
+void Rewriter::PlanKnown(const SeriesMemory::Names& names) {
+  Plan({names.names.size(),
+        [&](size_t i) { return absl::string_view(names.names[i]); },
+        [](size_t) { return false; }, names.removed});
+  generation_ = 0;
+  known_ = &names;
+}
+
+bool Rewriter::HasDemanded(const KnownSeries& series) const {
   for (const Demand& demand : demands_) {
     if (series.raw(demand.index) != encoded_[demand.enforced].field) {
       return false;
@@ -92,8 +93,10 @@ void Rewriter::Append(const Series& series, absl::string_view message,
   size_t size = message.size();
   for (const Edit& edit : edits_) {
     size += edit.insert.size();
-    if (edit.drop)
-      size -= series.end_of(edit.index) - series.begin_of(edit.index);
+    if (edit.drop) {
+      size += series.begin_of(edit.index);
+      size -= series.end_of(edit.index);
+    }
   }
   char* to = out->Extend(1 + VarintSize(size) + size);
   const auto put = [&to](const char* from, size_t bytes) {

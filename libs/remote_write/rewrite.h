@@ -37,7 +37,10 @@ class Rewriter {
 
   // The same for a series that is known. False: let it be read, and prepare
   // that; it may have an enforced label with another value.
-  bool PrepareKnown(const KnownSeries& series);
+  bool PrepareKnown(const KnownSeries& series) {
+    if (&series.names() != known_) PlanKnown(series.names());
+    return demands_.empty() || HasDemanded(series);
+  }
 
   // For the series last prepared. Whether it must be changed at all.
   bool changes() const { return !edits_.empty(); }
@@ -86,6 +89,8 @@ class Rewriter {
   };
 
   void Plan(const Names& names);
+  void PlanKnown(const SeriesMemory::Names& names);
+  bool HasDemanded(const KnownSeries& series) const;
   Edit Insertion(size_t index, size_t enforced) const {
     return {index, false, encoded_[enforced].field, encoded_[enforced].hash};
   }

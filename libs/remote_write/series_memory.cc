@@ -241,12 +241,13 @@ bool SeriesMemory::InternNames(const SeriesReader& reader, uint16_t* id) {
                                  kBytesOfName * reader.labels().size())) {
         return false;
       }
-      Names& names = plan_->names.emplace_back();
+      auto names = std::make_unique<Names>();
       for (const SeriesLabel& label : reader.labels()) {
-        names.names.emplace_back(label.name);
+        names->names.emplace_back(label.name);
       }
-      names.removed = found.removed;
-      names.longest = found.longest;
+      names->removed = found.removed;
+      names->longest = found.longest;
+      plan_->names.push_back(std::move(names));
       ++names_;
       it = plan_->names_ids
                .emplace(std::move(key),
@@ -292,21 +293,13 @@ bool SeriesMemory::InternCombination(absl::Span<const absl::string_view> values,
 
 uint64_t KnownSeries::hash_of(size_t i) const { return HashOfLabel(raw(i)); }
 
-void KnownSeries::Locate() const {
-  ends_.clear();
-  // They were read before: `0a <size> <bytes>`, one behind the other.
-  const char* p = message_.data();
-  const char* const end = p + facts_->end;
+size_t KnownSeries::LongField() const {
+  const char* const begin = message_.data() + begin_;
+  const char* const end = message_.data() + facts_->end;
+  const char* p = begin + 1;
   uint64_t size = 0;
-  while (p != end && ReadVarint(&++p, end, &size) &&
-         size <= static_cast<size_t>(end - p)) {
-    p += size;
-    ends_.push_back(static_cast<size_t>(p - message_.data()));
-  }
-  // Changes nothing, unless hashes collide: not even then is there a read
-  // beyond the labels.
-  ends_.resize(label_count(), facts_->end);
-  located_ = true;
+  if (!ReadVarint(&p, end, &size) || size > facts_->end) return facts_->end;
+  return static_cast<size_t>(p - begin) + size;
 }
 
 }  // namespace insula::remote_write

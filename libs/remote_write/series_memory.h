@@ -1,6 +1,7 @@
 // What was found out about a series, kept for when it is sent again.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -112,7 +113,7 @@ class SeriesMemory {
                 absl::Span<const absl::string_view> values);
 
   // Good until Start().
-  const Names& names(uint16_t id) const { return plan_->names[id]; }
+  const Names& names(uint16_t id) const { return *plan_->names[id]; }
   absl::Span<const std::string> combination(uint16_t id) const {
     return plan_->combinations[id];
   }
@@ -127,7 +128,7 @@ class SeriesMemory {
     std::vector<std::string> deciding;
     std::vector<std::string> removed;
     absl::uint128 salt;  // Added to keys, so that no other plan's are found.
-    std::deque<Names> names;
+    std::vector<std::unique_ptr<const Names>> names;
     std::deque<std::vector<std::string>> combinations;
     absl::flat_hash_map<std::string, uint16_t> names_ids;
     absl::flat_hash_map<std::string, uint16_t> combination_ids;
@@ -197,18 +198,21 @@ class KnownSeries {
     message_ = message;
     facts_ = facts;
     names_ = names;
-    located_ = false;
+    index_ = 0;
+    begin_ = 0;
   }
 
   const SeriesMemory::Series& facts() const { return *facts_; }
   const SeriesMemory::Names& names() const { return *names_; }
   size_t label_count() const { return names_->names.size(); }
   uint64_t hash() const { return facts_->hash; }
-  size_t begin_of(size_t i) const { return i == 0 ? 0 : end_of(i - 1); }
+  size_t begin_of(size_t i) const {
+    if (i < index_) index_ = begin_ = 0;
+    while (index_ < i) Pass();
+    return begin_;
+  }
   size_t end_of(size_t i) const {
-    if (i + 1 == label_count()) return facts_->end;
-    if (!located_) Locate();
-    return ends_[i];
+    return i + 1 == label_count() ? facts_->end : begin_of(i + 1);
   }
   // The whole field of a label.
   absl::string_view raw(size_t i) const {
@@ -218,13 +222,26 @@ class KnownSeries {
   uint64_t hash_of(size_t i) const;
 
  private:
-  void Locate() const;
+  // Goes on to the next label: each was read before, and so is
+  // `0a <size> <bytes>`, one behind the other. Something else is there only if
+  // hashes collide: not even then is there a read beyond the labels.
+  void Pass() const {
+    ++index_;
+    const size_t left = facts_->end - begin_;
+    if (left < 2) return;
+    const auto size = static_cast<uint8_t>(message_[begin_ + 1]);
+    begin_ += std::min(left, size < 0x80 ? size + size_t{2} : LongField());
+  }
+  // The size of the field at begin_.
+  size_t LongField() const;
 
   absl::string_view message_;
   const SeriesMemory::Series* facts_ = nullptr;
   const SeriesMemory::Names* names_ = nullptr;
-  mutable bool located_ = false;
-  mutable std::vector<size_t> ends_;
+  // The label that was looked at last, and where it begins: mostly the next one
+  // that is asked for stands behind it.
+  mutable size_t index_ = 0;
+  mutable size_t begin_ = 0;
 };
 
 }  // namespace insula::remote_write

@@ -261,31 +261,64 @@ TEST_F(SeriesMemoryTest, LearnsOfNoMorePlansThanItHasRoomFor) {
   }
 }
 
-TEST(KnownSeriesTest, TellsWhereLabelsAre) {
-  const Labels labels = {{"__name__", "up"},
-                         {"id", std::string(300, 'x')},  // A size of two bytes.
-                         {"zone", "a"}};
-  const std::string message = Encode(labels);
-  SeriesMemoryBudget budget(1 << 20);
-  SeriesMemory memory(&budget);
-  SeriesReader reader;
-  memory.Start(kLegacy, {}, {});
-  reader.Start(kLegacy, {}, {});
-  memory.Find(message);
-  ASSERT_TRUE(reader.Read(message));
-  memory.Remember(reader, {});
-  const auto* const facts = memory.Find(message);
-  ASSERT_THAT(facts, NotNull());
+class KnownSeriesTest : public testing::Test {
+ protected:
+  KnownSeriesTest() {
+    memory_.Start(kLegacy, {}, {});
+    reader_.Start(kLegacy, {}, {});
+    memory_.Find(message_);
+    EXPECT_TRUE(reader_.Read(message_));
+    memory_.Remember(reader_, {});
+    facts_ = memory_.Find(message_);
+    EXPECT_THAT(facts_, NotNull());
+  }
 
+  void ExpectAsRead(const KnownSeries& known, size_t i) const {
+    EXPECT_EQ(known.begin_of(i), reader_.begin_of(i));
+    EXPECT_EQ(known.end_of(i), reader_.end_of(i));
+    EXPECT_EQ(known.raw(i), reader_.labels()[i].raw);
+    EXPECT_EQ(known.hash_of(i), reader_.hash_of(i));
+  }
+
+  const std::string message_ =
+      Encode({{"__name__", "up"},
+              {"id", std::string(300, 'x')},  // A size of two bytes.
+              {"job", "b"},
+              {"zone", "a"}});
+  SeriesMemoryBudget budget_{1 << 20};
+  SeriesMemory memory_{&budget_};
+  SeriesReader reader_;
+  const SeriesMemory::Series* facts_ = nullptr;
+};
+
+TEST_F(KnownSeriesTest, TellsWhereLabelsAre) {
   KnownSeries known;
-  known.Set(message, facts, &memory.names(facts->names));
+  known.Set(message_, facts_, &memory_.names(facts_->names));
+  ASSERT_EQ(known.label_count(), reader_.label_count());
+  for (size_t i = 0; i < known.label_count(); ++i) ExpectAsRead(known, i);
+  for (size_t i = known.label_count(); i-- > 0;) ExpectAsRead(known, i);
+}
 
-  ASSERT_EQ(known.label_count(), reader.label_count());
-  for (size_t i = 0; i < labels.size(); ++i) {
-    EXPECT_EQ(known.begin_of(i), reader.begin_of(i));
-    EXPECT_EQ(known.end_of(i), reader.end_of(i));
-    EXPECT_EQ(known.raw(i), reader.labels()[i].raw);
-    EXPECT_EQ(known.hash_of(i), reader.hash_of(i));
+// As where hashes collide.
+TEST_F(KnownSeriesTest, OfOtherBytesIsReadUpToTheEndOfTheLabelsAtMost) {
+  std::mt19937 random(3);
+  for (int round = 0; round < 5000; ++round) {
+    // An exact copy on the heap, so that ASan guards its end.
+    std::vector<char> other(message_.begin(), message_.end());
+    other.resize(facts_->end);
+    for (char& c : other) {
+      if (random() % 4 == 0) c = static_cast<char>(random());
+    }
+    KnownSeries known;
+    known.Set({other.data(), other.size()}, facts_,
+              &memory_.names(facts_->names));
+    size_t end = 0;
+    for (size_t i = 0; i < known.label_count(); ++i) {
+      EXPECT_EQ(known.begin_of(i), end);
+      end = known.end_of(i);
+      EXPECT_EQ(known.raw(i).size(), end - known.begin_of(i));
+    }
+    EXPECT_EQ(end, facts_->end);
   }
 }
 

@@ -60,13 +60,19 @@ class Splitter::Run {
   // False: it is refused there.
   bool PlaceAt(const Destination* destination, const WireField& field,
                const Counts& counts);
-  // Whether the series is known, and goes wherever it goes without a fault;
-  // known_ and known_way_ are about it then.
-  bool IsKnown(const WireField& field);
-  bool FitsKnown(PartBuilder* part) const;
-  void PlaceKnown(const WireField& field);
+  // Places a series that is known, and goes wherever it goes without a fault.
+  // False: it is none, and is not placed.
+  bool PlaceIfKnown(const WireField& field);
+  // The same for one that does not go to one destination alone.
+  bool PlaceKnownAt(const Routes& routes, const WireField& field);
   const Routes& Find();
   const Routes& RoutesOf(const Values& values);
+  const Way& WayOf(uint16_t combination) {
+    if (combination >= ways_.size() || ways_[combination].routes == nullptr) {
+      FindWay(combination);
+    }
+    return ways_[combination];
+  }
   void FindWay(uint16_t combination);
   // The deciding values, as an example; good until the next call.
   absl::string_view ExampleOfValues();
@@ -77,6 +83,12 @@ class Splitter::Run {
   void AddMetadata(PartBuilder* part, absl::string_view raw);
   // Of which there is no series.
   absl::Status AddMetadataOfNobody(const Routes& routes, absl::string_view raw);
+  bool IsTooMuch() const {
+    return result_.received.series > bounds_.max_series ||
+           labels_ > bounds_.max_labels ||
+           result_.received.samples > bounds_.max_samples || IsTooLarge();
+  }
+  absl::Status TooMuch() const;
   bool IsTooLarge() const { return output_ > bounds_.max_output_bytes; }
   absl::Status TooLarge() const {
     return TooMany("bytes once it is split", bounds_.max_output_bytes);
@@ -102,7 +114,6 @@ class Splitter::Run {
   std::string example_;
   const Routes* last_routes_ = nullptr;  // Of values_.
   KnownSeries known_;
-  const Way* known_way_ = nullptr;
   std::vector<Way> ways_;  // By combination; without routes: not asked.
   std::vector<absl::string_view> metadata_;  // Whole fields.
   absl::flat_hash_map<std::pair<const Destination*, Reason>, size_t>
@@ -115,7 +126,10 @@ absl::StatusOr<SplitResult> Splitter::Run::Do() {
   values_.resize(plan_.deciding_labels.size());
   WireReader reader(request_);
   WireField field;
-  while (reader.Next(&field)) RETURN_IF_ERROR(Field(field));
+  while (reader.Next(&field)) {
+    if (!PlaceIfKnown(field)) RETURN_IF_ERROR(Field(field));
+    if (IsTooMuch()) return TooMuch();
+  }
   if (!reader.ok()) {
     return Malformed("broken field", reader.position(), request_);
   }
@@ -142,20 +156,7 @@ absl::Status Splitter::Run::Field(const WireField& field) {
   }
 }
 
-absl::Status Splitter::Run::TimeSeries(const WireField& field) {
-  Counts counts = {.series = 1, .samples = 1};
-  const bool is_known = field.type == WireType::kBytes && IsKnown(field);
-  if (!is_known) {
-    if (field.type != WireType::kBytes || !series_.Read(field.bytes)) {
-      return Malformed("broken series", field.raw.data(), request_);
-    }
-    counts.samples = series_.samples();
-    counts.histograms = series_.histograms();
-    counts.exemplars = series_.exemplars();
-  }
-  result_.received += counts;
-  labels_ += static_cast<int64_t>(is_known ? known_.label_count()
-                                           : series_.label_count());
+absl::Status Splitter::Run::TooMuch() const {
   if (result_.received.series > bounds_.max_series) {
     return TooMany("series", bounds_.max_series);
   }
@@ -165,8 +166,21 @@ absl::Status Splitter::Run::TimeSeries(const WireField& field) {
   if (result_.received.samples > bounds_.max_samples) {
     return TooMany("samples", bounds_.max_samples);
   }
-  is_known ? PlaceKnown(field) : Place(field, counts);
-  return IsTooLarge() ? TooLarge() : absl::OkStatus();
+  return TooLarge();
+}
+
+absl::Status Splitter::Run::TimeSeries(const WireField& field) {
+  if (field.type != WireType::kBytes || !series_.Read(field.bytes)) {
+    return Malformed("broken series", field.raw.data(), request_);
+  }
+  const Counts counts = {.series = 1,
+                         .samples = series_.samples(),
+                         .histograms = series_.histograms(),
+                         .exemplars = series_.exemplars()};
+  result_.received += counts;
+  labels_ += static_cast<int64_t>(series_.label_count());
+  if (!IsTooMuch()) Place(field, counts);
+  return absl::OkStatus();
 }
 
 void Splitter::Run::Place(const WireField& field, const Counts& counts) {
@@ -190,7 +204,7 @@ void Splitter::Run::Place(const WireField& field, const Counts& counts) {
   bool refused = !routes.refused.empty();
   for (const Destination* const destination : routes.destinations) {
     refused |= !PlaceAt(destination, field, counts);
-    if (IsTooLarge()) return;  // TimeSeries() says so.
+    if (IsTooLarge()) return;  // Do() says so.
   }
   if (!refused && series_.is_flawless()) memory_.Remember(series_, values_);
 }
@@ -213,40 +227,36 @@ bool Splitter::Run::PlaceAt(const Destination* destination,
   return true;
 }
 
-bool Splitter::Run::IsKnown(const WireField& field) {
+bool Splitter::Run::PlaceIfKnown(const WireField& field) {
+  if (field.number != 1 || field.type != WireType::kBytes) return false;
   const SeriesMemory::Series* const facts = memory_.Find(field.bytes);
   if (facts == nullptr) return false;
-  if (facts->combination >= ways_.size() ||
-      ways_[facts->combination].routes == nullptr) {
-    FindWay(facts->combination);
-  }
-  known_way_ = &ways_[facts->combination];
   known_.Set(field.bytes, facts, &memory_.names(facts->names));
-  if (known_way_->only_part != nullptr) return FitsKnown(known_way_->only_part);
-  const Routes& routes = *known_way_->routes;
-  if (routes.destinations.empty() || !routes.refused.empty()) return false;
-  return std::all_of(
-      routes.destinations.begin(), routes.destinations.end(),
-      [this](const Destination* d) { return FitsKnown(PartOf(d)); });
-}
-
-bool Splitter::Run::FitsKnown(PartBuilder* part) const {
-  return IsClean(known_, part->destination()->limits) &&
-         part->FitsKnown(known_);
-}
-
-void Splitter::Run::PlaceKnown(const WireField& field) {
+  const Way& way = WayOf(facts->combination);
+  if (way.only_part == nullptr) {
+    if (!PlaceKnownAt(*way.routes, field)) return false;
+  } else {
+    if (!way.only_part->FitsKnown(known_)) return false;
+    output_ += way.only_part->AddKnown(known_, field);
+  }
+  ++result_.received.series;
+  ++result_.received.samples;
+  labels_ += static_cast<int64_t>(known_.label_count());
   ++result_.routed_series;
   ++result_.known_series;
-  if (known_way_->only_part != nullptr) {
-    output_ += known_way_->only_part->AddKnown(known_, field);
-    return;
+  return true;
+}
+
+bool Splitter::Run::PlaceKnownAt(const Routes& routes, const WireField& field) {
+  if (routes.destinations.empty() || !routes.refused.empty()) return false;
+  for (const Destination* const destination : routes.destinations) {
+    if (!PartOf(destination)->FitsKnown(known_)) return false;
   }
-  for (const Destination* const destination :
-       known_way_->routes->destinations) {
+  for (const Destination* const destination : routes.destinations) {
     output_ += PartOf(destination)->AddKnown(known_, field);
-    if (IsTooLarge()) return;  // TimeSeries() says so.
+    if (IsTooLarge()) break;  // Do() says so.
   }
+  return true;
 }
 
 void Splitter::Run::FindWay(uint16_t combination) {

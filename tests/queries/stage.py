@@ -107,6 +107,10 @@ class Stage:
              "listeners": [{"name": "query", "listen_address": "127.0.0.1:0"}]}, environment)
         return {**self._ports, "frontend": self._frontend.ports["query"]}
 
+    def metrics(self):
+        """The text of the frontend's."""
+        return self._frontend.admin("/metrics").body.decode()
+
     def stop_frontend(self):
         self._frontend.process.stop()
 

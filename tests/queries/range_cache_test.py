@@ -49,6 +49,7 @@ class RangeCacheTest(unittest.TestCase):
     def setUp(self):
         self.asker = Asker(self.stage.start_frontend(cache=True))
         self.addCleanup(self.stage.stop_frontend)
+        self.addCleanup(self.asker.close)
 
     def ask(self, tenant, query, span, whom="frontend"):
         status, _, body = self.asker.ask(

@@ -111,6 +111,7 @@ absl::StatusOr<std::unique_ptr<Listeners>> Listeners::Start(
     listener.auth = *std::move(made);
     const auth::Authenticator* const auth = listener.auth.get();
     http::ServerOptions options = OptionsOf(config, limits);
+    options.connection_executors = process->loop_executors();
     options.admit =
         [handler,
          auth](const http::Request& request) -> std::optional<http::Response> {

@@ -18,6 +18,7 @@
 #include "libs/http/body.h"
 #include "libs/http/gzip.h"
 #include "libs/http/literal_address.h"
+#include "libs/http/strand.h"
 #include "libs/http/tls_context.h"
 #include "libs/secret/secret.h"
 #include "libs/status/annotate.h"
@@ -128,7 +129,7 @@ asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::Ask(
   watchdog_.emplace(context_.alarms, strand_, weak_from_this(),
                     [this] { OnExpiry(); });
   watchdog_->Set(deadline_ - absl::Now());
-  lease_ = context_.pool->TryAcquire(host_key_);
+  lease_ = context_.pool->TryAcquire(host_key_, ContextOf(strand_));
   if (!lease_) CO_RETURN_IF_ERROR(co_await WaitForLease());
   const bool pooled = lease_.connection != nullptr;
   if (!pooled) CO_RETURN_IF_ERROR(co_await Connect());
@@ -188,7 +189,8 @@ void ClientExchange::GiveBack(bool keep_alive) {
 
 asio::awaitable<absl::Status> ClientExchange::WaitForLease() {
   auto waiter = std::make_shared<ConnectionPool::Waiter>(strand_);
-  CO_ASSIGN_OR_RETURN(lease_, context_.pool->AcquireOrWait(host_key_, waiter));
+  CO_ASSIGN_OR_RETURN(lease_, context_.pool->AcquireOrWait(
+                                  host_key_, ContextOf(strand_), waiter));
   if (lease_) co_return absl::OkStatus();
   waiting_on_ = std::shared_ptr<asio::steady_timer>(waiter, &waiter->timer);
   co_await waiting_on_->async_wait(kAwaitTuple);
@@ -277,7 +279,7 @@ asio::awaitable<absl::Status> ClientExchange::Connect() {
     co_return Failure(absl::UnavailableError("connecting took too long"));
   }
   lease_.connection = std::make_unique<ClientConnection>(
-      tcp::socket(context_.executor), context_.tls, context_.connections);
+      tcp::socket(ExecutorBelow(strand_)), context_.tls, context_.connections);
   CO_RETURN_IF_ERROR(co_await ConnectTo(endpoints));
   if (lease_.connection->stream.is_tls()) {
     if (context_.proxy != nullptr) CO_RETURN_IF_ERROR(co_await OpenTunnel());

@@ -33,7 +33,7 @@ namespace insula::http {
 // What exchanges of one client share.
 struct ExchangeContext {
   const ClientOptions* options;
-  boost::asio::any_io_executor executor;  // Of new connections.
+  boost::asio::any_io_executor executor;  // Of look-ups.
   ConnectionPool* pool;
   std::shared_ptr<Alarms> alarms;
   metrics::Gauge* connections;

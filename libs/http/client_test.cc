@@ -8,6 +8,8 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/use_future.hpp>
 #include <future>
 #include <string>
 #include <thread>
@@ -66,6 +68,46 @@ TEST_F(ClientTest, UsesAConnectionAgain) {
     EXPECT_EQ(response->body, absl::StrCat("GET /", i, " \n"));
   }
   EXPECT_EQ(Connections(), 1);
+}
+
+TEST_F(ClientTest, LeavesAnIdleConnectionToThoseOfTheSameContext) {
+  Start(Echo);
+  Make();
+  asio::thread_pool other(1);
+  const auto ask_there = [&] {
+    return asio::co_spawn(other,
+                          client_->Send(To(server_->port()),
+                                        absl::Now() + absl::Seconds(20)),
+                          asio::use_future)
+        .get();
+  };
+  ASSERT_TRUE(Ask(To(server_->port())).get().ok());
+  ASSERT_TRUE(ask_there().ok());
+  EXPECT_EQ(Connections(), 2);
+  ASSERT_TRUE(Ask(To(server_->port())).get().ok());
+  ASSERT_TRUE(ask_there().ok());
+  EXPECT_EQ(Connections(), 2);
+  client_ = nullptr;
+}
+
+TEST_F(ClientTest, SharesConnectionsBetweenContextsRatherThanWait) {
+  Start(Echo);
+  ClientOptions options;
+  options.max_connections_per_host = 1;
+  Make(std::move(options));
+  asio::thread_pool other(1);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(Ask(To(server_->port())).get().ok());
+    const Result there =
+        asio::co_spawn(
+            other,
+            client_->Send(To(server_->port()), absl::Now() + absl::Seconds(20)),
+            asio::use_future)
+            .get();
+    ASSERT_TRUE(there.ok()) << there.status();
+    EXPECT_EQ(Connections(), 1);
+  }
+  client_ = nullptr;
 }
 
 TEST_F(ClientTest, WorksFromACoroutineWithoutAStrand) {

@@ -24,8 +24,10 @@ constexpr std::chrono::milliseconds kRecheck(200);
 
 }  // namespace
 
-Connection::Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core)
+Connection::Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core,
+                       size_t executor_number)
     : core_(std::move(core)),
+      executor_number_(executor_number),
       // The server has not started unless there was a context once.
       stream_(std::move(socket),
               core_->tls == nullptr ? nullptr : core_->tls->Get().value()) {}
@@ -34,6 +36,8 @@ void Connection::Start() {
   auto self = shared_from_this();
   watchdog_.emplace(core_->alarms, stream_.socket().get_executor(),
                     weak_from_this(), [this] { OnExpiry(); });
+  watch_soon_.emplace(core_->alarms, stream_.socket().get_executor(),
+                      weak_from_this(), [this] { WatchClient(); });
   // The connection leaves the server once its coroutine is gone, with all that
   // a handler may have left there.
   asio::co_spawn(
@@ -46,6 +50,7 @@ void Connection::Start() {
             }
             self->phase_ = Phase::kClosed;
             self->watchdog_->Stop();
+            self->watch_soon_->Stop();
             self->stream_.Close();
             self->core_->Remove(self.get());
           }));
@@ -319,7 +324,7 @@ asio::awaitable<Response> Connection::Handle(Request* request) {
   phase_ = Phase::kHandling;
   watchdog_->Set(core_->options.request_timeout);
   const std::string id = request->id;
-  WatchClient();
+  WatchClientSoon();
   std::string failure;
   Response response;
   co_await asio::this_coro::throw_if_cancelled(true);
@@ -353,6 +358,7 @@ asio::awaitable<Response> Connection::Handle(Request* request) {
 }
 
 void Connection::WatchClient() {
+  watch_soon_->Stop();
   watching_ = true;
   stream_.socket().async_wait(
       Stream::Socket::wait_read,
@@ -364,6 +370,7 @@ void Connection::WatchClient() {
 }
 
 void Connection::StopWatching() {
+  watch_soon_->Stop();
   ++watch_;
   if (watching_) stream_.Cancel();
   watching_ = false;

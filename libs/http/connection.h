@@ -30,10 +30,15 @@ struct AnswerFacts;
 // on the strand of its socket. An idle one holds no buffers.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core);
+  // The socket's executor is a strand on that of this number in
+  // options.connection_executors.
+  Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core,
+             size_t executor_number);
 
   // Begins. Called once, on the strand, after ServerCore::Add().
   void Start();
+
+  size_t executor_number() const { return executor_number_; }
 
   // Thread-safe. BeginDrain() ends an idle connection; Cut() any.
   void BeginDrain();
@@ -47,6 +52,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   enum class Phase { kIdle, kReading, kHandling, kWriting, kClosed };
+
+  // For so long nobody looks whether the client of a handler is still there.
+  static constexpr absl::Duration kUnwatched = absl::Milliseconds(20);
 
   // What is known of a request that is being answered.
   struct Exchange {
@@ -97,7 +105,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Refusal InputFailure(absl::string_view part);
   std::optional<Response> Admit(Exchange* exchange, const Request& request);
 
-  // While a handler runs, cancels it when the client leaves.
+  // While a handler runs, cancels it when the client leaves. Most handlers are
+  // done before it is worth a system call to ask for that: WatchClientSoon().
+  void WatchClientSoon() { watch_soon_->Set(kUnwatched); }
   void WatchClient();
   void StopWatching();
   void OnClientReadable();
@@ -105,8 +115,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void CancelHandler();
 
   const std::shared_ptr<ServerCore> core_;
+  const size_t executor_number_;
   Stream stream_;
-  std::optional<Watchdog> watchdog_;  // Needs shared_from_this().
+  std::optional<Watchdog> watchdog_;    // Needs shared_from_this().
+  std::optional<Watchdog> watch_soon_;  // Until the client is watched.
   boost::asio::cancellation_signal cancel_;
   InputBuffer input_;
   Peer peer_;

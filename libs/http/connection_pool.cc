@@ -24,6 +24,7 @@ ConnectionPool::Lease& ConnectionPool::Lease::operator=(
   connection = std::move(other.connection);
   pool_ = std::exchange(other.pool_, nullptr);
   host_ = std::move(other.host_);
+  context_ = other.context_;
   keep_ = std::exchange(other.keep_, false);
   return *this;
 }
@@ -43,22 +44,23 @@ ConnectionPool::ConnectionPool(asio::any_io_executor executor, int max_per_host,
               idle_timeout, absl::ZeroDuration(), absl::Hours(24 * 365))))),
       reaper_(MakeStrand(std::move(executor))) {}
 
-ConnectionPool::Lease ConnectionPool::TryAcquire(const std::string& host) {
+ConnectionPool::Lease ConnectionPool::TryAcquire(const std::string& host,
+                                                 Context context) {
   Lease lease;
   {
     sync::MutexLock lock(&mutex_);
-    lease = LeaseUnlessFull(host);
+    lease = LeaseUnlessFull(host, context);
   }
   DropDead(&lease);
   return lease;
 }
 
 absl::StatusOr<ConnectionPool::Lease> ConnectionPool::AcquireOrWait(
-    const std::string& host, std::shared_ptr<Waiter> waiter) {
+    const std::string& host, Context context, std::shared_ptr<Waiter> waiter) {
   Lease lease;
   {
     sync::MutexLock lock(&mutex_);
-    lease = LeaseUnlessFull(host);
+    lease = LeaseUnlessFull(host, context);
     if (!lease) {
       auto& waiting = hosts_[host].waiting;
       if (waiting.size() >= kMaxWaiting) {
@@ -72,20 +74,32 @@ absl::StatusOr<ConnectionPool::Lease> ConnectionPool::AcquireOrWait(
   return lease;
 }
 
-ConnectionPool::Lease ConnectionPool::LeaseUnlessFull(const std::string& host) {
+ConnectionPool::Lease ConnectionPool::LeaseUnlessFull(const std::string& host,
+                                                      Context context) {
   Host& entry = hosts_[host];
   Lease lease;
-  if (entry.idle.empty() &&
-      static_cast<size_t>(entry.leased) >= max_per_host_) {
+  std::unique_ptr<ClientConnection> idle = TakeIdle(&entry, context);
+  if (idle == nullptr && static_cast<size_t>(entry.leased) >= max_per_host_) {
     return lease;
   }
   ++entry.leased;
-  lease = Lease(shared_from_this(), host);
-  if (!entry.idle.empty()) {
-    lease.connection = std::move(entry.idle.back());
-    entry.idle.pop_back();
-  }
+  lease = Lease(shared_from_this(), host, context);
+  lease.connection = std::move(idle);
   return lease;
+}
+
+std::unique_ptr<ClientConnection> ConnectionPool::TakeIdle(Host* host,
+                                                           Context context) {
+  Connections& idle = host->idle;
+  auto found = std::find_if(
+      idle.rbegin(), idle.rend(),
+      [context](const auto& each) { return each->context == context; });
+  const size_t open = static_cast<size_t>(host->leased) + idle.size();
+  if (found == idle.rend() && open >= max_per_host_) found = idle.rbegin();
+  if (found == idle.rend()) return nullptr;
+  std::unique_ptr<ClientConnection> taken = std::move(*found);
+  idle.erase(std::next(found).base());
+  return taken;
 }
 
 void ConnectionPool::DropDead(Lease* lease) {
@@ -95,10 +109,10 @@ void ConnectionPool::DropDead(Lease* lease) {
           !lease->connection->stream.IsSilent())) {
     lease->connection.reset();
     sync::MutexLock lock(&mutex_);
-    Connections& idle = hosts_.find(lease->host_)->second.idle;
-    if (idle.empty()) return;
-    lease->connection = std::move(idle.back());
-    idle.pop_back();
+    Host& host = hosts_.find(lease->host_)->second;
+    --host.leased;  // The place is free while another one is looked for.
+    lease->connection = TakeIdle(&host, lease->context_);
+    ++host.leased;
   }
 }
 
@@ -125,7 +139,8 @@ void ConnectionPool::Return(const std::string& host,
   if (!entry.waiting.empty()) {
     const std::shared_ptr<Waiter> waiter = std::move(entry.waiting.front());
     entry.waiting.pop_front();
-    waiter->lease = Lease(shared_from_this(), host);
+    waiter->lease = Lease(shared_from_this(), host,
+                          ContextOf(waiter->timer.get_executor()));
     waiter->lease.connection = std::move(connection);
     asio::post(waiter->timer.get_executor(),
                [waiter] { waiter->timer.cancel(); });

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <list>
@@ -20,17 +23,27 @@
 
 namespace insula::http {
 
+// What runs a request, and the events of its connection.
+using Context = const boost::asio::execution_context*;
+
+inline Context ContextOf(const boost::asio::any_io_executor& executor) {
+  return &boost::asio::query(executor, boost::asio::execution::context);
+}
+
 // An open connection to a host, used by one request at a time.
 struct ClientConnection {
   ClientConnection(Stream::Socket socket, Stream::TlsContext tls,
                    metrics::Gauge* gauge)
-      : stream(std::move(socket), std::move(tls)), open_connections(gauge) {
+      : context(ContextOf(socket.get_executor())),
+        stream(std::move(socket), std::move(tls)),
+        open_connections(gauge) {
     open_connections->Add(1);
   }
   ~ClientConnection() { open_connections->Add(-1); }
   ClientConnection(const ClientConnection&) = delete;
   ClientConnection& operator=(const ClientConnection&) = delete;
 
+  const Context context;
   Stream stream;
   InputBuffer input;
   std::chrono::steady_clock::time_point idle_since;
@@ -59,12 +72,14 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
 
    private:
     friend class ConnectionPool;
-    Lease(std::shared_ptr<ConnectionPool> pool, std::string host)
-        : pool_(std::move(pool)), host_(std::move(host)) {}
+    Lease(std::shared_ptr<ConnectionPool> pool, std::string host,
+          Context context)
+        : pool_(std::move(pool)), host_(std::move(host)), context_(context) {}
     void Return();
 
     std::shared_ptr<ConnectionPool> pool_;
     std::string host_;
+    Context context_ = nullptr;  // Of the request.
     bool keep_ = false;
   };
 
@@ -80,11 +95,15 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
   ConnectionPool(boost::asio::any_io_executor executor, int max_per_host,
                  absl::Duration idle_timeout);
 
-  // A lease, or an empty one if the host has as many connections as it may.
-  Lease TryAcquire(const std::string& host) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A lease for a request that runs on `context`, or an empty one if the host
+  // has as many connections as it may. An idle connection of another context
+  // comes only if there may be no new one: at each of its events one context
+  // would wake the other.
+  Lease TryAcquire(const std::string& host, Context context)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   // A lease, or an empty one: then `waiter` is in the queue. UNAVAILABLE if
   // that is full.
-  absl::StatusOr<Lease> AcquireOrWait(const std::string& host,
+  absl::StatusOr<Lease> AcquireOrWait(const std::string& host, Context context,
                                       std::shared_ptr<Waiter> waiter)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes `waiter` out of the queue. It may have got its lease meanwhile.
@@ -104,7 +123,10 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
     std::list<std::shared_ptr<Waiter>> waiting;
   };
 
-  Lease LeaseUnlessFull(const std::string& host)
+  Lease LeaseUnlessFull(const std::string& host, Context context)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The idle connection that fits best, or null.
+  std::unique_ptr<ClientConnection> TakeIdle(Host* host, Context context)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Lets go of a connection that can't be used any more; the lease gets another
   // idle one, or none. Looks at it, and closes it, outside of the lock.

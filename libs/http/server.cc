@@ -168,7 +168,10 @@ asio::awaitable<void> Server::Impl::Accept() {
       }
       continue;
     }
-    const asio::any_io_executor strand = MakeStrand(executor_);
+    const size_t number = core_->IdlestExecutor();
+    const auto& executors = core_->options.connection_executors;
+    const asio::any_io_executor strand =
+        MakeStrand(executors.empty() ? executor_ : executors[number]);
     auto [error, socket] = co_await acceptor_.async_accept(strand, kAwaitTuple);
     if (error == asio::error::operation_aborted) continue;
     if (error == asio::error::bad_descriptor) co_return;
@@ -180,7 +183,8 @@ asio::awaitable<void> Server::Impl::Accept() {
     out_of_resources_ = false;
     boost::system::error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
-    auto connection = std::make_shared<Connection>(std::move(socket), core_);
+    auto connection =
+        std::make_shared<Connection>(std::move(socket), core_, number);
     if (!core_->Add(connection.get())) co_return;
     asio::post(strand, [connection] { connection->Start(); });
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -34,6 +35,9 @@ struct ServerOptions {
   absl::Duration write_timeout = absl::Seconds(30);
   absl::Duration request_timeout = absl::Minutes(2);  // For the handler; 504.
   std::optional<ServerTls> tls;
+  // Each connection lives on one of these, that which has the fewest; none: on
+  // the server's executor.
+  std::vector<boost::asio::any_io_executor> connection_executors;
 
   // Looks at a request before its body is read; a response refuses it. The body
   // is empty there. May be null.

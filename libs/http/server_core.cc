@@ -85,6 +85,7 @@ bool ServerCore::Add(Connection* connection) {
   sync::MutexLock lock(&mutex_);
   if (draining()) return false;
   connections_.insert(connection);
+  ++living_[connection->executor_number()];
   metrics.connections().Add(1);
   return true;
 }
@@ -96,9 +97,16 @@ void ServerCore::Remove(Connection* connection) {
   {
     sync::MutexLock lock(&mutex_);
     connections_.erase(connection);
+    --living_[connection->executor_number()];
     if (connections_.empty()) empty_.notify_all();
   }
   on_removed();
+}
+
+size_t ServerCore::IdlestExecutor() {
+  sync::MutexLock lock(&mutex_);
+  return static_cast<size_t>(std::min_element(living_.begin(), living_.end()) -
+                             living_.begin());
 }
 
 bool ServerCore::full() {

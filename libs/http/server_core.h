@@ -1,6 +1,7 @@
 // What the connections of one server share. For libs/http alone.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <condition_variable>
@@ -10,6 +11,7 @@
 #include <string>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
@@ -75,7 +77,8 @@ class ServerCore {
         tls(std::move(tls_source)),
         alarms(std::move(deadlines)),
         metrics(options.name, registry),
-        budget(options.max_buffered_bytes) {}
+        budget(options.max_buffered_bytes),
+        living_(std::max<size_t>(options.connection_executors.size(), 1)) {}
 
   const ServerOptions options;
   const Handler handler;
@@ -92,6 +95,10 @@ class ServerCore {
   // The connection's last act.
   void Remove(Connection* connection) ABSL_LOCKS_EXCLUDED(mutex_);
   bool full() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The number, in options.connection_executors, of that on which the fewest
+  // connections live; 0 if there are none.
+  size_t IdlestExecutor() ABSL_LOCKS_EXCLUDED(mutex_);
 
   size_t connections() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -113,6 +120,8 @@ class ServerCore {
   sync::Mutex mutex_;
   std::condition_variable_any empty_;
   std::unordered_set<Connection*> connections_ ABSL_GUARDED_BY(mutex_);
+  // How many connections live on each executor.
+  std::vector<size_t> living_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace insula::http

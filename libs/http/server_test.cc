@@ -6,8 +6,11 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <future>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -245,6 +248,38 @@ TEST_F(ServerTest, CountsRequestsByCode) {
                     HasSubstr(R"(_requests_total{code="404",server="test"} 1)"),
                     HasSubstr(R"(_request_seconds_count{server="test"} 3)"),
                     HasSubstr(R"(_connections{server="test"} 0)")));
+}
+
+// Which thread it runs on.
+asio::awaitable<Response> TellThread(Request) {
+  std::ostringstream text;
+  text << std::this_thread::get_id();
+  co_return TextResponse(200, text.str());
+}
+
+TEST_F(ServerTest, SpreadsConnectionsOverTheExecutorsTheyLiveOn) {
+  asio::thread_pool one(1);
+  asio::thread_pool other(1);
+  ServerOptions options;
+  options.max_connections = 2;
+  options.connection_executors = {one.get_executor(), other.get_executor()};
+  Start(std::move(options), TellThread);
+  const auto thread_of = [](RawSocket* socket) {
+    EXPECT_TRUE(socket->Send(Get("/")));
+    return BodyOf(socket->ReadMessage());
+  };
+  auto first = std::make_unique<RawSocket>(server_->port());
+  const std::string thread = thread_of(first.get());
+  RawSocket second(server_->port());
+  const std::string other_thread = thread_of(&second);
+  EXPECT_NE(other_thread, thread);
+  EXPECT_EQ(thread_of(first.get()), thread);
+  EXPECT_EQ(thread_of(&second), other_thread);
+  // There is most room where one has left, and none before.
+  RawSocket third(server_->port());
+  first = nullptr;
+  EXPECT_EQ(thread_of(&third), thread);
+  server_ = nullptr;
 }
 
 TEST_F(ServerTest, ServesManyConnectionsAtOnce) {

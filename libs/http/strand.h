@@ -24,6 +24,25 @@ inline boost::asio::any_io_executor MakeStrand(
   return asio::make_strand(std::move(executor));
 }
 
+// What `strand` is a strand on; itself if it is none.
+inline boost::asio::any_io_executor ExecutorBelow(
+    const boost::asio::any_io_executor& strand) {
+  namespace asio = boost::asio;
+  if (const auto* on_pool =
+          strand.target<asio::strand<asio::thread_pool::executor_type>>()) {
+    return on_pool->get_inner_executor();
+  }
+  if (const auto* on_context =
+          strand.target<asio::strand<asio::io_context::executor_type>>()) {
+    return on_context->get_inner_executor();
+  }
+  if (const auto* on_any =
+          strand.target<asio::strand<asio::any_io_executor>>()) {
+    return on_any->get_inner_executor();
+  }
+  return strand;
+}
+
 // Whether what runs on `executor` never runs twice at the same time.
 inline bool IsStrand(const boost::asio::any_io_executor& executor) {
   namespace asio = boost::asio;

@@ -16,6 +16,7 @@
 #include "libs/http/server.h"
 #include "libs/logging/logging.h"
 #include "libs/runtime/admin.h"
+#include "libs/runtime/event_loops.h"
 #include "libs/runtime/ports_file.h"
 #include "libs/runtime/process_metrics.h"
 #include "libs/runtime/signals.h"
@@ -95,14 +96,19 @@ struct Process::State {
                   readiness.SetDraining();
                   debug.Close();
                 }),
-        stall_watch(&background, pool.get_executor(), &metrics),
-        background_thread([this] { background.run(); }) {}
+        stall_watch(&background, &metrics),
+        background_thread([this] { background.run(); }) {
+    stall_watch.Watch(pool.get_executor());
+  }
 
   ~State() {
     admin.reset();
     background.stop();
     background_thread.join();
     blocking.reset();
+    if (loops != nullptr && !loops->Finish(absl::FromChrono(kJoinTimeout))) {
+      logging::Warn("work left on the event loops is dropped");
+    }
     Join(&pool);
   }
 
@@ -114,6 +120,7 @@ struct Process::State {
   const metrics::CollectHook process_metrics;
   Readiness readiness;
   DebugPages debug;
+  std::unique_ptr<EventLoops> loops;  // Set by the first who wants them.
   asio::thread_pool pool;
   std::unique_ptr<BlockingPool> blocking;
 
@@ -166,6 +173,18 @@ absl::StatusOr<std::unique_ptr<Process>> Process::Start(
 asio::any_io_executor Process::executor() {
   return state_->pool.get_executor();
 }
+std::vector<asio::any_io_executor> Process::loop_executors() {
+  sync::MutexLock lock(&state_->mutex);
+  if (state_->loops == nullptr) {
+    state_->loops = std::make_unique<EventLoops>(
+        WorkerThreads(state_->config.worker_threads));
+    for (const asio::any_io_executor& loop : state_->loops->executors()) {
+      state_->stall_watch.Watch(loop);
+    }
+  }
+  return state_->loops->executors();
+}
+
 BlockingPool& Process::blocking() { return *state_->blocking; }
 metrics::Registry& Process::metrics() { return state_->metrics; }
 const Clock& Process::clock() { return state_->clock; }

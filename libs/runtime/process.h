@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -60,6 +61,9 @@ class Process {
   ~Process();
 
   boost::asio::any_io_executor executor();
+  // As many event loops as the executor has threads, for connections whose
+  // events cost little each: see EventLoops. They end just before the executor.
+  std::vector<boost::asio::any_io_executor> loop_executors();
   BlockingPool& blocking();
   metrics::Registry& metrics();
   const Clock& clock();

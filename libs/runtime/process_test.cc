@@ -266,8 +266,10 @@ TEST(StallWatchTest, AStallIsMeasuredAndItsMaximumKeptUntilRead) {
   metrics::Registry metrics;
   asio::thread_pool executor(1);
   asio::io_context background(1);
-  const auto watch = std::make_unique<StallWatch>(
-      &background, executor.get_executor(), &metrics, absl::Milliseconds(1));
+  asio::thread_pool idle_executor(1);
+  StallWatch watch(&background, &metrics, absl::Milliseconds(1));
+  watch.Watch(executor.get_executor());
+  watch.Watch(idle_executor.get_executor());
   std::latch release(1);
   asio::post(executor, [&release] { release.wait(); });
   std::thread thread([&background] { background.run(); });
@@ -288,6 +290,7 @@ TEST(StallWatchTest, AStallIsMeasuredAndItsMaximumKeptUntilRead) {
   background.stop();
   thread.join();
   executor.join();
+  idle_executor.join();
 }
 
 TEST(ProcessConfigTest, ValidateNamesTheKey) {

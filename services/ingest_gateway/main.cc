@@ -51,8 +51,8 @@ absl::Status Run(const Config& config, runtime::Process& process) {
       const auto queue,
       Queue::Open(config.queue, snapshots, &sender, &process.blocking(),
                   process.executor(), &process.clock(), &process.metrics()));
-  WriteHandler handler(config.write, snapshots, &sender, &process.clock(),
-                       &process.metrics(), queue.get());
+  WriteHandler handler(config.write, snapshots, &sender, process.executor(),
+                       &process.clock(), &process.metrics(), queue.get());
   const callers::SnapshotBindings bindings(snapshots, &process.clock());
   const OperatorPages pages(
       config.write,

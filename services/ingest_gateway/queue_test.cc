@@ -54,8 +54,9 @@ class QueueTest : public WriteFixture {
     ASSERT_THAT(queue, IsOk());
     queue_ = *std::move(queue);
     handler_ = std::make_unique<WriteHandler>(
-        config_, [this] { return Latest(); }, sender_.get(), &real_clock_,
-        handler_metrics_.get(), queue_.get());
+        config_, [this] { return Latest(); }, sender_.get(),
+        pool_.get_executor(), &real_clock_, handler_metrics_.get(),
+        queue_.get());
   }
 
   // The drain asks from threads of its own.

@@ -103,8 +103,8 @@ class WriteFixture : public testing::Test {
     sender_ = std::make_unique<UpstreamSender>("insula/test", &client_, &clock_,
                                                handler_metrics_.get());
     handler_ = std::make_unique<WriteHandler>(
-        config_, [this] { return Snapshot(); }, sender_.get(), &clock_,
-        handler_metrics_.get());
+        config_, [this] { return Snapshot(); }, sender_.get(),
+        pool_.get_executor(), &clock_, handler_metrics_.get());
   }
 
   registry::v1::Object* Add(registry::v1::Kind kind, const std::string& id) {

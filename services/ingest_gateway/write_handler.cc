@@ -7,6 +7,7 @@
 #include "libs/remote_write/block.h"
 #include "libs/remote_write/metadata.h"
 #include "libs/remote_write/v2_decode.h"
+#include "libs/runtime/run_on.h"
 #include "libs/status/status_macros.h"
 #include "services/ingest_gateway/losses.h"
 #include "services/ingest_gateway/request_head.h"
@@ -21,6 +22,9 @@ using Verdict = Receipt::Verdict;
 
 // So that our answer is out before the server gives up on the handler.
 constexpr absl::Duration kAnswerMargin = absl::Seconds(1);
+
+// To split more, compressed, bytes takes longer than some milliseconds.
+constexpr size_t kLongRequest = 512 << 10;
 
 // Too many is for a while here: that of failed attempts.
 http::Response RefuseCaller(const absl::Status& status) {
@@ -105,10 +109,12 @@ struct WriteHandler::Work {
 };
 
 WriteHandler::WriteHandler(const WriteConfig& config, SnapshotSource snapshot,
-                           UpstreamSender* sender, const Clock* clock,
+                           UpstreamSender* sender,
+                           asio::any_io_executor executor, const Clock* clock,
                            metrics::Registry* registry, Queue* queue)
     : config_(config),
       snapshot_(std::move(snapshot)),
+      executor_(std::move(executor)),
       clock_(clock),
       metrics_(registry),
       delivery_(config.max_parallel_parts, sender, queue, clock),
@@ -167,7 +173,13 @@ asio::awaitable<http::Response> WriteHandler::WriteAs(
     const auth::Authenticator* listener, remote_write::Counts* written) {
   const http::Request& request = *received;
   const absl::Time start = clock_->Now();
-  auto work = Prepare(request, std::move(caller));
+  absl::StatusOr<std::unique_ptr<Work>> work = nullptr;
+  if (request.body.size() > kLongRequest) {
+    auto prepare = [&] { return Prepare(request, std::move(caller)); };
+    work = co_await runtime::RunOn(executor_, std::move(prepare));
+  } else {
+    work = Prepare(request, std::move(caller));
+  }
   if (!work.ok()) {
     metrics_.requests_malformed.Increment();
     co_return MakeRefusal(work.status());

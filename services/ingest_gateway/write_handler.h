@@ -2,6 +2,7 @@
 // answers.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <functional>
 #include <memory>
@@ -44,10 +45,12 @@ class WriteHandler : public edge::Handler {
       std::function<std::shared_ptr<const tenancy::Snapshot>()>;
 
   // `sender`, `clock`, `registry` and `queue` outlive this. Without a queue,
-  // what a store does not take is answered with 503.
+  // what a store does not take is answered with 503. Long requests are split on
+  // `executor`: the caller's may be an event loop.
   WriteHandler(const WriteConfig& config, SnapshotSource snapshot,
-               UpstreamSender* sender, const Clock* clock,
-               metrics::Registry* registry, Queue* queue = nullptr);
+               UpstreamSender* sender, boost::asio::any_io_executor executor,
+               const Clock* clock, metrics::Registry* registry,
+               Queue* queue = nullptr);
   ~WriteHandler() override;
 
   // Refuses what need not be read. A credential that a verifier must be asked
@@ -110,6 +113,7 @@ class WriteHandler : public edge::Handler {
 
   const WriteConfig config_;
   const SnapshotSource snapshot_;
+  const boost::asio::any_io_executor executor_;
   const Clock* const clock_;
   Metrics metrics_;
   Delivery delivery_;

@@ -299,7 +299,7 @@ class ApiTest : public testing::Test {
        .metrics = &registry_,
        .run_blocking = [](std::function<absl::Status()> work)
            -> boost::asio::awaitable<absl::Status> { co_return work(); }}};
-  Backend backend_{&clock_, &metrics_, kMaxResponse};
+  Backend backend_{&clock_, &metrics_, kMaxResponse, pool_.get_executor()};
   std::shared_ptr<const tenancy::Snapshot> snapshot_;
   const auth::Authenticator auth_{auth::ListenerAuth()};
   Admission admission_{QueueConfig(), &registry_, &metrics_};

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "libs/http/body_source.h"
 #include "libs/logging/logging.h"
+#include "libs/runtime/run_on.h"
 #include "services/query_frontend/answer_union.h"
 #include "services/query_frontend/result_filter.h"
 #include "services/query_frontend/result_stream.h"
@@ -24,6 +25,9 @@ namespace asio = boost::asio;
 
 // Longer results are passed on while they come.
 constexpr size_t kMaxWholeBytes = size_t{256} << 10;
+
+// To read more bytes takes longer than a millisecond.
+constexpr size_t kLongAnswer = 512 << 10;
 
 std::string PathOf(const UpstreamQuery& query) {
   switch (query.endpoint) {
@@ -165,6 +169,10 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskOne(
     const absl::Status rest =
         co_await http::CollectRest(&*response, max_response_);
     if (!rest.ok()) co_return ExplainFailure(rest, *policy);
+  }
+  if (response->body.size() > kLongAnswer) {
+    auto check = [&] { return Check(*query, *policy, *std::move(response)); };
+    co_return co_await runtime::RunOn(executor_, std::move(check));
   }
   co_return Check(*query, *policy, *std::move(response));
 }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -26,9 +28,14 @@ http::ClientRequest BuildRequest(const UpstreamQuery& query,
 // Thread-safe. `clock` and `metrics` outlive it.
 class Backend {
  public:
-  // `max_response` bounds answers that are put together, in bytes.
-  Backend(const Clock* clock, Metrics* metrics, size_t max_response)
-      : clock_(*clock), metrics_(*metrics), max_response_(max_response) {}
+  // `max_response` bounds answers that are put together, in bytes. Long answers
+  // are read on `executor`: the caller's may be an event loop.
+  Backend(const Clock* clock, Metrics* metrics, size_t max_response,
+          boost::asio::any_io_executor executor)
+      : clock_(*clock),
+        metrics_(*metrics),
+        max_response_(max_response),
+        executor_(std::move(executor)) {}
 
   // Sends the query and checks the answer; several texts one after the other,
   // all for the same time, until one is refused. Gives up at `deadline` or
@@ -66,6 +73,7 @@ class Backend {
   const Clock& clock_;
   Metrics& metrics_;
   const size_t max_response_;
+  const boost::asio::any_io_executor executor_;
   // Until then the log has heard enough of broken stores; Unix seconds.
   std::atomic<int64_t> quiet_until_{0};
 };

@@ -64,7 +64,7 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   registry->OnChange([&pools](const auto& now) { pools.Follow(*now); });
   const auto snapshots = [&registry] { return registry->snapshot(); };
   Backend backend(&process.clock(), &metrics,
-                  config.upstream.max_response.value);
+                  config.upstream.max_response.value, process.executor());
   Admission admission(config.queue, &process.metrics(), &metrics);
   Asking asking(&admission, &backend);
   Caching caching(config.cache, &asking, config.upstream.max_response.value,

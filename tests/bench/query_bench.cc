@@ -166,6 +166,13 @@ void MeasureSmall(const std::string& bin, Figures* figures) {
   figures->Print("small.cpu_us", setup.MeasureCpu(SmallRequest(), 2000), "us");
 }
 
+// A proxy in the middle has a cost of its own, which varies with the machine.
+void MeasureRelays(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = Vector()});
+  figures->Print("small.relays", setup.MeasureRelays(SmallRequest(), 2000),
+                 "x");
+}
+
 void MeasureLongestRule(const std::string& bin, Figures* figures) {
   const QuerySetup setup({.bin = bin, .answer = Matrix(0)});
   figures->Print("longest_rule.cpu_us",
@@ -265,6 +272,7 @@ struct Measurement {
 
 constexpr Measurement kMeasurements[] = {
     {"small", MeasureSmall},
+    {"relays", MeasureRelays},
     {"longest_rule", MeasureLongestRule},
     {"selectors64", MeasureSelectors64},
     {"series20", MeasureSeries20},

@@ -1,5 +1,7 @@
 #include "tests/bench/query_setup.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <thread>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "tests/bench/callgrind.h"
+#include "tests/bench/query_relay.h"
 
 namespace insula::bench {
 namespace {
@@ -101,6 +104,21 @@ double QuerySetup::MeasureCpu(const std::string& request,
   return Measure(request, requests_of_slice, kOk);
 }
 
+double QuerySetup::MeasureRelays(const std::string& request,
+                                 int requests_of_slice) const {
+  int relay_port = 0;
+  const int listener = Listen(&relay_port);
+  const Child relay([&] { return Relay(listener, store_port_); });
+  std::vector<double> ratios;
+  for (int slice = 0; slice < kSlices; ++slice) {
+    const double ours = Cost(pid(), port(), request, requests_of_slice, kOk);
+    ratios.push_back(
+        ours / Cost(relay.pid(), relay_port, request, requests_of_slice, kOk));
+  }
+  close(listener);
+  return MedianOf(std::move(ratios));
+}
+
 double QuerySetup::MeasureCpuOfAny(const std::string& request,
                                    int requests_of_slice) const {
   return Measure(request, requests_of_slice, kAny);
@@ -109,30 +127,28 @@ double QuerySetup::MeasureCpuOfAny(const std::string& request,
 double QuerySetup::Measure(const std::string& request, int requests_of_slice,
                            absl::string_view wanted) const {
   std::vector<double> costs;
-  Send(request, 2 * requests_of_slice, wanted);
+  Cost(pid(), port(), request, 2 * requests_of_slice, wanted);
   for (int slice = 0; slice < kSlices; ++slice) {
-    const absl::Duration before = CpuTime(pid());
-    Send(request, requests_of_slice, wanted);
-    costs.push_back(absl::ToDoubleMicroseconds(CpuTime(pid()) - before) /
-                    requests_of_slice);
+    costs.push_back(Cost(pid(), port(), request, requests_of_slice, wanted));
   }
   return MedianOf(std::move(costs));
 }
 
 double QuerySetup::MeasureInstructions(const std::string& request,
                                        int requests) const {
-  Send(request, requests, kOk);
-  return CountInstructions(temp_, pid(),
-                           [&] { Send(request, requests, kOk); }) /
-         requests;
+  const auto send = [&] { Cost(pid(), port(), request, requests, kOk); };
+  send();
+  return CountInstructions(temp_, pid(), send) / requests;
 }
 
-void QuerySetup::Send(const std::string& request, int count,
-                      absl::string_view wanted) const {
-  Child sender([&] { return SendAll(port(), request, count, wanted); });
+double QuerySetup::Cost(pid_t who, int at, const std::string& request,
+                        int count, absl::string_view wanted) const {
+  const absl::Duration before = CpuTime(who);
+  Child sender([&] { return SendAll(at, request, count, wanted); });
   if (sender.Wait() != 0) {
     Die(absl::StrCat("a request was not answered with '", wanted, "'"));
   }
+  return absl::ToDoubleMicroseconds(CpuTime(who) - before) / count;
 }
 
 }  // namespace insula::bench

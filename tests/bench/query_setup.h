@@ -37,7 +37,10 @@ class QuerySetup {
   // CPU microseconds of the frontend, user and system, for a request: the
   // median of slices of so many requests each.
   double MeasureCpu(const std::string& request, int requests_of_slice) const;
-  // The same of requests that may be refused.
+  // How many times as much that is as a bare relay needs in the same run: the
+  // median of the slices' ratios. Of a request that the store is asked, too.
+  double MeasureRelays(const std::string& request, int requests_of_slice) const;
+  // As MeasureCpu(), of requests that may be refused.
   double MeasureCpuOfAny(const std::string& request,
                          int requests_of_slice) const;
   // The frontend's instructions for a request. With callgrind, and once.
@@ -49,10 +52,11 @@ class QuerySetup {
  private:
   double Measure(const std::string& request, int requests_of_slice,
                  absl::string_view wanted) const;
-  // From another process, by several connections. Each answer begins with
-  // `wanted`.
-  void Send(const std::string& request, int count,
-            absl::string_view wanted) const;
+  // CPU microseconds of `who`, which listens on `at`, for each of `count`
+  // requests. From another process, by several connections. Each answer begins
+  // with `wanted`.
+  double Cost(pid_t who, int at, const std::string& request, int count,
+              absl::string_view wanted) const;
 
   int store_port_ = 0;
   const int listener_;

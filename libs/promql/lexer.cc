@@ -1,6 +1,8 @@
 #include "libs/promql/lexer.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -19,11 +21,30 @@ constexpr char32_t kEof = 0xFFFFFFFF;
 bool IsSpace(char32_t c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
-bool IsDigit(char32_t c) { return c >= '0' && c <= '9'; }
-bool IsAlpha(char32_t c) {
+constexpr bool IsDigit(char32_t c) { return c >= '0' && c <= '9'; }
+constexpr bool IsAlpha(char32_t c) {
   return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-bool IsAlphaNumeric(char32_t c) { return IsAlpha(c) || IsDigit(c); }
+constexpr bool IsAlphaNumeric(char32_t c) { return IsAlpha(c) || IsDigit(c); }
+
+// Of each byte, what most of the text is made of.
+constexpr uint8_t kWord = 1;    // May stand within an identifier.
+constexpr uint8_t kQuoted = 2;  // Stands for itself in any quotes.
+constexpr std::array<uint8_t, 256> MakeClasses() {
+  std::array<uint8_t, 256> classes{};
+  for (size_t c = 0; c < 0x80; ++c) {
+    const bool special =
+        c == '"' || c == '\'' || c == '`' || c == '\\' || c == '\n';
+    classes[c] = static_cast<uint8_t>((IsAlphaNumeric(c) ? kWord : 0) |
+                                      (special ? 0 : kQuoted));
+  }
+  return classes;
+}
+constexpr std::array<uint8_t, 256> kClasses = MakeClasses();
+
+bool Has(uint8_t what, char c) {
+  return (kClasses[static_cast<uint8_t>(c)] & what) != 0;
+}
 
 int DigitValue(char32_t c) {
   if (IsDigit(c)) return static_cast<int>(c - '0');
@@ -63,12 +84,15 @@ char32_t Lexer::Take() {
 }
 
 bool Lexer::Accept(absl::string_view set) {
-  if (pos_ >= input_.size() ||
-      set.find(input_[pos_]) == absl::string_view::npos) {
-    return false;
+  if (pos_ >= input_.size()) return false;
+  // A few, for which to call a function costs more.
+  for (const char c : set) {
+    if (c == input_[pos_]) {
+      ++pos_;
+      return true;
+    }
   }
-  ++pos_;
-  return true;
+  return false;
 }
 
 void Lexer::AcceptDigits(bool hex, bool separators) {
@@ -252,14 +276,14 @@ Token Lexer::Braces() {
 }
 
 Token Lexer::Identifier() {
-  while (pos_ < input_.size() && IsAlphaNumeric(input_[pos_])) ++pos_;
+  while (pos_ < input_.size() && Has(kWord, input_[pos_])) ++pos_;
   return Emit(TokenType::kIdentifier);
 }
 
 Token Lexer::KeywordOrIdentifier() {
   bool colon = input_[start_] == ':';
   while (pos_ < input_.size() &&
-         (IsAlphaNumeric(input_[pos_]) || input_[pos_] == ':')) {
+         (Has(kWord, input_[pos_]) || input_[pos_] == ':')) {
     colon |= input_[pos_++] == ':';
   }
   if (colon) return Emit(TokenType::kMetricIdentifier);
@@ -292,6 +316,7 @@ TokenType Lexer::Keyword(absl::string_view word) const {
 
 Token Lexer::String(char quote) {
   while (true) {
+    while (pos_ < input_.size() && Has(kQuoted, input_[pos_])) ++pos_;
     const char32_t c = Take();
     if (c == static_cast<uint8_t>(quote)) return Emit(TokenType::kString);
     if (c == '\\') {
@@ -366,6 +391,7 @@ bool Lexer::Escape(char quote) {
 
 Token Lexer::RawString() {
   while (true) {
+    while (pos_ < input_.size() && Has(kQuoted, input_[pos_])) ++pos_;
     const char32_t c = Take();
     if (c == '`') return Emit(TokenType::kString);
     if (c == kReplacement) return Fail("invalid UTF-8 rune");

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
@@ -58,6 +59,60 @@ std::optional<int64_t> ParseInteger(absl::string_view text) {
   return value;
 }
 
+constexpr double kPowersOfTen[] = {1e0,  1e1,  1e2,  1e3, 1e4,  1e5,
+                                   1e6,  1e7,  1e8,  1e9, 1e10, 1e11,
+                                   1e12, 1e13, 1e14, 1e15};
+
+// `text` if it is at most 15 decimal digits with a point among or behind them,
+// as most numbers are: both sides of the division are exact then, and so it
+// rounds as the number itself does. Otherwise nothing, which says nothing.
+std::optional<double> ParseShortNumber(absl::string_view text) {
+  constexpr size_t kMaxDigits = 15;
+  if (text.size() > kMaxDigits || text.empty() ||
+      !absl::ascii_isdigit(static_cast<unsigned char>(text[0])) ||
+      (text[0] == '0' && text.size() > 1 && text[1] != '.')) {
+    return std::nullopt;
+  }
+  int64_t digits = 0;
+  size_t point = text.size();
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (absl::ascii_isdigit(static_cast<unsigned char>(text[i]))) {
+      digits = 10 * digits + (text[i] - '0');
+    } else if (text[i] == '.' && point == text.size()) {
+      point = i;
+    } else {
+      return std::nullopt;
+    }
+  }
+  const size_t behind = point == text.size() ? 0 : text.size() - point - 1;
+  return static_cast<double>(digits) / kPowersOfTen[behind];
+}
+
+// The shortest text of a number below 1e6 that has at most three decimals; ""
+// for others. Of at most 15 digits no two texts are the same number, so that
+// what reads as `value` is the only one.
+std::string ShortNumberText(double value) {
+  constexpr int kMaxDecimals = 3;
+  for (int decimals = 0; decimals <= kMaxDecimals; ++decimals) {
+    const double power = kPowersOfTen[decimals];
+    const auto digits = static_cast<int64_t>(std::abs(value) * power + 0.5);
+    if (static_cast<double>(digits) / power != std::abs(value)) continue;
+    // Backwards.
+    char buffer[16];
+    char* const end = std::end(buffer);
+    char* begin = end;
+    int64_t left = digits;
+    for (int written = 0; left > 0 || written <= decimals; ++written) {
+      if (written == decimals && decimals > 0) *--begin = '.';
+      *--begin = static_cast<char>('0' + left % 10);
+      left /= 10;
+    }
+    if (value < 0) *--begin = '-';
+    return std::string(begin, end);
+  }
+  return "";
+}
+
 absl::Status BadNumber(absl::string_view text, absl::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat("error parsing number: strconv.ParseFloat: parsing ",
@@ -67,6 +122,9 @@ absl::Status BadNumber(absl::string_view text, absl::string_view why) {
 }  // namespace
 
 absl::StatusOr<double> ParseNumber(absl::string_view text) {
+  if (const std::optional<double> number = ParseShortNumber(text)) {
+    return *number;
+  }
   if (absl::EqualsIgnoreCase(text, "inf")) {
     return std::numeric_limits<double>::infinity();
   }
@@ -116,9 +174,9 @@ std::string NumberText(double value) {
   if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
   // As most numbers are.
   constexpr double kPlain = 1e6;
-  if (std::abs(value) < kPlain && !(value == 0 && std::signbit(value)) &&
-      std::trunc(value) == value) {
-    return absl::StrCat(static_cast<int>(value));
+  if (std::abs(value) < kPlain && !(value == 0 && std::signbit(value))) {
+    std::string text = ShortNumberText(value);
+    if (!text.empty()) return text;
   }
   char buffer[64];
   const auto scientific = std::to_chars(buffer, buffer + sizeof(buffer), value,

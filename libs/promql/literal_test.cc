@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <charconv>
 #include <cmath>
+#include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <string>
 
@@ -28,6 +31,31 @@ TEST(LiteralTest, NumbersReadBackAsTheyWereWritten) {
     const absl::StatusOr<double> read = ParseNumber(text);
     ASSERT_THAT(read, IsOk()) << text;
     EXPECT_EQ(*read, value) << text;
+  }
+}
+
+// There is a shorter way for these.
+TEST(LiteralTest, NumbersOfFewDigitsAreReadAndWrittenAsOthersAre) {
+  absl::BitGen random;
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text = absl::StrCat(
+        absl::LogUniform<int64_t>(random, 0, 99'999'999'999'999'999));
+    if (absl::Bernoulli(random, 0.9)) {
+      text.insert(
+          absl::Uniform<size_t>(absl::IntervalClosed, random, 1, text.size()),
+          ".");
+    }
+    const absl::StatusOr<double> read = ParseNumber(text);
+    ASSERT_THAT(read, IsOk()) << text;
+    EXPECT_EQ(*read, std::strtod(text.c_str(), nullptr)) << text;
+
+    const double value = absl::Uniform(random, -999'999'999, 999'999'999) /
+                         std::pow(10, absl::Uniform(random, 3, 6));
+    if (std::abs(value) < 1e-4) continue;
+    char wanted[64];
+    const auto end = std::to_chars(std::begin(wanted), std::end(wanted), value,
+                                   std::chars_format::fixed);
+    EXPECT_EQ(NumberText(value), std::string(wanted, end.ptr));
   }
 }
 

@@ -29,6 +29,9 @@ constexpr Interval kInvisible[] = {
     {0x1FFFE, 0x1FFFF}, {0x2FFFE, 0x2FFFF}, {0x3FFFE, 0xE00FF},
     {0xE01F0, 0x10FFFF}};
 
+// Stands for itself in double quotes.
+bool IsPlain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
+
 bool IsVisible(char32_t c) {
   if (c < 0x80) return c >= 0x20 && c != 0x7F;
   for (const Interval& interval : kInvisible) {
@@ -171,7 +174,12 @@ size_t DecodeCharacter(absl::string_view text, char32_t* c) {
 
 void AppendQuoted(absl::string_view text, std::string* out) {
   out->push_back('"');
-  while (!text.empty()) {
+  while (true) {
+    size_t plain = 0;
+    while (plain < text.size() && IsPlain(text[plain])) ++plain;
+    out->append(text.data(), plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     char32_t c;
     const size_t length = DecodeCharacter(text, &c);
     if (c == kReplacement && length == 1) {

@@ -1,7 +1,8 @@
 #include "libs/promql/token.h"
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <string>
 
@@ -59,21 +60,41 @@ constexpr Keyword kKeywords[] = {
 };
 constexpr size_t kLongestKeyword = 12;
 
+// For each letter, where the keywords begin that begin with it, and where they
+// end.
+struct Keywords {
+  uint8_t begin = 0;
+  uint8_t end = 0;
+};
+constexpr std::array<Keywords, 26> MakeIndex() {
+  std::array<Keywords, 26> index{};
+  for (size_t i = 0; i < std::size(kKeywords); ++i) {
+    Keywords& of_letter =
+        index[static_cast<size_t>(kKeywords[i].word[0] - 'a')];
+    if (of_letter.end == 0) of_letter.begin = static_cast<uint8_t>(i);
+    of_letter.end = static_cast<uint8_t>(i + 1);
+  }
+  return index;
+}
+constexpr std::array<Keywords, 26> kByLetter = MakeIndex();
+
 }  // namespace
 
 TokenType KeywordType(absl::string_view word) {
-  if (word.size() > kLongestKeyword) return TokenType::kIdentifier;
-  char lower[kLongestKeyword];
-  std::transform(word.begin(), word.end(), lower,
-                 [](unsigned char c) { return absl::ascii_tolower(c); });
-  const absl::string_view wanted(lower, word.size());
-  const Keyword* found = std::lower_bound(
-      std::begin(kKeywords), std::end(kKeywords), wanted,
-      [](const Keyword& k, absl::string_view w) { return k.word < w; });
-  if (found == std::end(kKeywords) || found->word != wanted) {
+  if (word.empty() || word.size() > kLongestKeyword) {
     return TokenType::kIdentifier;
   }
-  return found->type;
+  const char first = absl::ascii_tolower(static_cast<unsigned char>(word[0]));
+  if (first < 'a' || first > 'z') return TokenType::kIdentifier;
+  const Keywords& of_letter = kByLetter[static_cast<size_t>(first - 'a')];
+  for (size_t i = of_letter.begin; i < of_letter.end; ++i) {
+    const Keyword& keyword = kKeywords[i];
+    if (keyword.word.size() == word.size() &&
+        absl::EqualsIgnoreCase(keyword.word, word)) {
+      return keyword.type;
+    }
+  }
+  return TokenType::kIdentifier;
 }
 
 bool IsDurationFunction(absl::string_view word) {

@@ -28,6 +28,12 @@ bool IsKnown(ExprKind kind) {
   return false;
 }
 
+// Of such a kind no node ever has children.
+bool IsLeaf(ExprKind kind) {
+  return kind == ExprKind::kNumber || kind == ExprKind::kString ||
+         kind == ExprKind::kVectorSelector;
+}
+
 template <typename Node, typename Function>
 absl::Status Walk(Node& root, Function visit) {
   std::vector<Node*> waiting = {&root};
@@ -39,6 +45,7 @@ absl::Status Walk(Node& root, Function visit) {
           "expression node of the unknown kind ", static_cast<int>(node.kind)));
     }
     if (absl::Status status = visit(node); !status.ok()) return status;
+    if (IsLeaf(node.kind)) continue;
     const size_t first = waiting.size();
     for (size_t i = 0; Node* child = Child(node, i); ++i) {
       waiting.push_back(child);

@@ -4,10 +4,13 @@
 #include <openssl/params.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <utility>
+
+#include "libs/tenancy/fact.h"
 
 namespace insula::auth {
 namespace {
@@ -27,10 +30,8 @@ struct FreeMac {
 
 Digest Sha256Of(absl::string_view text) {
   Digest digest = {};
-  unsigned size = 0;
-  Demand(EVP_Digest(text.data(), text.size(), digest.data(), &size,
-                    EVP_sha256(), nullptr) == 1 &&
-         size == digest.size());
+  const std::string bytes = tenancy::Sha256(text);
+  std::copy(bytes.begin(), bytes.end(), digest.begin());
   return digest;
 }
 

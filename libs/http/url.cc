@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "absl/strings/ascii.h"
@@ -19,9 +20,18 @@ namespace {
 constexpr size_t kMaxUrlBytes = 64 << 10;
 constexpr size_t kMaxHostBytes = 253;
 
-bool IsUnreserved(char c) {
-  return absl::ascii_isalnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
+constexpr std::array<bool, 256> MakeUnreserved() {
+  std::array<bool, 256> unreserved{};
+  for (int c = 0; c < 256; ++c) {
+    unreserved[c] = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                    (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
+                    c == '_' || c == '~';
+  }
+  return unreserved;
 }
+constexpr std::array<bool, 256> kUnreserved = MakeUnreserved();
+
+bool IsUnreserved(char c) { return kUnreserved[static_cast<unsigned char>(c)]; }
 
 // Of a path or query, without '%'.
 bool IsTargetCharacter(char c) {
@@ -173,29 +183,37 @@ std::string Url::ToString() const {
   return absl::StrCat(scheme, "://", HostPort(), target);
 }
 
-std::string PercentEncode(absl::string_view text) {
+namespace {
+
+void AppendEncoded(absl::string_view text, std::string* encoded) {
   static constexpr char kHex[] = "0123456789ABCDEF";
-  std::string encoded;
-  encoded.reserve(text.size() + text.size() / 4);
+  size_t escapes = 0;
+  for (const char c : text) {
+    escapes += IsUnreserved(c) ? 0 : 1;
+  }
+  const size_t begin = encoded->size();
+  encoded->resize(begin + text.size() + 2 * escapes);
+  char* to = encoded->data() + begin;
   for (const char c : text) {
     if (IsUnreserved(c)) {
-      encoded.push_back(c);
+      *to++ = c;
     } else {
       const auto byte = static_cast<unsigned char>(c);
-      encoded.push_back('%');
-      encoded.push_back(kHex[byte >> 4]);
-      encoded.push_back(kHex[byte & 15]);
+      *to++ = '%';
+      *to++ = kHex[byte >> 4];
+      *to++ = kHex[byte & 15];
     }
   }
-  return encoded;
 }
 
-absl::StatusOr<std::string> PercentDecode(absl::string_view text) {
-  std::string decoded;
-  decoded.reserve(text.size());
+// `plus` is what a '+' stands for.
+absl::StatusOr<std::string> Decode(absl::string_view text, char plus) {
+  std::string decoded(text.size(), '\0');
+  char* to = decoded.data();
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      decoded.push_back(text[i]);
+    const char c = text[i];
+    if (c != '%') {
+      *to++ = c == '+' ? plus : c;
       continue;
     }
     const std::optional<char> byte = EscapeAt(text, i);
@@ -204,22 +222,24 @@ absl::StatusOr<std::string> PercentDecode(absl::string_view text) {
           "'", absl::CHexEscape(text.substr(i, 3)),
           "' is not a percent-escape: write a literal '%' as %25"));
     }
-    decoded.push_back(*byte);
+    *to++ = *byte;
     i += 2;
   }
+  decoded.resize(static_cast<size_t>(to - decoded.data()));
   return decoded;
 }
 
-namespace {
+}  // namespace
 
-absl::StatusOr<std::string> DecodeFormText(absl::string_view text) {
-  if (!absl::StrContains(text, '+')) return PercentDecode(text);
-  std::string blanks(text);
-  std::replace(blanks.begin(), blanks.end(), '+', ' ');
-  return PercentDecode(blanks);
+std::string PercentEncode(absl::string_view text) {
+  std::string encoded;
+  AppendEncoded(text, &encoded);
+  return encoded;
 }
 
-}  // namespace
+absl::StatusOr<std::string> PercentDecode(absl::string_view text) {
+  return Decode(text, '+');
+}
 
 absl::StatusOr<Params> ParseForm(absl::string_view text, size_t max_params) {
   if (absl::StrContains(text, ';')) {
@@ -227,6 +247,11 @@ absl::StatusOr<Params> ParseForm(absl::string_view text, size_t max_params) {
         "form parameters hold a ';': separate them by '&', write ';' as %3B");
   }
   Params params;
+  if (!text.empty()) {
+    constexpr size_t kUsual = 8;
+    params.reserve(std::min(kUsual, 1 + static_cast<size_t>(std::count(
+                                            text.begin(), text.end(), '&'))));
+  }
   while (!text.empty()) {
     const size_t end = std::min(text.find('&'), text.size());
     const absl::string_view piece = text.substr(0, end);
@@ -237,10 +262,10 @@ absl::StatusOr<Params> ParseForm(absl::string_view text, size_t max_params) {
           absl::StrCat("more than ", max_params, " form parameters"));
     }
     const size_t equals = std::min(piece.find('='), piece.size());
-    ASSIGN_OR_RETURN(std::string name, DecodeFormText(piece.substr(0, equals)));
+    ASSIGN_OR_RETURN(std::string name, Decode(piece.substr(0, equals), ' '));
     ASSIGN_OR_RETURN(
         std::string value,
-        DecodeFormText(piece.substr(std::min(equals + 1, piece.size()))));
+        Decode(piece.substr(std::min(equals + 1, piece.size())), ' '));
     params.emplace_back(std::move(name), std::move(value));
   }
   return params;
@@ -249,8 +274,10 @@ absl::StatusOr<Params> ParseForm(absl::string_view text, size_t max_params) {
 std::string EncodeForm(const Params& params) {
   std::string text;
   for (const auto& [name, value] : params) {
-    absl::StrAppend(&text, text.empty() ? "" : "&", PercentEncode(name), "=",
-                    PercentEncode(value));
+    if (!text.empty()) text.push_back('&');
+    AppendEncoded(name, &text);
+    text.push_back('=');
+    AppendEncoded(value, &text);
   }
   return text;
 }

@@ -5,12 +5,26 @@
 #include "absl/strings/match.h"
 
 namespace insula::http {
+namespace {
+
+// Most names differ in their length.
+bool IsSameName(absl::string_view a, absl::string_view b) {
+  return a.size() == b.size() && absl::EqualsIgnoreCase(a, b);
+}
+
+}  // namespace
 
 void Headers::Add(absl::string_view name, absl::string_view value) {
-  fields_.emplace_back(std::string(name), std::string(value));
+  constexpr size_t kUsual = 8;
+  if (fields_.empty()) fields_.reserve(kUsual);
+  fields_.emplace_back(name, value);
 }
 
 void Headers::Set(absl::string_view name, absl::string_view value) {
+  if (!Get(name).has_value()) {
+    Add(name, value);
+    return;
+  }
   // First: the arguments may point into a field that goes.
   value_type field(name, value);
   Erase(field.first);
@@ -23,22 +37,21 @@ void Headers::Remove(absl::string_view name) {
 
 void Headers::Erase(const std::string& name) {
   std::erase_if(fields_, [&name](const auto& field) {
-    return absl::EqualsIgnoreCase(field.first, name);
+    return IsSameName(field.first, name);
   });
 }
 
 std::optional<absl::string_view> Headers::Get(absl::string_view name) const {
   for (const auto& [key, value] : fields_) {
-    if (absl::EqualsIgnoreCase(key, name)) return value;
+    if (IsSameName(key, name)) return value;
   }
   return std::nullopt;
 }
 
 size_t Headers::Count(absl::string_view name) const {
-  return static_cast<size_t>(
-      std::count_if(fields_.begin(), fields_.end(), [name](const auto& field) {
-        return absl::EqualsIgnoreCase(field.first, name);
-      }));
+  return static_cast<size_t>(std::count_if(
+      fields_.begin(), fields_.end(),
+      [name](const auto& field) { return IsSameName(field.first, name); }));
 }
 
 absl::string_view Request::path() const {

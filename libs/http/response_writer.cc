@@ -1,6 +1,8 @@
 #include "libs/http/response_writer.h"
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -17,13 +19,14 @@ constexpr size_t kLeastGzip = 1024;
 
 // Of one hop or of the server's own making.
 bool IsServersOwn(absl::string_view name) {
-  for (const absl::string_view own :
-       {"connection", "content-length", "transfer-encoding", "date",
-        "x-request-id", "keep-alive", "proxy-connection", "te", "trailer",
-        "upgrade"}) {
-    if (absl::EqualsIgnoreCase(name, own)) return true;
-  }
-  return false;
+  static constexpr absl::string_view kOwn[] = {
+      "connection",   "content-length", "transfer-encoding", "date",
+      "x-request-id", "keep-alive",     "proxy-connection",  "te",
+      "trailer",      "upgrade"};
+  return std::any_of(
+      std::begin(kOwn), std::end(kOwn), [name](absl::string_view own) {
+        return own.size() == name.size() && absl::EqualsIgnoreCase(name, own);
+      });
 }
 
 // Formatting a date costs more than the rest of a head.
@@ -41,7 +44,10 @@ absl::string_view CurrentDate() {
 
 void AppendField(absl::string_view name, absl::string_view value,
                  std::string* text) {
-  absl::StrAppend(text, name, ": ", value, "\r\n");
+  text->append(name.data(), name.size());
+  text->append(": ", 2);
+  text->append(value.data(), value.size());
+  text->append("\r\n", 2);
 }
 
 }  // namespace

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/buffer.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/parser.hpp>
 #include <cstring>
 #include <utility>
 
@@ -17,8 +14,6 @@
 
 namespace insula::http {
 namespace {
-
-namespace beast = boost::beast;
 
 enum CharacterClass : unsigned char {
   kTokenClass = 1,
@@ -73,42 +68,70 @@ absl::Status CheckLine(absl::string_view line, bool first) {
   return absl::OkStatus();
 }
 
-// Runs `parser` over `text`, which holds a whole head.
-template <typename Parser>
-absl::Status RunParser(absl::string_view text, Parser* parser) {
-  parser->header_limit(static_cast<uint32_t>(text.size()) + 1);
-  parser->body_limit(boost::none);
-  parser->eager(false);
-  beast::error_code error;
-  const size_t used =
-      parser->put(boost::asio::buffer(text.data(), text.size()), error);
-  if (error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("malformed head: ", error.message()));
-  }
-  if (!parser->is_header_done() || used != text.size()) {
-    return absl::InvalidArgumentError("malformed head: it ends early");
-  }
-  return absl::OkStatus();
+absl::Status Malformed(absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("malformed head: ", what));
 }
 
-template <typename Fields>
-Headers CopyFields(const Fields& fields) {
-  Headers headers;
-  for (const auto& field : fields) {
-    const auto name = field.name_string();
-    const auto value = field.value();
-    headers.Add({name.data(), name.size()}, {value.data(), value.size()});
-  }
-  return headers;
+// Takes a line off `*text` and its end from it. False if there is none.
+bool TakeLine(absl::string_view* text, absl::string_view* line) {
+  const size_t end = text->find('\n');
+  if (end == text->npos || end == 0 || (*text)[end - 1] != '\r') return false;
+  *line = text->substr(0, end - 1);
+  text->remove_prefix(end + 1);
+  return true;
 }
 
-// The version is at the end of a request's first line.
-absl::Status CheckRequestVersion(absl::string_view text) {
-  const absl::string_view line = text.substr(0, text.find('\r'));
-  const size_t blank = line.rfind(' ');
-  const absl::string_view version =
-      blank == line.npos ? absl::string_view() : line.substr(blank + 1);
+bool IsBlank(char c) { return c == ' ' || c == '\t'; }
+
+absl::string_view WithoutBlanks(absl::string_view text) {
+  while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsBlank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+bool IsConnection(absl::string_view name) {
+  constexpr absl::string_view kOfClient = "connection";
+  constexpr absl::string_view kOfProxy = "proxy-connection";
+  return (name.size() == kOfClient.size() &&
+          absl::EqualsIgnoreCase(name, kOfClient)) ||
+         (name.size() == kOfProxy.size() &&
+          absl::EqualsIgnoreCase(name, kOfProxy));
+}
+
+// Tokens between commas, and perhaps nothing between some.
+bool IsTokenList(absl::string_view text) {
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(','), text.size());
+    const absl::string_view token = WithoutBlanks(text.substr(0, end));
+    if (!token.empty() && !IsToken(token)) return false;
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return true;
+}
+
+// Reads the lines behind the first one, whose last one is empty.
+absl::Status ParseFields(absl::string_view text, Headers* headers) {
+  absl::string_view line;
+  while (TakeLine(&text, &line)) {
+    if (line.empty()) {
+      if (!text.empty()) return Malformed("it has an end within");
+      return absl::OkStatus();
+    }
+    const size_t colon = line.find(':');
+    if (colon == line.npos || colon == 0) {
+      return Malformed("a header line has no name");
+    }
+    const absl::string_view name = line.substr(0, colon);
+    const absl::string_view value = WithoutBlanks(line.substr(colon + 1));
+    if (IsConnection(name) && !IsTokenList(value)) {
+      return Malformed("a Connection header is no list of tokens");
+    }
+    headers->Add(name, value);
+  }
+  return Malformed("it ends early");
+}
+
+absl::Status CheckRequestVersion(absl::string_view version) {
   if (version == "HTTP/1.1" || version == "HTTP/1.0") return absl::OkStatus();
   if (version.size() == 8 && absl::StartsWith(version, "HTTP/") &&
       absl::ascii_isdigit(version[5]) && version[6] == '.' &&
@@ -181,18 +204,25 @@ absl::StatusOr<std::optional<size_t>> HeadScanner::Scan(
 }
 
 absl::StatusOr<RequestHead> ParseRequestHead(absl::string_view text) {
-  RETURN_IF_ERROR(CheckRequestVersion(text));
-  beast::http::request_parser<beast::http::empty_body> parser;
-  RETURN_IF_ERROR(RunParser(text, &parser));
-  const auto& message = parser.get();
+  absl::string_view line;
+  if (!TakeLine(&text, &line)) return Malformed("it ends early");
+  const size_t first = line.find(' ');
+  const size_t last = line.rfind(' ');
+  RETURN_IF_ERROR(CheckRequestVersion(
+      last == line.npos ? absl::string_view() : line.substr(last + 1)));
+  const absl::string_view method = line.substr(0, first);
+  if (!IsToken(method)) return Malformed("its method is no token");
+  if (last <= first + 1) return Malformed("it has no target");
+  const absl::string_view target = line.substr(first + 1, last - first - 1);
+  if (absl::StrContains(target, ' ')) {
+    return Malformed("a blank in its target");
+  }
 
   RequestHead head;
-  const auto method = message.method_string();
   head.method.assign(method.data(), method.size());
-  const auto target = message.target();
   head.target.assign(target.data(), target.size());
-  head.minor_version = message.version() == 10 ? 0 : 1;
-  head.headers = CopyFields(message);
+  head.minor_version = line.back() == '0' ? 0 : 1;
+  RETURN_IF_ERROR(ParseFields(text, &head.headers));
   RETURN_IF_ERROR(NormalizeTarget(&head));
   return head;
 }
@@ -202,18 +232,24 @@ absl::StatusOr<ResponseHead> ParseResponseHead(absl::string_view text) {
       !absl::StartsWith(text, "HTTP/1.0 ")) {
     return absl::UnimplementedError("the answer is not of HTTP/1.1 or 1.0");
   }
-  beast::http::response_parser<beast::http::empty_body> parser;
-  RETURN_IF_ERROR(RunParser(text, &parser));
-  const auto& message = parser.get();
+  absl::string_view line;
+  if (!TakeLine(&text, &line)) return Malformed("it ends early");
+  // "HTTP/1.1 200 OK": a blank stands also before no words at all.
+  const absl::string_view status = line.substr(9);
+  if (status.size() < 4 || status[3] != ' ' ||
+      !std::all_of(status.begin(), status.begin() + 3, absl::ascii_isdigit)) {
+    return Malformed("its status is not of three digits");
+  }
 
   ResponseHead head;
-  head.status = static_cast<int>(message.result_int());
+  head.status =
+      100 * (status[0] - '0') + 10 * (status[1] - '0') + (status[2] - '0');
   if (head.status < 100 || head.status > 599) {
     return absl::InvalidArgumentError(
         absl::StrCat("the answer's status is ", head.status));
   }
-  head.minor_version = message.version() == 10 ? 0 : 1;
-  head.headers = CopyFields(message);
+  head.minor_version = line[7] - '0';
+  RETURN_IF_ERROR(ParseFields(text, &head.headers));
   return head;
 }
 

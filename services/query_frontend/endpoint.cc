@@ -1,10 +1,6 @@
 #include "services/query_frontend/endpoint.h"
 
-#include <algorithm>
 #include <iterator>
-#include <vector>
-
-#include "absl/strings/str_split.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -81,9 +77,9 @@ const EndpointInfo& InfoOf(Endpoint endpoint) {
 absl::Span<const EndpointInfo> AllEndpoints() { return kEndpoints; }
 
 bool IsAllowed(Endpoint endpoint, absl::string_view method) {
-  const std::vector<absl::string_view> methods =
-      absl::StrSplit(InfoOf(endpoint).methods, ", ");
-  return std::find(methods.begin(), methods.end(), method) != methods.end();
+  const absl::string_view methods = InfoOf(endpoint).methods;
+  if (methods == kGetPost) return method == kGet || method == kPost;
+  return method == methods;
 }
 
 }  // namespace insula::query_frontend

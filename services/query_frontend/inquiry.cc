@@ -44,11 +44,21 @@ absl::StatusOr<Names> ParseNames(const Names& texts, absl::string_view where) {
   return names;
 }
 
-absl::StatusOr<Names> NamesInUrl(const http::Request& request) {
-  if (!absl::StrContains(request.query(), kParameter) &&
-      !absl::StrContains(request.query(), '%')) {
-    return Names();
+// Whether a name among the parameters is, or could be the escaped, kParameter.
+// What is wrong with the others is said where they are read.
+bool MayName(absl::string_view query) {
+  while (!query.empty()) {
+    const size_t end = std::min(query.find('&'), query.size());
+    const absl::string_view piece = query.substr(0, end);
+    const absl::string_view name = piece.substr(0, piece.find('='));
+    if (name == kParameter || absl::StrContains(name, '%')) return true;
+    query.remove_prefix(std::min(end + 1, query.size()));
   }
+  return false;
+}
+
+absl::StatusOr<Names> NamesInUrl(const http::Request& request) {
+  if (!MayName(request.query())) return Names();
   absl::StatusOr<http::Params> params = http::ParseForm(request.query());
   if (!params.ok()) return Annotate(params.status(), "insula: URL query");
   Names texts;

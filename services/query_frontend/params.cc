@@ -29,9 +29,13 @@ constexpr size_t kMaxSummary = 1024;
 
 // Whether `endpoint` takes a parameter of that name.
 bool Takes(Endpoint endpoint, absl::string_view name) {
-  const std::vector<absl::string_view> known =
-      absl::StrSplit(InfoOf(endpoint).params, ' ', absl::SkipEmpty());
-  return std::find(known.begin(), known.end(), name) != known.end();
+  absl::string_view known = InfoOf(endpoint).params;
+  while (!known.empty()) {
+    const size_t end = std::min(known.find(' '), known.size());
+    if (known.substr(0, end) == name) return true;
+    known.remove_prefix(std::min(end + 1, known.size()));
+  }
+  return false;
 }
 
 // Whether it may come several times.
@@ -222,7 +226,7 @@ absl::StatusOr<ApiParams> ParseParams(Endpoint endpoint,
   params.accept = std::string(request.headers.Get("Accept").value_or(""));
   if (takes_block) params.body = std::string(request.body.view());
   Values values;
-  std::vector<std::string> seen;
+  std::vector<absl::string_view> seen;  // Into `all`, whose names stay.
   for (auto& [name, value] : all) {
     if (!Takes(endpoint, name)) continue;
     if (name == kMatch) {

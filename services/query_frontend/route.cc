@@ -1,6 +1,7 @@
 #include "services/query_frontend/route.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -63,20 +64,34 @@ Route BadPath(absl::string_view why) {
                                   ", write it plainly, like /api/v1/query"));
 }
 
-// Bytes that have a meaning of their own in some URL parser.
-bool IsPlainPathByte(unsigned char c) {
-  return absl::ascii_isalnum(c) || absl::StrContains("-_~!$&'()*+,=:@.", c);
+constexpr std::array<bool, 256> MakePlainPathBytes() {
+  std::array<bool, 256> plain{};
+  for (int c = 0; c < 256; ++c) {
+    plain[c] = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+               (c >= 'A' && c <= 'Z');
+  }
+  for (const char c : {'-', '_', '~', '!', '$', '&', '\'', '(', ')', '*', '+',
+                       ',', '=', ':', '@', '.'}) {
+    plain[static_cast<unsigned char>(c)] = true;
+  }
+  return plain;
+}
+constexpr std::array<bool, 256> kPlainPathBytes = MakePlainPathBytes();
+
+// False for those that have a meaning of their own in some URL parser.
+bool IsPlainPathByte(char c) {
+  return kPlainPathBytes[static_cast<unsigned char>(c)];
 }
 
 // Decodes %XX once. Nothing if what comes out could be read as path structure,
 // or as another escape, by whoever looks at it next.
 std::optional<std::string> DecodePath(absl::string_view path) {
-  std::string decoded;
-  decoded.reserve(path.size());
+  std::string decoded(path.size(), '\0');
+  char* to = decoded.data();
   for (size_t i = 0; i < path.size(); ++i) {
     if (path[i] != '%') {
       if (path[i] != '/' && !IsPlainPathByte(path[i])) return std::nullopt;
-      decoded.push_back(path[i]);
+      *to++ = path[i];
       continue;
     }
     if (i + 2 >= path.size() || !absl::ascii_isxdigit(path[i + 1]) ||
@@ -85,13 +100,15 @@ std::optional<std::string> DecodePath(absl::string_view path) {
     }
     const char c = absl::HexStringToBytes(path.substr(i + 1, 2))[0];
     if (c == '.' || !IsPlainPathByte(c)) return std::nullopt;
-    decoded.push_back(c);
+    *to++ = c;
     i += 2;
   }
+  decoded.resize(static_cast<size_t>(to - decoded.data()));
   return decoded;
 }
 
 bool HasDotSegment(absl::string_view path) {
+  if (!absl::StrContains(path, "/.")) return false;  // It begins with '/'.
   for (absl::string_view segment : absl::StrSplit(path, '/')) {
     if (segment == "." || absl::StartsWith(segment, "..")) return true;
   }
@@ -152,7 +169,8 @@ Route FindRoute(absl::string_view path) {
     plain.remove_prefix(end);
     if (tenant.empty()) return BadPath("names no tenant after /t/");
   }
-  if (absl::StartsWith(plain, absl::StrCat(kPrefix, "/"))) {
+  if (absl::StartsWith(plain, kPrefix) && plain.size() > kPrefix.size() &&
+      plain[kPrefix.size()] == '/') {
     plain.remove_prefix(kPrefix.size());
   }
   std::optional<Route> route = FindConstant(plain);

@@ -19,6 +19,10 @@
 #include "libs/promql/printer.h"
 #include "libs/status/status_macros.h"
 
+#ifdef INSULA_PLANT_FAULTS
+#include "libs/promql/planted_faults.h"
+#endif
+
 namespace insula::promql {
 namespace {
 
@@ -28,7 +32,10 @@ using labels::MatchType;
 // Faults planted for tests which show that a lost arm, or a matcher that is
 // taken for fulfilled though it is not, are found. Only the library targets
 // `promql_broken_arm` and `promql_broken_residual` define these.
-#ifdef INSULA_BREAK_UNION_ARM
+// `promql_faulty` asks which one is planted.
+#if defined(INSULA_PLANT_FAULTS)
+const bool kLosesAnArm = IsPlanted("union_arm");
+#elif defined(INSULA_BREAK_UNION_ARM)
 constexpr bool kLosesAnArm = true;
 #else
 constexpr bool kLosesAnArm = false;

@@ -81,10 +81,20 @@ class Stage:
                  "sources": {"files": [resources]},
                  "grpc": {"listen_address": f"127.0.0.1:{self._ports['registry']}"}})
 
-    def start_frontend(self, broken=False):
-        """The ports of all; of one that confines nothing, if it is to be broken."""
-        binary = (os.path.join(self._test_bin, "query-frontend-broken") if broken
-                  else os.path.join(self._bin, "query-frontend"))
+    def start_frontend(self, cache=False):
+        """The ports of all. With `cache` it keeps what it has answered."""
+        return self._start(os.path.join(self._bin, "query-frontend"), cache)
+
+    def start_broken(self):
+        """With one that confines nothing."""
+        return self._start(os.path.join(self._test_bin, "query-frontend-broken"), False)
+
+    def start_faulty(self, fault, cache=False):
+        """With one that has this fault."""
+        return self._start(os.path.join(self._test_bin, "query-frontend-faulty"), cache,
+                           {**os.environ, "INSULA_FAULT": fault})
+
+    def _start(self, binary, cache, environment=None):
         self._frontends += 1
         name = f"frontend-{self._frontends}"
         self._frontend = Service(
@@ -93,9 +103,13 @@ class Stage:
                           "state_dir": self._lab.path(f"{name}.state")},
              "grpc": {"listen_address": "127.0.0.1:0"},
              "api": {"target_details": True, "federate": True, "remote_read": True},
-             "cache": {"enabled": False},
-             "listeners": [{"name": "query", "listen_address": "127.0.0.1:0"}]})
+             "cache": {"enabled": cache},
+             "listeners": [{"name": "query", "listen_address": "127.0.0.1:0"}]}, environment)
         return {**self._ports, "frontend": self._frontend.ports["query"]}
+
+    def metrics(self):
+        """The text of the frontend's."""
+        return self._frontend.admin("/metrics").body.decode()
 
     def stop_frontend(self):
         self._frontend.process.stop()

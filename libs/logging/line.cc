@@ -63,11 +63,21 @@ bool IsControl(absl::string_view character) {
   return character == "\u2028" || character == "\u2029";
 }
 
+// Whether it stands for itself between double quotes, as most do.
+bool IsPlain(char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+
 // Appends `text` for the inside of double quotes. `hex` starts the escape of a
 // byte that has no other: JSON knows no \x, there it becomes text.
 void AppendEscaped(absl::string_view text, absl::string_view hex,
                    std::string* out) {
   while (!text.empty()) {
+    const auto plain = static_cast<size_t>(
+        std::find_if_not(text.begin(), text.end(), IsPlain) - text.begin());
+    if (plain > 0) {
+      out->append(text.data(), plain);
+      text.remove_prefix(plain);
+      continue;
+    }
     const size_t length = Utf8Length(text);
     const absl::string_view character =
         text.substr(0, std::max<size_t>(length, 1));
@@ -102,6 +112,7 @@ bool IsBare(absl::string_view text) {
 class Writer {
  public:
   explicit Writer(Format format) : format_(format) {
+    line_.reserve(512);
     if (format_ == Format::kJson) line_.push_back('{');
   }
 
@@ -123,7 +134,8 @@ class Writer {
       line_.push_back('"');
       return;
     }
-    absl::StrAppend(&line_, key, "=");
+    line_.append(key.data(), key.size());
+    line_.push_back('=');
     if (IsBare(value)) {
       line_.append(value.data(), value.size());
       return;
@@ -144,14 +156,30 @@ class Writer {
   std::string line_;
 };
 
+// As RFC 3339, in UTC. Most lines are of the second of the one before.
+std::string Timestamp(absl::Time now) {
+  constexpr absl::string_view kFormat = "%Y-%m-%d%ET%H:%M:%S";
+  thread_local absl::Time formatted = absl::InfinitePast();
+  thread_local std::string text;
+  if (now < formatted || now >= formatted + absl::Seconds(1)) {
+    formatted = absl::FromUnixSeconds(absl::ToUnixSeconds(now));
+    text = absl::FormatTime(kFormat, formatted, absl::UTCTimeZone());
+  }
+  const auto millis =
+      static_cast<unsigned>(absl::ToInt64Milliseconds(now - formatted));
+  const char digits[] = {'.', static_cast<char>('0' + millis / 100 % 10),
+                         static_cast<char>('0' + millis / 10 % 10),
+                         static_cast<char>('0' + millis % 10), 'Z'};
+  return absl::StrCat(text, absl::string_view(digits, sizeof(digits)));
+}
+
 }  // namespace
 
 std::string FormatLine(Format format, absl::Time now, Level level,
                        absl::string_view service, absl::string_view msg,
                        Fields fields) {
   Writer writer(format);
-  writer.Add("ts", absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", now,
-                                    absl::UTCTimeZone()));
+  writer.Add("ts", Timestamp(now));
   writer.Add("level", LevelName(level));
   if (!service.empty()) writer.Add("service", service);
   writer.Add("msg", msg);

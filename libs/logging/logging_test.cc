@@ -61,6 +61,23 @@ TEST(LogLineTest, AnEmptyServiceIsLeftOut) {
             "ts=2026-11-21T10:00:00.007Z level=debug msg=m");
 }
 
+TEST(LogLineTest, TellsTheTimeWhicheverWayItRuns) {
+  for (const int millis :
+       {0, 7, 999, 1000, 1999, 61'234, 1, 0, -1, -86'400'000}) {
+    const absl::Time now = kNow + absl::Milliseconds(millis);
+    EXPECT_EQ(FormatLine(Format::kLogfmt, now, Level::kInfo, "", "m", {}),
+              absl::StrCat("ts=",
+                           absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", now,
+                                            absl::UTCTimeZone()),
+                           " level=info msg=m"));
+  }
+}
+
+TEST(LogLineTest, EscapesWhatStandsAmongPlainText) {
+  EXPECT_EQ(Json("a \"b\" c\\d\ne\x7f é \xff z"),
+            "\"a \\\"b\\\" c\\\\d\\ne\\\\x7f é \\\\xff z\"");
+}
+
 TEST(LogLineTest, LogfmtQuotesWhatWouldBeReadDifferently) {
   EXPECT_EQ(Logfmt("plain/value:1.5"), "plain/value:1.5");
   EXPECT_EQ(Logfmt(""), "\"\"");

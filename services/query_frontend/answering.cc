@@ -37,26 +37,30 @@ size_t LimitOf(const ApiParams& params) {
   return absl::SimpleAtoi(params.Get("limit"), &limit) ? limit : 0;
 }
 
+// What waits for nothing is no coroutine: each request would pay for its frame.
+asio::awaitable<absl::StatusOr<Answer>> Say(absl::StatusOr<Answer> answer) {
+  co_return answer;
+}
+
 }  // namespace
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::Find(
     Route route, ApiParams params, std::vector<Policy> policies,
     std::string request_id, absl::Time deadline) {
   const absl::Status open = CheckOpen(route.endpoint, options_);
-  if (!open.ok()) co_return Refused(open);
+  if (!open.ok()) return Say(Refused(open));
   for (const Policy& policy : policies) {
     const absl::Status within =
         CheckParams(route.endpoint, params, policy.tenant_id, policy.limits);
-    if (!within.ok()) co_return Refused(within);
+    if (!within.ok()) return Say(Refused(within));
   }
   if (policies.size() == 1) {
-    co_return co_await FindForOne(std::move(route), std::move(params),
-                                  std::move(policies.front()),
-                                  std::move(request_id), deadline);
+    return FindForOne(std::move(route), std::move(params),
+                      std::move(policies.front()), std::move(request_id),
+                      deadline);
   }
-  co_return co_await FindForSeveral(std::move(route), std::move(params),
-                                    std::move(policies), std::move(request_id),
-                                    deadline);
+  return FindForSeveral(std::move(route), std::move(params),
+                        std::move(policies), std::move(request_id), deadline);
 }
 
 absl::Status Answering::Refused(const absl::Status& why) {
@@ -74,29 +78,26 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::Ask(UpstreamQuery query,
     query.read_data = WithAtMost(policy.limits.max_response_series,
                                  std::move(query.read_data));
   }
-  co_return co_await caching_.Ask(std::move(query), std::move(policy),
-                                  deadline);
+  return caching_.Ask(std::move(query), std::move(policy), deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindForSeveral(
     Route route, ApiParams params, std::vector<Policy> policies,
     std::string request_id, absl::Time deadline) {
   absl::StatusOr<std::unique_ptr<Policy>> joined = JoinPolicies(policies);
-  if (!joined.ok()) co_return Refused(joined.status());
+  if (!joined.ok()) return Say(Refused(joined.status()));
   if (*joined != nullptr) {
-    co_return co_await FindForOne(std::move(route), std::move(params),
-                                  std::move(**joined), std::move(request_id),
-                                  deadline);
+    return FindForOne(std::move(route), std::move(params), std::move(**joined),
+                      std::move(request_id), deadline);
   }
   const bool range_query = route.endpoint == Endpoint::kQueryRange;
   if (route.endpoint != Endpoint::kQuery && !range_query) {
-    co_return co_await FindUnion(std::move(route), std::move(params),
-                                 std::move(policies), std::move(request_id),
-                                 deadline);
+    return FindUnion(std::move(route), std::move(params), std::move(policies),
+                     std::move(request_id), deadline);
   }
   absl::StatusOr<ConfinedQuery> confined =
       ConfineQueryForTenants(params.query, params, policies);
-  if (!confined.ok()) co_return Refused(confined.status());
+  if (!confined.ok()) return Say(Refused(confined.status()));
   UpstreamQuery query;
   query.endpoint = route.endpoint;
   query.cost =
@@ -109,7 +110,7 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindForSeveral(
   for (size_t i = 1; i < policies.size(); ++i) {
     all.limits = Narrower(all.limits, policies[i].limits);
   }
-  co_return co_await Ask(std::move(query), std::move(all), deadline);
+  return Ask(std::move(query), std::move(all), deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
@@ -147,20 +148,20 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindForOne(
     Route route, ApiParams params, Policy policy, std::string request_id,
     absl::Time deadline) {
   if (route.endpoint == Endpoint::kMetadata) {
-    co_return co_await FindMetadata(std::move(params), std::move(policy),
-                                    std::move(request_id), deadline);
+    return FindMetadata(std::move(params), std::move(policy),
+                        std::move(request_id), deadline);
   }
   if (route.endpoint == Endpoint::kRead) {
-    co_return co_await FindSeries(std::move(params), std::move(policy),
-                                  std::move(request_id), deadline);
+    return FindSeries(std::move(params), std::move(policy),
+                      std::move(request_id), deadline);
   }
   // As Prometheus: without any, none.
   if (route.endpoint == Endpoint::kFederate && params.matches.empty()) {
-    co_return EmptyExposition(FormatFor(params.accept));
+    return Say(EmptyExposition(FormatFor(params.accept)));
   }
   auto query = MakeQuestion(route, std::move(params), policy, options_);
-  co_return co_await AskOne(std::move(query), std::move(policy),
-                            std::move(request_id), deadline);
+  return AskOne(std::move(query), std::move(policy), std::move(request_id),
+                deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindSeries(
@@ -168,19 +169,19 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindSeries(
     absl::Time deadline) {
   absl::StatusOr<ReadQuestion> question =
       ConfineReadRequest(params.body, policy);
-  if (!question.ok()) co_return Refused(question.status());
-  if (question->origin.empty()) co_return EmptyReadResponse(*question);
+  if (!question.ok()) return Say(Refused(question.status()));
+  if (question->origin.empty()) return Say(EmptyReadResponse(*question));
   auto query = MakeReadQuestion(*std::move(question), policy, max_response_);
-  co_return co_await AskOne(std::move(query), std::move(policy),
-                            std::move(request_id), deadline);
+  return AskOne(std::move(query), std::move(policy), std::move(request_id),
+                deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::AskOne(
     absl::StatusOr<UpstreamQuery> query, Policy policy, std::string request_id,
     absl::Time deadline) {
-  if (!query.ok()) co_return Refused(query.status());
+  if (!query.ok()) return Say(Refused(query.status()));
   query->request_id = std::move(request_id);
-  co_return co_await Ask(*std::move(query), std::move(policy), deadline);
+  return Ask(*std::move(query), std::move(policy), deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindMetadata(

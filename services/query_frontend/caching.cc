@@ -238,11 +238,10 @@ asio::awaitable<absl::StatusOr<Answer>> Caching::Ask(UpstreamQuery query,
   std::optional<range_cache::RangeQuery> kept;
   if (cache_ != nullptr) kept = CacheableQuery(query, policy);
   if (!kept.has_value()) {
-    co_return co_await asking_.Ask(std::move(query), std::move(policy),
-                                   deadline);
+    return asking_.Ask(std::move(query), std::move(policy), deadline);
   }
-  co_return co_await AskCache(*std::move(kept), std::move(query),
-                              std::move(policy), deadline);
+  return AskCache(*std::move(kept), std::move(query), std::move(policy),
+                  deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Caching::AskCache(

@@ -67,6 +67,10 @@ absl::Status AtLeast(absl::string_view key, absl::Duration value,
       absl::StrCat(key, ": must be at least ", absl::FormatDuration(least)));
 }
 
+asio::awaitable<absl::StatusOr<http::Response>> Refuse(absl::Status why) {
+  co_return why;
+}
+
 }  // namespace
 
 void PoolsConfig::Describe(config::Fields& fields) {
@@ -98,8 +102,8 @@ absl::Status PoolsConfig::Validate() const {
 
 asio::awaitable<absl::StatusOr<http::Response>> Pool::Send(
     backend_pool::BackendPool::Build build, absl::Time deadline) {
-  if (!usable_.ok()) co_return usable_;
-  co_return co_await backends_->Send(std::move(build), deadline);
+  if (!usable_.ok()) return Refuse(usable_);
+  return backends_->Send(std::move(build), deadline);
 }
 
 Pools::Pools(PoolsConfig config, Environment environment)

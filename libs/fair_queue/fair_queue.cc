@@ -118,14 +118,17 @@ asio::awaitable<absl::StatusOr<FairQueue::Place>> FairQueue::Enter(
   const absl::Time until = std::min(deadline, came_at + options_.max_wait);
   const int max_in_all = options_.limits.max_queued;
   const int max_running = options_.limits.max_concurrent;
-  auto waiter = std::make_shared<State::Waiter>();
+  std::shared_ptr<State::Waiter> waiter;  // Of one that has to wait.
   Scheduler::Id id = 0;
   Verdict verdict;
   State::Waiters woken;
   {
     sync::MutexLock lock(&state->mutex);
     verdict = state->scheduler.Enter(tenant_uid, limits, cost, &id);
-    if (verdict == Verdict::kWait) state->waiters.emplace(id, waiter);
+    if (verdict == Verdict::kWait) {
+      waiter = std::make_shared<State::Waiter>();
+      state->waiters.emplace(id, waiter);
+    }
     woken = state->TakeTurns();
   }
   State::Wake(woken);

@@ -37,11 +37,13 @@ int HttpStatusOf(const absl::Status& status) {
   }
 }
 
-http::Response JsonResponse(int http_status, std::string body) {
+http::Response JsonResponse(
+    int http_status, std::string body,
+    absl::string_view content_type = "application/json") {
   http::Response response;
   response.status = http_status;
-  response.headers.Set("Content-Type", "application/json");
-  response.headers.Set("Cache-Control", "no-store");
+  response.headers.Add("Content-Type", content_type);
+  response.headers.Add("Cache-Control", "no-store");
   response.body = std::move(body);
   return response;
 }
@@ -168,8 +170,8 @@ asio::awaitable<http::Response> ApiHandler::AnswerOperator(
   absl::StatusOr<Page> page = co_await pages_.Show(
       route.endpoint, *std::move(params), request.id, request.deadline);
   if (!page.ok()) co_return Refuse(page.status(), nullptr);
-  http::Response response = JsonResponse(200, std::move(page->body));
-  response.headers.Set("Content-Type", page->content_type);
+  http::Response response =
+      JsonResponse(200, std::move(page->body), page->content_type);
   // What tenants wrote may be in it: nothing is to guess that it is a page.
   response.headers.Set("X-Content-Type-Options", "nosniff");
   co_return response;
@@ -310,10 +312,9 @@ asio::awaitable<http::Response> ApiHandler::AnswerCallers(
       std::move(route), *std::move(params), std::move(policies), request.id,
       request.deadline - kAnswerTime);
   if (!answer.ok()) co_return Refuse(answer.status(), nullptr);
-  http::Response response =
-      JsonResponse(answer->http_status, std::move(answer->body));
+  http::Response response = JsonResponse(
+      answer->http_status, std::move(answer->body), answer->content_type);
   response.rest = std::move(answer->rest);
-  response.headers.Set("Content-Type", answer->content_type);
   if (!answer->content_encoding.empty()) {
     response.headers.Set("Content-Encoding", answer->content_encoding);
   }

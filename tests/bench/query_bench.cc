@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <set>
@@ -31,14 +32,18 @@ namespace insula::bench {
 namespace {
 
 constexpr int kIdleConnections = 2000;
+constexpr int kCacheHits = 4000;
 constexpr size_t kStreamBytes = 100'000'000;
 constexpr size_t kChainBytes = 160'000;
 constexpr absl::string_view kClose = "Connection: close\r\n";
 
-std::string HttpAnswer(absl::string_view body) {
-  return absl::StrCat(
-      "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ",
-      body.size(), "\r\n\r\n", body);
+constexpr absl::string_view kNoStore = "Cache-Control: no-store\r\n";
+
+std::string HttpAnswer(absl::string_view body,
+                       absl::string_view more_headers = "") {
+  return absl::StrCat("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
+                      more_headers, "Content-Length: ", body.size(), "\r\n\r\n",
+                      body);
 }
 
 std::string LabelsOf(int number) {
@@ -77,12 +82,35 @@ std::string Matrix(size_t least_bytes) {
                     1000 + i, ".25\"]");
   }
   body.reserve(least_bytes + 2 * points.size());
-  for (int i = 0; i == 0 || body.size() < least_bytes; ++i) {
+  for (int i = 0; body.size() < least_bytes; ++i) {
     absl::StrAppend(&body, i == 0 ? "" : ",", "{\"metric\":", LabelsOf(i),
                     ",\"values\":[", points, "]}");
   }
   absl::StrAppend(&body, "]}}");
   return HttpAnswer(body);
+}
+
+constexpr int64_t kStart = 1760003000;
+constexpr int64_t kEnd = kStart + 3600;
+constexpr int64_t kStep = 60;
+
+// Five series, with a point at each step.
+std::string RangeResult(absl::string_view more_headers) {
+  std::string points;
+  for (int64_t at = kStart; at <= kEnd; at += kStep) {
+    absl::StrAppend(&points, at == kStart ? "" : ",", "[", at, ",\"", at % 997,
+                    ".25\"]");
+  }
+  std::string result;
+  for (int i = 0; i < 5; ++i) {
+    absl::StrAppend(&result, i == 0 ? "" : ",", "{\"metric\":", LabelsOf(i),
+                    ",\"values\":[", points, "]}");
+  }
+  return HttpAnswer(
+      absl::StrCat(
+          R"({"status":"success","data":{"resultType":"matrix","result":[)",
+          result, "]}}"),
+      more_headers);
 }
 
 std::string SmallRequest() {
@@ -93,9 +121,9 @@ std::string RangeRequest(absl::string_view query,
                          absl::string_view more_headers = "") {
   return PostForm("/api/v1/query_range",
                   e2e::FormEncode({{"query", std::string(query)},
-                                   {"start", "1760003000"},
-                                   {"end", "1760006600"},
-                                   {"step", "60"}}),
+                                   {"start", absl::StrCat(kStart)},
+                                   {"end", absl::StrCat(kEnd)},
+                                   {"step", absl::StrCat(kStep)}}),
                   more_headers);
 }
 
@@ -174,13 +202,13 @@ void MeasureRelays(const std::string& bin, Figures* figures) {
 }
 
 void MeasureLongestRule(const std::string& bin, Figures* figures) {
-  const QuerySetup setup({.bin = bin, .answer = Matrix(0)});
+  const QuerySetup setup({.bin = bin, .answer = RangeResult(kNoStore)});
   figures->Print("longest_rule.cpu_us",
                  setup.MeasureCpu(RangeRequest(LongestRule()), 1000), "us");
 }
 
 void MeasureSelectors64(const std::string& bin, Figures* figures) {
-  const QuerySetup setup({.bin = bin, .answer = Matrix(0)});
+  const QuerySetup setup({.bin = bin, .answer = RangeResult(kNoStore)});
   figures->Print("selectors64.cpu_us", setup.MeasureCpu(Selectors64(), 400),
                  "us");
 }
@@ -193,7 +221,7 @@ void MeasureSeries20(const std::string& bin, Figures* figures) {
 // Long chains of `+`: as many numbers as there may be tokens, as many selectors
 // as there may be, and more than that.
 void MeasureChains(const std::string& bin, Figures* figures) {
-  const QuerySetup setup({.bin = bin, .answer = Vector()});
+  const QuerySetup setup({.bin = bin, .answer = RangeResult(kNoStore)});
   for (const auto& [name, operand] :
        std::vector<std::pair<absl::string_view, std::string>>{
            {"numbers", "1.25"},
@@ -202,6 +230,15 @@ void MeasureChains(const std::string& bin, Figures* figures) {
     figures->Print(absl::StrCat("chain_", name, ".cpu_ms"),
                    setup.MeasureCpuOfAny(Chain(operand), 8) / 1e3, "ms");
   }
+}
+
+// What a client waits for an answer of which all is kept, one after the other.
+void MeasureCacheHit(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = RangeResult("")});
+  const double p50 =
+      setup.MeasureLatency(RangeRequest("sum by (instance) (up)"), kCacheHits);
+  if (setup.CacheHits() < kCacheHits) Die("the store was asked once more");
+  figures->Print("cache_hit.p50_us", p50, "us");
 }
 
 // The most memory that the frontend ever had, one such answer included, of
@@ -256,8 +293,10 @@ void MeasureInstructions(const std::string& bin, Figures* figures) {
   };
   for (const Asked& asked : std::vector<Asked>{
            {"small", SmallRequest(), Vector()},
-           {"longest_rule", RangeRequest(LongestRule()), Matrix(0)},
-           {"series20", Series20(), SeriesList()}}) {
+           {"longest_rule", RangeRequest(LongestRule()), RangeResult(kNoStore)},
+           {"series20", Series20(), SeriesList()},
+           {"cache_hit", RangeRequest("sum by (instance) (up)"),
+            RangeResult("")}}) {
     const QuerySetup setup(
         {.bin = bin, .answer = asked.answer, .callgrind = true});
     figures->Print(absl::StrCat(asked.name, ".instructions"),
@@ -277,6 +316,7 @@ constexpr Measurement kMeasurements[] = {
     {"selectors64", MeasureSelectors64},
     {"series20", MeasureSeries20},
     {"chains", MeasureChains},
+    {"cache_hit", MeasureCacheHit},
     {"stream", MeasureStream},
     {"idle_connection_bytes", MeasureIdleConnections},
     {"instructions", MeasureInstructions},

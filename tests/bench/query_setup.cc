@@ -8,10 +8,13 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "tests/bench/callgrind.h"
 #include "tests/bench/query_relay.h"
+#include "tests/e2e/harness/http.h"
 
 namespace insula::bench {
 namespace {
@@ -132,6 +135,36 @@ double QuerySetup::Measure(const std::string& request, int requests_of_slice,
     costs.push_back(Cost(pid(), port(), request, requests_of_slice, wanted));
   }
   return MedianOf(std::move(costs));
+}
+
+double QuerySetup::MeasureLatency(const std::string& request, int count) const {
+  Connection connection(Connection::Dial(port()));
+  std::vector<double> waits;
+  for (int i = -count / 10; i < count; ++i) {
+    const absl::Time sent_at = absl::Now();
+    if (!connection.Send(request) ||
+        !absl::StartsWith(connection.Receive(), kOk)) {
+      Die("a request was not answered");
+    }
+    const absl::Duration wait = absl::Now() - sent_at;
+    if (i >= 0) waits.push_back(absl::ToDoubleMicroseconds(wait));
+  }
+  return MedianOf(std::move(waits));
+}
+
+int64_t QuerySetup::CacheHits() const {
+  const std::string text =
+      e2e::HttpSend(frontend_->ports.at("admin"), "GET", "/metrics").body;
+  const std::string name = "insula_range_cache_requests_total{result=\"hit\"} ";
+  const size_t at = text.find(name);
+  double hits = 0;
+  if (at == std::string::npos ||
+      !absl::SimpleAtod(
+          text.substr(at + name.size(), text.find('\n', at) - at - name.size()),
+          &hits)) {
+    Die("the frontend does not tell of its cache");
+  }
+  return static_cast<int64_t>(hits);
 }
 
 double QuerySetup::MeasureInstructions(const std::string& request,

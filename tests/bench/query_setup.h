@@ -43,6 +43,11 @@ class QuerySetup {
   // As MeasureCpu(), of requests that may be refused.
   double MeasureCpuOfAny(const std::string& request,
                          int requests_of_slice) const;
+  // Microseconds that a client waits for an answer, the median of `count`
+  // requests, one after the other on one connection, when it was asked before.
+  double MeasureLatency(const std::string& request, int count) const;
+  // How many range queries were answered without the store.
+  int64_t CacheHits() const;
   // The frontend's instructions for a request. With callgrind, and once.
   double MeasureInstructions(const std::string& request, int requests) const;
 

@@ -41,7 +41,9 @@ void ActiveSeries::Touch(absl::Span<const uint64_t> hashes, uint64_t limit,
     const uint64_t entry = EntryOf(hashes[i]);
     uint64_t* slot = Find(entry);
     if (*slot != 0) {
-      *slot = entry | 1;
+      // Only written if it changes: what is only read stays in the caches of
+      // all processors.
+      if ((*slot & 1) == 0) *slot |= 1;
       continue;
     }
     if (limit > 0 && count_ >= limit) {

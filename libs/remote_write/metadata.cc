@@ -67,6 +67,18 @@ absl::string_view MetadataFamily(absl::string_view field) {
 }
 
 absl::string_view MetricName(absl::string_view series) {
+  // Mostly it is the first label, with sizes of one byte.
+  constexpr absl::string_view kName("\x0a\x08__name__\x12", 11);
+  constexpr size_t kBefore = 2 + kName.size() + 1;
+  if (series.size() >= kBefore && series[0] == '\x0a' &&
+      series.substr(2, kName.size()) == kName) {
+    const auto size = static_cast<uint8_t>(series[1]);
+    const size_t value = static_cast<uint8_t>(series[kBefore - 1]);
+    if (size < 0x80 && size == kBefore - 2 + value &&
+        series.size() - kBefore >= value) {
+      return series.substr(kBefore, value);
+    }
+  }
   WireReader reader(series);
   WireField field;
   while (reader.Next(&field)) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "libs/time/clock.h"
 #include "services/ingest_gateway/routing.h"
@@ -15,9 +16,15 @@ namespace insula::ingest_gateway {
 // One part, ready to go.
 struct Shipment {
   const Recipient* recipient;
-  std::string body;  // A WriteRequest in a snappy block.
   remote_write::Counts counts;
-  uint64_t hash = 0;  // Of the body.
+  // A WriteRequest in a snappy block: one that was made, or else the one that
+  // was received, which outlives this.
+  std::string made = {};
+  absl::string_view received = {};
+
+  absl::string_view body() const {
+    return made.empty() ? received : absl::string_view(made);
+  }
 };
 
 class Queue;

@@ -1,5 +1,7 @@
 #include "services/ingest_gateway/queue.h"
 
+#include <xxhash.h>
+
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
@@ -80,8 +82,8 @@ asio::awaitable<Receipt> Queue::Keep(const Shipment* shipment) {
   record.series = shipment->counts.series;
   record.samples = shipment->counts.samples;
   record.exemplars = shipment->counts.exemplars;
-  record.hash = shipment->hash;
-  record.body = shipment->body;
+  record.body = std::string(shipment->body());
+  record.hash = XXH3_64bits(record.body.data(), record.body.size());
   const spool::Spool::Quota quota{
       limits.max_queue_bytes(),
       limits.queue_full() == Limits::QUEUE_FULL_DROP_OLDEST};

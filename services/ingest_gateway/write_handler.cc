@@ -105,7 +105,8 @@ struct WriteHandler::Work {
   remote_write::Counts received;
   size_t parts = 0;
   std::optional<AnswerMemory::Key> key;  // If it was needed so far.
-  KeptParts kept;                        // Before, and now.
+  KeptParts kept;  // Before, and, once Conclude() needs them, now.
+  std::vector<const Shipment*> taken;
 };
 
 WriteHandler::WriteHandler(const WriteConfig& config, SnapshotSource snapshot,
@@ -314,13 +315,13 @@ void WriteHandler::Pack(const http::Request& request,
     // With a memory of this request the rate comes later: what was kept before
     // is not counted twice.
     if (before.empty() && !IsWithinRate(part, work)) continue;
-    Shipment shipment{&recipient, "", part.counts};
-    shipment.body = split.unchanged ? std::string(request.body.view())
-                                    : remote_write::Compress(
-                                          part.body, &workspace->scratch);
-    // The memory is about one of several parts.
-    if (work->parts > 1) shipment.hash = memory_.HashOf(shipment.body);
-    if (before.contains(KeptPart{recipient.tenant->uid, shipment.hash})) {
+    Shipment shipment{&recipient, part.counts};
+    if (split.unchanged) {
+      shipment.received = request.body.view();
+    } else {
+      shipment.made = remote_write::Compress(part.body, &workspace->scratch);
+    }
+    if (!before.empty() && before.contains(KeptPartOf(shipment))) {
       metrics_.parts_skipped.Increment();
       work->outcome.written += part.counts;
       continue;
@@ -329,6 +330,10 @@ void WriteHandler::Pack(const http::Request& request,
     NoteUsage(part);
     work->shipments.push_back(std::move(shipment));
   }
+}
+
+KeptPart WriteHandler::KeptPartOf(const Shipment& shipment) const {
+  return {shipment.recipient->tenant->uid, memory_.HashOf(shipment.body())};
 }
 
 bool WriteHandler::IsWithinRate(const remote_write::Part& part, Work* work) {
@@ -366,7 +371,7 @@ void WriteHandler::NoteReceipts(const std::vector<Receipt>& receipts,
         metrics_.SamplesAccepted(recipient.name)
             .Increment(static_cast<double>(shipment.counts.samples));
       }
-      work->kept.insert(KeptPart{recipient.tenant->uid, shipment.hash});
+      work->taken.push_back(&shipment);
       work->outcome.written += receipt.written.value_or(shipment.counts);
       continue;
     }
@@ -422,7 +427,11 @@ http::Response WriteHandler::Conclude(absl::string_view body, Work* work) {
                     {"status", response.status}});
   }
   if (IsRetried(response.status)) {
-    if (work->parts > 1 && !work->kept.empty()) {
+    // The memory is about one of several parts.
+    if (work->parts > 1 && !(work->kept.empty() && work->taken.empty())) {
+      for (const Shipment* const shipment : work->taken) {
+        work->kept.insert(KeptPartOf(*shipment));
+      }
       if (!work->key) {
         work->key = memory_.KeyOf(work->routing.caller().identity, body);
       }

@@ -102,6 +102,7 @@ class WriteHandler : public edge::Handler {
   void Pack(const http::Request& request,
             const remote_write::SplitResult& split, Workspace* workspace,
             Work* work);
+  KeptPart KeptPartOf(const Shipment& shipment) const;
   // Whether the tenant may send that part now; notes the loss if not.
   bool IsWithinRate(const remote_write::Part& part, Work* work);
   void NoteUsage(const remote_write::Part& part);

@@ -1,6 +1,5 @@
 #include "libs/remote_write/splitter.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -9,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "libs/remote_write/metadata.h"
 #include "libs/remote_write/part_builder.h"
+#include "libs/remote_write/part_set.h"
 #include "libs/remote_write/part_stock.h"
+#include "libs/remote_write/refusal_list.h"
 #include "libs/remote_write/shape.h"
 #include "libs/remote_write/wire.h"
 #include "libs/status/status_macros.h"
@@ -76,9 +77,6 @@ class Splitter::Run {
   void FindWay(uint16_t combination);
   // The deciding values, as an example; good until the next call.
   absl::string_view ExampleOfValues();
-  PartBuilder* PartOf(const Destination* destination);
-  void Refuse(const Destination* destination, Reason reason,
-              absl::string_view example, const Counts& counts);
   absl::Status PlaceMetadata();
   void AddMetadata(PartBuilder* part, absl::string_view raw);
   // Of which there is no series.
@@ -106,9 +104,8 @@ class Splitter::Run {
   SplitResult result_;
   int64_t labels_ = 0;
   size_t output_ = 0;
-  std::vector<std::unique_ptr<PartBuilder>> parts_;
-  absl::flat_hash_map<const Destination*, PartBuilder*> part_of_;
-  PartBuilder* last_part_ = nullptr;
+  PartSet parts_{&stock_};
+  RefusalList refusals_;
   absl::flat_hash_map<Values, const Routes*> routes_of_;
   Values values_;  // Of the deciding labels.
   std::string example_;
@@ -116,8 +113,6 @@ class Splitter::Run {
   KnownSeries known_;
   std::vector<Way> ways_;  // By combination; without routes: not asked.
   std::vector<absl::string_view> metadata_;  // Whole fields.
-  absl::flat_hash_map<std::pair<const Destination*, Reason>, size_t>
-      refused_at_;  // Index in result_.refused.
 };
 
 absl::StatusOr<SplitResult> Splitter::Run::Do() {
@@ -186,19 +181,20 @@ absl::Status Splitter::Run::TimeSeries(const WireField& field) {
 void Splitter::Run::Place(const WireField& field, const Counts& counts) {
   // Without these two there is no telling whose series it is.
   if (!series_.has_all_labels()) {
-    return Refuse(nullptr, Reason::kMaxLabelNamesPerSeries, "", counts);
+    return refusals_.Add(nullptr, Reason::kMaxLabelNamesPerSeries, "", counts);
   }
   if (const int repeated = series_.names().repeated; repeated >= 0) {
-    return Refuse(nullptr, Reason::kDuplicateLabelNames,
-                  plan_.deciding_labels[static_cast<size_t>(repeated)], counts);
+    return refusals_.Add(nullptr, Reason::kDuplicateLabelNames,
+                         plan_.deciding_labels[static_cast<size_t>(repeated)],
+                         counts);
   }
   const Routes& routes = Find();
   for (const Reason reason : routes.refused) {
-    Refuse(nullptr, reason, ExampleOfValues(), counts);
+    refusals_.Add(nullptr, reason, ExampleOfValues(), counts);
   }
   if (routes.destinations.empty()) {
     if (!routes.refused.empty()) return;
-    return Refuse(nullptr, Reason::kTenantMissing, "", counts);
+    return refusals_.Add(nullptr, Reason::kTenantMissing, "", counts);
   }
   ++result_.routed_series;
   bool refused = !routes.refused.empty();
@@ -213,14 +209,15 @@ bool Splitter::Run::PlaceAt(const Destination* destination,
                             const WireField& field, const Counts& counts) {
   if (!IsClean(series_, destination->limits)) {
     if (const auto fault = FindFault(series_, destination->limits)) {
-      Refuse(destination, fault->reason, fault->what, counts);
+      refusals_.Add(destination, fault->reason, fault->what, counts);
       return false;
     }
   }
-  PartBuilder* const part = PartOf(destination);
+  PartBuilder* const part = parts_.Of(destination);
   const auto added = part->AddSeries(series_, field, counts);
   if (!added) {
-    Refuse(destination, Reason::kForeignLabel, part->foreign_label(), counts);
+    refusals_.Add(destination, Reason::kForeignLabel, part->foreign_label(),
+                  counts);
     return false;
   }
   output_ += *added;
@@ -250,10 +247,10 @@ bool Splitter::Run::PlaceIfKnown(const WireField& field) {
 bool Splitter::Run::PlaceKnownAt(const Routes& routes, const WireField& field) {
   if (routes.destinations.empty() || !routes.refused.empty()) return false;
   for (const Destination* const destination : routes.destinations) {
-    if (!PartOf(destination)->FitsKnown(known_)) return false;
+    if (!parts_.Of(destination)->FitsKnown(known_)) return false;
   }
   for (const Destination* const destination : routes.destinations) {
-    output_ += PartOf(destination)->AddKnown(known_, field);
+    output_ += parts_.Of(destination)->AddKnown(known_, field);
     if (IsTooLarge()) break;  // Do() says so.
   }
   return true;
@@ -265,7 +262,7 @@ void Splitter::Run::FindWay(uint16_t combination) {
   Way& way = ways_[combination];
   way.routes = &RoutesOf(Values(values.begin(), values.end()));
   if (way.routes->destinations.size() == 1 && way.routes->refused.empty()) {
-    way.only_part = PartOf(way.routes->destinations[0]);
+    way.only_part = parts_.Of(way.routes->destinations[0]);
   }
 }
 
@@ -304,34 +301,6 @@ absl::string_view Splitter::Run::ExampleOfValues() {
   return example_;
 }
 
-PartBuilder* Splitter::Run::PartOf(const Destination* destination) {
-  if (last_part_ && last_part_->destination() == destination) {
-    return last_part_;
-  }
-  PartBuilder*& part = part_of_[destination];
-  if (part == nullptr) {
-    parts_.push_back(std::make_unique<PartBuilder>(destination, stock_.Take()));
-    part = parts_.back().get();
-  }
-  last_part_ = part;
-  return part;
-}
-
-void Splitter::Run::Refuse(const Destination* destination, Reason reason,
-                           absl::string_view example, const Counts& counts) {
-  const auto [entry, added] =
-      refused_at_.try_emplace({destination, reason}, result_.refused.size());
-  if (added) result_.refused.push_back({destination, reason, {}, {}});
-  Refused* const it = &result_.refused[entry->second];
-  it->counts += counts;
-  if (example.empty() || it->examples.size() == Refused::kMaxExamples) return;
-  const absl::string_view text = example.substr(0, Refused::kMaxExampleBytes);
-  if (std::find(it->examples.begin(), it->examples.end(), text) ==
-      it->examples.end()) {
-    it->examples.emplace_back(text);
-  }
-}
-
 absl::Status Splitter::Run::Metadata(const WireField& field) {
   if (field.type != WireType::kBytes ||
       !HasShape(field.bytes, MetadataShape())) {
@@ -354,7 +323,7 @@ absl::Status Splitter::Run::AddMetadataOfNobody(const Routes& routes,
                                                 absl::string_view raw) {
   if (routes.destinations.empty()) ++result_.dropped_metadata;
   for (const Destination* const destination : routes.destinations) {
-    AddMetadata(PartOf(destination), raw);
+    AddMetadata(parts_.Of(destination), raw);
     if (IsTooLarge()) return TooLarge();
   }
   return absl::OkStatus();
@@ -363,7 +332,7 @@ absl::Status Splitter::Run::AddMetadataOfNobody(const Routes& routes,
 absl::Status Splitter::Run::PlaceMetadata() {
   if (metadata_.empty()) return absl::OkStatus();
   MetricIndex index;
-  for (size_t i = 0; i < parts_.size(); ++i) index.Add(parts_[i]->body(), i);
+  for (size_t i = 0; i < parts_.size(); ++i) index.Add(parts_[i].body(), i);
   // All look-ups come first: the index shows bodies, which then grow.
   std::vector<std::vector<size_t>> owners;
   owners.reserve(metadata_.size());
@@ -373,7 +342,7 @@ absl::Status Splitter::Run::PlaceMetadata() {
   const Routes* nobodys = nullptr;
   for (size_t i = 0; i < metadata_.size(); ++i) {
     for (const size_t owner : owners[i]) {
-      AddMetadata(parts_[owner].get(), metadata_[i]);
+      AddMetadata(&parts_[owner], metadata_[i]);
       if (IsTooLarge()) return TooLarge();
     }
     if (!owners[i].empty()) continue;
@@ -399,11 +368,13 @@ void Splitter::Run::AddMetadata(PartBuilder* part, absl::string_view raw) {
 void Splitter::Run::LimitSeries(PartBuilder* part) {
   part->LimitSeries(plan_.name_scheme, [this, part](absl::string_view metric,
                                                     const Counts& counts) {
-    Refuse(part->destination(), Reason::kPerUserSeriesLimit, metric, counts);
+    refusals_.Add(part->destination(), Reason::kPerUserSeriesLimit, metric,
+                  counts);
   });
 }
 
 SplitResult Splitter::Run::Finish() {
+  result_.refused = refusals_.Release();
   for (const auto& part : parts_) {
     // Nothing was touched.
     if (part->Is(request_)) {

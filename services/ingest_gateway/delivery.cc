@@ -107,8 +107,8 @@ asio::awaitable<Receipt> Delivery::Send(const Shipment* shipment,
                                         absl::Time deadline) {
   const Recipient& recipient = *shipment->recipient;
   co_return co_await sender_->Send(recipient.tenant, recipient.upstream,
-                                   shipment->body(), shipment->counts,
-                                   deadline);
+                                   &recipient.url, shipment->body(),
+                                   shipment->counts, deadline);
 }
 
 }  // namespace insula::ingest_gateway

@@ -280,7 +280,8 @@ asio::awaitable<Receipt> Drain::Send(const spool::Record* record,
   counts.series = record->series;
   counts.samples = record->samples;
   counts.exemplars = record->exemplars;
-  co_return co_await sender_->Send(tenant, upstream, record->body, counts,
+  co_return co_await sender_->Send(tenant, upstream, /*write_url=*/nullptr,
+                                   record->body, counts,
                                    absl::Now() + options_.send_timeout);
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "libs/tenancy/endpoints.h"
 #include "libs/tenancy/tenant_id.h"
 
 namespace insula::ingest_gateway {
@@ -123,7 +122,6 @@ Routing::Target Routing::Make(const tenancy::Tenant* tenant) {
   recipient->tenant = tenant;
   recipient->upstream = upstream;
   recipient->url = *std::move(url);
-  recipient->timeout = tenancy::WriteTimeoutOf(upstream->spec);
   for (const auto& [name, value] : tenant->spec.enforced_labels()) {
     recipient->enforced_labels.push_back({name, value});
   }

@@ -28,8 +28,7 @@ struct Recipient : remote_write::Destination {
   const tenancy::Tenant* tenant = nullptr;
   const tenancy::Upstream* upstream = nullptr;
   const tenancy::v1::Limits* tenant_limits = nullptr;
-  http::Url url;
-  absl::Duration timeout;
+  http::Url url;  // Of the upstream's write_url.
   std::shared_ptr<limits::ActiveSeries> active_set;
 
   // Every destination that a Routing hands out is a Recipient.

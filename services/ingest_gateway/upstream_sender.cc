@@ -119,15 +119,20 @@ UpstreamSender::UpstreamSender(std::string user_agent, http::Client* client,
 
 asio::awaitable<Receipt> UpstreamSender::Send(const tenancy::Tenant* tenant,
                                               const tenancy::Upstream* upstream,
+                                              const http::Url* write_url,
                                               absl::string_view body,
                                               remote_write::Counts counts,
                                               absl::Time deadline) {
   const std::string place = health_.Pick(*upstream);
-  auto url = http::Url::Parse(place);
-  if (!url.ok()) co_return MakeReceipt(url.status(), clock_->Now());
   // Built from nothing: no header of the sender gets through.
   http::ClientRequest request;
-  request.url = *std::move(url);
+  if (write_url != nullptr && place == upstream->spec.write_url()) {
+    request.url = *write_url;
+  } else {
+    auto url = http::Url::Parse(place);
+    if (!url.ok()) co_return MakeReceipt(url.status(), clock_->Now());
+    request.url = *std::move(url);
+  }
   if (upstream->spec.isolation() == tenancy::v1::Upstream::ISOLATION_HEADER) {
     request.headers.Set(tenancy::TenantHeaderOf(upstream->spec),
                         tenant->org_id());

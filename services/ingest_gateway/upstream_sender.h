@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "libs/http/client.h"
 #include "libs/http/message.h"
+#include "libs/http/url.h"
 #include "libs/metrics/metrics.h"
 #include "libs/remote_write/splitter.h"
 #include "libs/sync/mutex.h"
@@ -96,10 +97,11 @@ class UpstreamSender {
   // Sends a WriteRequest of remote write 1.0 with `counts` in a snappy block,
   // as the protocol that the store takes (see StoreClient), until the
   // upstream's timeout or `deadline`. The request is built from nothing. Its
-  // arguments live until it ends. A cancelled coroutine gets kUnavailable at
-  // once.
+  // arguments live until it ends. `write_url`, which may be null, is that of
+  // the upstream, parsed. A cancelled coroutine gets kUnavailable at once.
   boost::asio::awaitable<Receipt> Send(const tenancy::Tenant* tenant,
                                        const tenancy::Upstream* upstream,
+                                       const http::Url* write_url,
                                        absl::string_view body,
                                        remote_write::Counts counts,
                                        absl::Time deadline);

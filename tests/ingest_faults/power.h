@@ -21,7 +21,8 @@ class Power {
   // "NAME=value" each, for the program.
   std::vector<std::string> Environment() const;
 
-  // "eio", "enospc" or "lie", see power_shim.cc; all else: a disk that is well.
+  // "eio", "enospc", "lie" or "die WHERE N", see power_shim.cc; all else: a
+  // disk that is well.
   void SetMode(const std::string& mode);
 
   // Once the program was killed: cuts every file below `roots` to what was

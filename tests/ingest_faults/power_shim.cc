@@ -7,15 +7,21 @@
 //                        syncs fail with EIO, "enospc" writes with ENOSPC,
 //                        "lie" lets syncs of *.log files do nothing and say
 //                        that all is well, as a program would that does not
-//                        wait for them.
+//                        wait for them; "die WHERE N" kills the process the
+//                        N-th time that it comes to WHERE: before or behind a
+//                        sync of a *.log ("log", "log-done") or of another
+//                        file ("table", "table-done"), or before a file is
+//                        renamed ("rename") or unlinked ("unlink").
 //
 // A file of which there is no line was never synced: nothing of it is there.
 // The number of a file that is unlinked may be given to another one: "INODE 0".
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -26,6 +32,7 @@ namespace {
 using SyncFunction = int(int);
 using WriteFunction = ssize_t(int, const void*, size_t);
 using UnlinkFunction = int(const char*);
+using RenameFunction = int(const char*, const char*);
 using PwriteFunction = ssize_t(int, const void*, size_t, off_t);
 
 SyncFunction* real_fsync;
@@ -33,6 +40,7 @@ SyncFunction* real_fdatasync;
 WriteFunction* real_write;
 PwriteFunction* real_pwrite;
 UnlinkFunction* real_unlink;
+RenameFunction* real_rename;
 int log_fd = -1;
 
 template <typename Function>
@@ -46,24 +54,46 @@ __attribute__((constructor)) void Begin() {
   real_write = Next<WriteFunction>("write");
   real_pwrite = Next<PwriteFunction>("pwrite");
   real_unlink = Next<UnlinkFunction>("unlink");
+  real_rename = Next<RenameFunction>("rename");
   const char* const path = std::getenv("POWER_SHIM_LOG");
   if (path != nullptr) {
     log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   }
 }
 
-bool ModeIs(const char* name) {
+struct Mode {
+  char text[32] = {};
+};
+
+Mode ReadMode() {
+  Mode mode;
   const char* const path = std::getenv("POWER_SHIM_MODE");
-  if (path == nullptr) return false;
+  if (path == nullptr) return mode;
   const int saved = errno;
-  char text[16] = {};
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd >= 0) {
-    if (read(fd, text, sizeof(text) - 1) < 0) text[0] = 0;
+    if (read(fd, mode.text, sizeof(mode.text) - 1) < 0) mode.text[0] = 0;
     close(fd);
   }
   errno = saved;
-  return std::strncmp(text, name, std::strlen(name)) == 0;
+  return mode;
+}
+
+bool ModeIs(const char* name) {
+  return std::strncmp(ReadMode().text, name, std::strlen(name)) == 0;
+}
+
+std::atomic<int> arrivals = 0;  // At the place to die.
+
+void ComeTo(const char* place) {
+  const Mode mode = ReadMode();
+  char where[16];
+  int number = 0;
+  if (std::sscanf(mode.text, "die %15s %d", where, &number) == 2 &&
+      std::strcmp(where, place) == 0 && ++arrivals == number) {
+    kill(getpid(), SIGKILL);
+    pause();
+  }
 }
 
 bool IsLog(int fd) {
@@ -89,11 +119,14 @@ int Sync(int fd, SyncFunction* sync) {
     errno = EIO;
     return -1;
   }
-  if (ModeIs("lie") && IsLog(fd)) return 0;
+  const bool is_log = IsLog(fd);
+  if (ModeIs("lie") && is_log) return 0;
+  ComeTo(is_log ? "log" : "table");
   struct stat before;  // What is written from here on may miss this sync.
   const bool known = fstat(fd, &before) == 0;
   const int result = sync(fd);
   if (result == 0 && known) Note(before, before.st_size);
+  ComeTo(is_log ? "log-done" : "table-done");
   return result;
 }
 
@@ -112,7 +145,13 @@ extern "C" {
 int fsync(int fd) { return Sync(fd, real_fsync); }
 int fdatasync(int fd) { return Sync(fd, real_fdatasync); }
 
+int rename(const char* from, const char* to) {
+  ComeTo("rename");
+  return real_rename(from, to);
+}
+
 int unlink(const char* path) {
+  ComeTo("unlink");
   struct stat before;
   const bool last = lstat(path, &before) == 0 && before.st_nlink == 1;
   // Before it is gone: who gets its number syncs later.

@@ -167,6 +167,36 @@ TEST_F(SpoolCrashTest, NothingThatWasDurableIsLostWhenThePowerIsCut) {
   std::cout << cycles << " cuts, " << total_ << " records durable, 0 lost\n";
 }
 
+// Each place comes with each number as often, also while it opens.
+TEST_F(SpoolCrashTest, NothingThatWasDurableIsLostWhereverInItsCodeItDies) {
+  const int64_t rounds = std::max<int64_t>(Setting("FAULT_CYCLES", 8) / 16, 1);
+  std::map<std::string, int> deaths;
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (const std::string place :
+         {"log", "log-done", "table", "table-done", "rename", "unlink"}) {
+      for (const int number : {1, 2, 5}) {
+        SCOPED_TRACE(absl::StrCat(place, " ", number));
+        power_.SetMode(absl::StrCat("die ", place, " ", number));
+        auto writer = Start("write", true);
+        // Not all lives come to each place.
+        ASSERT_TRUE(e2e::WaitUntil([&] {
+          return !writer->Running() || Acknowledged() >= 400;
+        })) << writer->LogTail();
+        if (!writer->Running()) ++deaths[place];
+        writer->Kill();
+        power_.SetMode("well");
+        if (round % 2 == 0) CutPower();
+        ASSERT_THAT(Check(), testing::IsEmpty());
+      }
+    }
+  }
+  EXPECT_THAT(LookOnce(), testing::IsEmpty());
+  for (const auto& [place, count] : deaths) {
+    std::cout << place << ": died there " << count << " times\n";
+  }
+  EXPECT_THAT(deaths, testing::SizeIs(6));
+}
+
 TEST_F(SpoolCrashTest, ConfirmingBeforeTheSyncWouldBeFound) {
   size_t lost = 0;
   for (int i = 0; i < 40 && lost == 0; ++i)

@@ -36,6 +36,8 @@ void WriteConfig::Describe(config::Fields& fields) {
   fields.Add("utf8_names", utf8_names,
              "Take any UTF-8 in metric and label names, as Prometheus 3 does.");
   fields.Add("timeout", timeout, "Longest time from a request to its answer.");
+  fields.Add("idle_timeout", idle_timeout,
+             "How long a connection stays open without a request.");
   fields.Add("max_parallel_parts", max_parallel_parts,
              "Tenants of a request that are delivered at the same time.");
   fields.Add("max_upstream_connections", max_upstream_connections,
@@ -71,6 +73,10 @@ absl::Status WriteConfig::Validate() const {
   if (timeout < absl::Seconds(2)) {
     return absl::InvalidArgumentError("write.timeout: must be at least 2s");
   }
+  if (idle_timeout < absl::Seconds(1)) {
+    return absl::InvalidArgumentError(
+        "write.idle_timeout: must be at least 1s");
+  }
   return Annotate(http::Networks::Parse(refused_networks).status(),
                   "write.refused_networks");
 }
@@ -81,6 +87,7 @@ http::ServerOptions WriteConfig::ServerLimits() const {
   options.max_buffered_bytes = max_buffered.value;
   // A little more than the handler takes at most.
   options.request_timeout = timeout + absl::Seconds(2);
+  options.idle_timeout = idle_timeout;
   return options;
 }
 

@@ -38,6 +38,7 @@ struct WriteConfig {
   bool utf8_names = false;
   // Shorter than the 30 s that Prometheus waits, so that it hears the answer.
   absl::Duration timeout = absl::Seconds(25);
+  absl::Duration idle_timeout = absl::Minutes(1);
   int max_parallel_parts = 64;
   int max_upstream_connections = 100;
   std::vector<std::string> refused_networks =

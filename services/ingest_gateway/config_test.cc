@@ -47,6 +47,13 @@ TEST(ConfigTest, TakesAListOfListeners) {
   EXPECT_EQ(config->grpc.listen_address, "127.0.0.1:1");
 }
 
+TEST(ConfigTest, ConnectionsThatDoNothingEndWhenItSays) {
+  EXPECT_EQ(WriteConfig().ServerLimits().idle_timeout, absl::Minutes(1));
+  const auto config = Load("write: {idle_timeout: 10m}");
+  ASSERT_THAT(config, IsOk());
+  EXPECT_EQ(config->write.ServerLimits().idle_timeout, absl::Minutes(10));
+}
+
 TEST(ConfigTest, RefusesWhatCanNotWork) {
   const std::pair<const char*, const char*> cases[] = {
       {"listeners: []", "at least one"},
@@ -58,7 +65,8 @@ TEST(ConfigTest, RefusesWhatCanNotWork) {
       {"listeners: [{tls_client_ca_file: a.pem}]", "tls_cert_file"},
       {"listeners: [{bearer: false}]", "bearer"},
       {"write: {max_series: 0}", "max_series"},
-      {"write: {timeout: 1s}", "timeout"},
+      {"write: {timeout: 1s}", "write.timeout"},
+      {"write: {idle_timeout: 0s}", "write.idle_timeout"},
       {"write: {max_body: 300MiB}", "max_buffered"},
       {"write: {max_decoded_body: 2GiB}", "1GiB"},
       {"wirte: {}", "wirte"},

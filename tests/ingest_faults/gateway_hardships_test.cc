@@ -226,6 +226,8 @@ TEST_F(GatewayHardshipsTest,
                  << " file descriptors, and may have " << descriptors_
                  << ": raise ulimit -Hn";
   }
+  // On a busy machine it takes long until all are there.
+  constellation_.gateway_config += "\nwrite: {idle_timeout: 10m}";
   Start();
   const int port = constellation_.gateway_port();
   for (int i = 0; i < 20; ++i) ASSERT_EQ(Write().status, 204);

@@ -247,12 +247,7 @@ asio::awaitable<absl::StatusOr<Answer>> Caching::Ask(UpstreamQuery query,
 asio::awaitable<absl::StatusOr<Answer>> Caching::AskCache(
     range_cache::RangeQuery kept, UpstreamQuery query, Policy policy,
     absl::Time deadline) {
-  const absl::StatusOr<range_cache::QueryTraits> traits =
-      range_cache::TraitsOf(kept.text);
-  if (!traits.ok()) {
-    co_return co_await asking_.Ask(std::move(query), std::move(policy),
-                                   deadline);
-  }
+  const range_cache::QueryTraits traits = query.range->traits;
   const std::string upstream_id = policy.upstream_id;
   const size_t quota = policy.limits.max_cache_bytes > 0
                            ? policy.limits.max_cache_bytes
@@ -268,7 +263,7 @@ asio::awaitable<absl::StatusOr<Answer>> Caching::AskCache(
         return question->Ask(question, start, end, until);
       };
   absl::StatusOr<range_cache::Answer> answer = co_await cache_->Query(
-      std::move(kept), *traits, quota, std::move(fetch), deadline);
+      std::move(kept), traits, quota, std::move(fetch), deadline);
   if (!answer.ok()) co_return InOurWords(answer.status(), upstream_id);
   Answer result;
   result.http_status = answer->http_status;

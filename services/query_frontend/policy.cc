@@ -229,6 +229,9 @@ absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
   ASSIGN_OR_RETURN(confined.cost, CostOf(*parsed, params));
   RETURN_IF_ERROR(
       CheckCost(confined.cost, params, policy.tenant_id, policy.limits));
+  if (params.step > absl::ZeroDuration()) {
+    ASSIGN_OR_RETURN(confined.traits, range_cache::TraitsOf(*parsed));
+  }
   confined.raw = IsRaw(parsed.get());
   if (policy.reads->reads_whole_store()) {
     // Nothing is added, but what is sent is our text of what was understood.

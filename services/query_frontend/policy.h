@@ -11,6 +11,7 @@
 #include "libs/promql/clause_union.h"
 #include "libs/promql/dialect.h"
 #include "libs/promql/parser.h"
+#include "libs/range_cache/query_traits.h"
 #include "libs/tenancy/read_policy.h"
 #include "libs/tenancy/snapshot.h"
 #include "services/query_frontend/params.h"
@@ -64,8 +65,9 @@ struct ConfinedQuery {
   // It is one selector, perhaps in parentheses: its answer is series with all
   // their labels.
   bool raw = false;
-  // Of the query as the tenant wrote it.
+  // Of the query as the tenant wrote it. Confinement adds no time to it.
   fair_queue::QueryCost cost;
+  range_cache::QueryTraits traits;  // Of a range query.
 };
 
 // INVALID_ARGUMENT in Prometheus' words for what is no query.

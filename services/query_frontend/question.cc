@@ -30,7 +30,7 @@ Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
   // A range query of a range selector is refused by the store, in its words.
   if (range_query) {
     query.texts.resize(1);
-    query.range = {*params.start, *params.end, params.step};
+    query.range = {*params.start, *params.end, params.step, confined.traits};
   }
   query.params = std::move(params.rest);
   // Of what is not series as they are stored, there is nothing to check; and

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "libs/http/message.h"
 #include "libs/http/url.h"
+#include "libs/range_cache/query_traits.h"
 #include "services/query_frontend/answer_data.h"
 #include "services/query_frontend/endpoint.h"
 #include "services/query_frontend/json.h"
@@ -36,6 +37,7 @@ struct UpstreamQuery {
     absl::Time start;
     absl::Time end;
     absl::Duration step;
+    range_cache::QueryTraits traits = {};  // Of its text.
   };
   std::optional<Range> range;
   // Whether a long result may be handed on before it has come as a whole, which

@@ -102,8 +102,8 @@ class IngestGatewayServiceTest : public testing::Test {
   const std::function<std::shared_ptr<const tenancy::Snapshot>()> snapshots_ =
       [this] { return MakeSnapshot(store_.url()); };
   UpstreamSender sender_{"insula/test", &client_, &clock_, &metrics_};
-  WriteHandler handler_{WriteConfig(), snapshots_, &sender_, &clock_,
-                        &metrics_};
+  WriteHandler handler_{WriteConfig(),        snapshots_, &sender_,
+                        pool_.get_executor(), &clock_,    &metrics_};
   const OperatorPages pages_{WriteConfig(),
                              {snapshots_, {}},
                              &clock_,

@@ -120,7 +120,10 @@ boost::asio::awaitable<absl::Status> ReadLength(Stream* stream,
                                                 Out* out) {
   size_t filled = 0;
   while (filled < length) {
-    CO_RETURN_IF_ERROR(Grow(NextSize(filled), length, reservation, out));
+    // What has come already is there, announced or not.
+    const size_t here = input->view().size() + stream->Available();
+    CO_RETURN_IF_ERROR(Grow(std::max(NextSize(filled), filled + here), length,
+                            reservation, out));
     const size_t ahead = std::min(input->view().size(), out->size() - filled);
     std::memcpy(out->data() + filled, input->view().data(), ahead);
     input->Consume(ahead);

@@ -49,12 +49,18 @@ struct ClientRequest {
   Url url;
   Headers headers;
   std::string body;
+  // In place of `body`: bytes that outlive the call of Send().
+  absl::string_view lent_body;
   // Of an answer whose body is longer than this the beginning may be returned
   // alone, and the rest as Response::rest, without a bound. It is not asked for
   // in gzip then, but one that comes so is decoded, and returned as a whole.
   // For senders on a strand; others get whole answers.
   size_t max_whole_bytes = std::numeric_limits<size_t>::max();
   size_t max_response_bytes = 0;  // Below that of the client; 0: that.
+
+  absl::string_view body_to_send() const {
+    return lent_body.empty() ? absl::string_view(body) : lent_body;
+  }
 };
 
 // An answer whose body is read while it comes, as long as that may take.

@@ -94,8 +94,9 @@ std::string RequestHeadText(const ClientRequest& request, bool accept_gzip,
   for (const auto& [name, value] : request.headers) {
     if (!IsClientsOwn(name)) absl::StrAppend(&text, name, ": ", value, "\r\n");
   }
-  if (!request.body.empty() || TakesBody(request.method)) {
-    absl::StrAppend(&text, "Content-Length: ", request.body.size(), "\r\n");
+  const size_t length = request.body_to_send().size();
+  if (length > 0 || TakesBody(request.method)) {
+    absl::StrAppend(&text, "Content-Length: ", length, "\r\n");
   }
   absl::StrAppend(&text, "Accept-Encoding: ", accept_gzip ? "gzip" : "identity",
                   "\r\n\r\n");
@@ -386,8 +387,8 @@ asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::RoundTrip(
     bool accept_gzip) {
   const std::string text =
       RequestHeadText(request_, accept_gzip, context_.proxy);
-  const auto [write_error, bytes] =
-      co_await lease_.connection->stream.WriteAll(text, request_.body);
+  const auto [write_error, bytes] = co_await lease_.connection->stream.WriteAll(
+      text, request_.body_to_send());
   // A host may refuse a request before it has read all of it: then its answer
   // is there all the same.
   write_failed_ = write_error.failed();

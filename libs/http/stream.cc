@@ -94,6 +94,12 @@ asio::awaitable<std::tuple<Stream::ErrorCode>> Stream::Shutdown() {
   co_return co_await tls_->async_shutdown(kAwaitTuple);
 }
 
+size_t Stream::Available() {
+  ErrorCode error;
+  const size_t bytes = socket_.available(error);
+  return error ? 0 : bytes;
+}
+
 bool Stream::PeerLeft() {
   pollfd waiting = {socket_.native_handle(), POLLRDHUP, 0};
   return poll(&waiting, 1, 0) > 0;

@@ -54,6 +54,10 @@ class Stream {
   // likes: cancel it by a deadline.
   boost::asio::awaitable<std::tuple<ErrorCode>> Shutdown();
 
+  // How many bytes have come and wait to be read, about as many in TLS. Does
+  // not block.
+  size_t Available();
+
   // Whether the TCP peer closed the connection, or its half of it, or broke it.
   // Does not block.
   bool PeerLeft();

@@ -79,11 +79,12 @@ asio::awaitable<StoreClient::Answer> StoreClient::Send(
     const std::string url = request.url.ToString();
     auto body = absl::StatusOr<std::string>(absl::UnavailableError(""));
     if (!TakesOnly1(url)) {
-      body = ToV2(request.body);
+      body = ToV2(request.body_to_send());
       if (!body.ok()) metrics_->fallbacks_no_place.Increment();
     }
     if (body.ok()) {
       http::ClientRequest second = request;
+      second.lent_body = {};
       second.body = *std::move(body);
       SetProtocol(kContentType2, "2.0.0", &second);
       Answer answer;

@@ -137,7 +137,7 @@ asio::awaitable<Receipt> UpstreamSender::Send(const tenancy::Tenant* tenant,
     request.headers.Set(tenancy::TenantHeaderOf(upstream->spec),
                         tenant->org_id());
   }
-  request.body = std::string(body);
+  request.lent_body = body;
   const absl::Time start = clock_->Now();
   const StoreClient::Answer taken = co_await client_.Send(
       std::move(request), upstream->spec.write_protocol(), counts,

@@ -57,17 +57,18 @@ absl::uint128 HashOfBlock(absl::string_view block) {
   const uint64_t* keys = all_keys.data();
   const char* p = block.data();
   const char* const last = p + block.size() - kPair;
+  // Two sums, so that neither addition waits for the other.
   Uint128 sum = 0;
-  // Two at once.
+  Uint128 other = 0;
   for (; last - p > static_cast<ptrdiff_t>(kPair); p += 2 * kPair, keys += 4) {
     sum += HashOfPair(p, keys);
-    sum += HashOfPair(p + kPair, keys + 2);
+    other += HashOfPair(p + kPair, keys + 2);
   }
   if (p < last) {
     sum += HashOfPair(p, keys);
     keys += 2;
   }
-  return sum + HashOfPair(last, keys);
+  return sum + other + HashOfPair(last, keys);
 }
 
 absl::uint128 RandomSalt() {

@@ -3,8 +3,10 @@
 #include <snappy.h>
 
 #include <algorithm>
+#include <cstdint>
 
 #include "absl/strings/str_cat.h"
+#include "libs/remote_write/snappy_decode.h"
 
 namespace insula::remote_write {
 namespace {
@@ -13,6 +15,13 @@ namespace {
 constexpr size_t kMaxRatio = 22;
 
 constexpr size_t kKeep = 8 << 20;
+
+// Of the length in front of a block, which is there.
+size_t PrefixSize(absl::string_view block) {
+  size_t size = 1;
+  while ((static_cast<uint8_t>(block[size - 1]) & 0x80) != 0) ++size;
+  return size;
+}
 
 }  // namespace
 
@@ -51,8 +60,8 @@ absl::StatusOr<absl::string_view> Decompress(absl::string_view block,
         "body is not a snappy block: ", block.size(),
         " bytes can't decompress to the ", length, " that it declares"));
   }
-  char* const out = arena->Get(length);
-  if (!snappy::RawUncompress(block.data(), block.size(), out)) {
+  char* const out = arena->Get(length + kSnappySlack);
+  if (!SnappyDecode(block.substr(PrefixSize(block)), out, length)) {
     return absl::InvalidArgumentError("body is not a valid snappy block");
   }
   return absl::string_view(out, length);

@@ -281,9 +281,10 @@ TEST(GatewayMemoryTest, BodiesThatNeverEndDoNotKillItWhereMemoryIsBounded) {
   // Those beyond the bound, of which some lose the answer to what they still
   // sent.
   EXPECT_GT(refused, 0);
-  EXPECT_GE(gateway.Metric("insula_http_server_rejected_total{reason=\"memory\","
-                           "server=\"write\"}"),
-            kBodies / 2);
+  EXPECT_GE(
+      gateway.Metric("insula_http_server_rejected_total{reason=\"memory\","
+                     "server=\"write\"}"),
+      kBodies / 2);
   for (const int fd : connections) close(fd);
   EXPECT_TRUE(WaitUntil([&] {
     return gateway.constellation

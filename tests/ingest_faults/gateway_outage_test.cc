@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -57,7 +58,11 @@ class PacedSenders {
   ~PacedSenders() { Stop(); }
 
   void Stop() {
-    stop_ = true;
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      stop_ = true;
+    }
+    stopped_.notify_all();
     for (std::thread& thread : threads_) {
       if (thread.joinable()) thread.join();
     }
@@ -74,9 +79,14 @@ class PacedSenders {
   void Run(int number) {
     absl::Time due = absl::Now();
     int64_t value = 1;
-    while (!stop_) {
-      const absl::Duration early = due - absl::Now();
-      if (early > absl::ZeroDuration()) absl::SleepFor(early);
+    while (true) {
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        if (stopped_.wait_until(lock, absl::ToChronoTime(due),
+                                [this] { return stop_; })) {
+          break;
+        }
+      }
       due += pause_;
       std::vector<e2e::Series> series;
       for (const char* tenant : {"red", "blue"}) {
@@ -99,9 +109,10 @@ class PacedSenders {
 
   const Constellation& constellation_;
   const absl::Duration pause_;
-  std::atomic<bool> stop_ = false;
   std::atomic<int64_t> acknowledged_ = 0;
   std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool stop_ = false;
   std::map<int, int64_t> sent_;
   std::vector<std::thread> threads_;
 };

@@ -159,6 +159,12 @@ FUZZ_TARGET(remote_write_split) {
     if (copy[i] == 'x') copy[i] = 'y';
   }
   Judge(wire, &splitter, &setting);
+  // Other labels in their last byte alone: what follows may be a sample, which
+  // begins with its value.
+  for (size_t i = 0; i + 3 < copy.size(); ++i) {
+    if (copy[i + 1] == 0x12 && copy[i + 3] == 0x09) copy[i] ^= 1;
+  }
+  Judge(wire, &splitter, &setting);
   Setting other(static_cast<uint8_t>(tenants * 5), rules);
   Judge(wire, &splitter, &other);
 }

@@ -87,7 +87,7 @@ TEST_F(ClientTest, LeavesAnIdleConnectionToThoseOfTheSameContext) {
   ASSERT_TRUE(Ask(To(server_->port())).get().ok());
   ASSERT_TRUE(ask_there().ok());
   EXPECT_EQ(Connections(), 2);
-  client_ = nullptr;
+  End();
 }
 
 TEST_F(ClientTest, SharesConnectionsBetweenContextsRatherThanWait) {
@@ -107,7 +107,7 @@ TEST_F(ClientTest, SharesConnectionsBetweenContextsRatherThanWait) {
     ASSERT_TRUE(there.ok()) << there.status();
     EXPECT_EQ(Connections(), 1);
   }
-  client_ = nullptr;
+  End();
 }
 
 TEST_F(ClientTest, WorksFromACoroutineWithoutAStrand) {

@@ -120,10 +120,13 @@ boost::asio::awaitable<absl::Status> ReadLength(Stream* stream,
                                                 Out* out) {
   size_t filled = 0;
   while (filled < length) {
-    // What has come already is there, announced or not.
-    const size_t here = input->view().size() + stream->Available();
-    CO_RETURN_IF_ERROR(Grow(std::max(NextSize(filled), filled + here), length,
-                            reservation, out));
+    size_t size = NextSize(filled);
+    if (size < length) {
+      // What has come already is there, announced or not.
+      const size_t here = input->view().size() + stream->Available();
+      size = std::max(size, filled + here);
+    }
+    CO_RETURN_IF_ERROR(Grow(size, length, reservation, out));
     const size_t ahead = std::min(input->view().size(), out->size() - filled);
     std::memcpy(out->data() + filled, input->view().data(), ahead);
     input->Consume(ahead);

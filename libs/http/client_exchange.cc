@@ -42,7 +42,7 @@ bool IsClientsOwn(absl::string_view name) {
        {"host", "content-length", "accept-encoding", "connection",
         "transfer-encoding", "keep-alive", "proxy-authorization",
         "proxy-connection", "te", "trailer", "upgrade", "expect"}) {
-    if (absl::EqualsIgnoreCase(name, own)) return true;
+    if (IsSameName(name, own)) return true;
   }
   return false;
 }
@@ -190,8 +190,7 @@ void ClientExchange::GiveBack(bool keep_alive) {
 
 asio::awaitable<absl::Status> ClientExchange::WaitForLease() {
   auto waiter = std::make_shared<ConnectionPool::Waiter>(strand_);
-  CO_ASSIGN_OR_RETURN(lease_, context_.pool->AcquireOrWait(
-                                  host_key_, ContextOf(strand_), waiter));
+  CO_ASSIGN_OR_RETURN(lease_, context_.pool->AcquireOrWait(host_key_, waiter));
   if (lease_) co_return absl::OkStatus();
   waiting_on_ = std::shared_ptr<asio::steady_timer>(waiter, &waiter->timer);
   co_await waiting_on_->async_wait(kAwaitTuple);

@@ -76,12 +76,10 @@ asio::awaitable<void> Connection::Finish() {
     watchdog_->Set(kGoodbyeTimeout);
     co_await stream_.Shutdown();
   }
-  Stream::ErrorCode error;
-  const bool unread =
-      unread_body_ || !input_.empty() || stream_.socket().available(error) > 0;
-  if (!unread || error) co_return;
+  if (!unread_body_ && input_.empty() && stream_.Available() == 0) co_return;
   // Closing with bytes unread resets the connection, and the client may lose
   // the answer: say that no more comes, and read till it has understood.
+  Stream::ErrorCode error;
   stream_.socket().shutdown(Stream::Socket::shutdown_send, error);
   watchdog_->Set(kLingerTimeout);
   Buffer sink(64 << 10);

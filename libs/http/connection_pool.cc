@@ -56,11 +56,11 @@ ConnectionPool::Lease ConnectionPool::TryAcquire(const std::string& host,
 }
 
 absl::StatusOr<ConnectionPool::Lease> ConnectionPool::AcquireOrWait(
-    const std::string& host, Context context, std::shared_ptr<Waiter> waiter) {
+    const std::string& host, std::shared_ptr<Waiter> waiter) {
   Lease lease;
   {
     sync::MutexLock lock(&mutex_);
-    lease = LeaseUnlessFull(host, context);
+    lease = LeaseUnlessFull(host, waiter->context());
     if (!lease) {
       auto& waiting = hosts_[host].waiting;
       if (waiting.size() >= kMaxWaiting) {
@@ -139,8 +139,7 @@ void ConnectionPool::Return(const std::string& host,
   if (!entry.waiting.empty()) {
     const std::shared_ptr<Waiter> waiter = std::move(entry.waiting.front());
     entry.waiting.pop_front();
-    waiter->lease = Lease(shared_from_this(), host,
-                          ContextOf(waiter->timer.get_executor()));
+    waiter->lease = Lease(shared_from_this(), host, waiter->context());
     waiter->lease.connection = std::move(connection);
     asio::post(waiter->timer.get_executor(),
                [waiter] { waiter->timer.cancel(); });

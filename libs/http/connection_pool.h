@@ -88,6 +88,7 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
   struct Waiter {
     explicit Waiter(boost::asio::any_io_executor executor)
         : timer(std::move(executor), Clock::time_point::max()) {}
+    Context context() { return ContextOf(timer.get_executor()); }
     boost::asio::steady_timer timer;
     Lease lease;  // Guarded by the pool's mutex until the timer ends.
   };
@@ -103,7 +104,7 @@ class ConnectionPool : public std::enable_shared_from_this<ConnectionPool> {
       ABSL_LOCKS_EXCLUDED(mutex_);
   // A lease, or an empty one: then `waiter` is in the queue. UNAVAILABLE if
   // that is full.
-  absl::StatusOr<Lease> AcquireOrWait(const std::string& host, Context context,
+  absl::StatusOr<Lease> AcquireOrWait(const std::string& host,
                                       std::shared_ptr<Waiter> waiter)
       ABSL_LOCKS_EXCLUDED(mutex_);
   // Takes `waiter` out of the queue. It may have got its lease meanwhile.

@@ -90,12 +90,7 @@ absl::string_view WithoutBlanks(absl::string_view text) {
 }
 
 bool IsConnection(absl::string_view name) {
-  constexpr absl::string_view kOfClient = "connection";
-  constexpr absl::string_view kOfProxy = "proxy-connection";
-  return (name.size() == kOfClient.size() &&
-          absl::EqualsIgnoreCase(name, kOfClient)) ||
-         (name.size() == kOfProxy.size() &&
-          absl::EqualsIgnoreCase(name, kOfProxy));
+  return IsSameName(name, "connection") || IsSameName(name, "proxy-connection");
 }
 
 // Tokens between commas, and perhaps nothing between some.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "libs/http/message.h"
 
@@ -60,5 +61,11 @@ absl::StatusOr<ResponseHead> ParseResponseHead(absl::string_view text);
 // Whether these could stand in a head without changing its meaning.
 bool IsToken(absl::string_view text);  // Names, methods.
 bool IsFieldValue(absl::string_view text);
+
+// Whether two field names are the same. Most differ in their length, for which
+// no function is called.
+inline bool IsSameName(absl::string_view a, absl::string_view b) {
+  return a.size() == b.size() && absl::EqualsIgnoreCase(a, b);
+}
 
 }  // namespace insula::http

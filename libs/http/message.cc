@@ -2,18 +2,9 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
+#include "libs/http/head.h"
 
 namespace insula::http {
-namespace {
-
-// Most names differ in their length.
-bool IsSameName(absl::string_view a, absl::string_view b) {
-  return a.size() == b.size() && absl::EqualsIgnoreCase(a, b);
-}
-
-}  // namespace
-
 void Headers::Add(absl::string_view name, absl::string_view value) {
   constexpr size_t kUsual = 8;
   if (fields_.empty()) fields_.reserve(kUsual);

@@ -24,9 +24,8 @@ bool IsServersOwn(absl::string_view name) {
       "x-request-id", "keep-alive",     "proxy-connection",  "te",
       "trailer",      "upgrade"};
   return std::any_of(
-      std::begin(kOwn), std::end(kOwn), [name](absl::string_view own) {
-        return own.size() == name.size() && absl::EqualsIgnoreCase(name, own);
-      });
+      std::begin(kOwn), std::end(kOwn),
+      [name](absl::string_view own) { return IsSameName(name, own); });
 }
 
 // Formatting a date costs more than the rest of a head.

@@ -138,11 +138,9 @@ absl::StatusOr<std::string> ConfineQuery(absl::string_view query,
   return ConfineParsed(query, std::move(parsed), enforced, options);
 }
 
-absl::StatusOr<std::string> ConfineParsed(absl::string_view query,
-                                          ExprPtr parsed,
+absl::StatusOr<std::string> ConfineParsed(absl::string_view query, ExprPtr expr,
                                           const Matchers& enforced,
                                           const ParseOptions& options) {
-  const ExprPtr expr = std::move(parsed);
   RETURN_IF_ERROR(CheckExplicitSelectors(*expr, query));
   ASSIGN_OR_RETURN(const size_t meant, CountSelectors(*expr));
   RETURN_IF_ERROR(CheckSelectorLimit(meant));

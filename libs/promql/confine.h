@@ -61,7 +61,7 @@ absl::StatusOr<std::string> ConfineQuery(
 
 // The same of a query that was parsed with these options.
 absl::StatusOr<std::string> ConfineParsed(
-    absl::string_view query, ExprPtr parsed,
+    absl::string_view query, ExprPtr expr,
     const std::vector<labels::Matcher>& enforced, const ParseOptions& options);
 
 }  // namespace insula::promql

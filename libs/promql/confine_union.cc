@@ -140,7 +140,7 @@ absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
 }
 
 absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
-    absl::string_view query, ExprPtr parsed, const Clauses& clauses,
+    absl::string_view query, ExprPtr expr, const Clauses& clauses,
     const ParseOptions& options, AbsentLabels absent_labels) {
   RETURN_IF_ERROR(CheckClauses(clauses));
   std::vector<std::string> texts;
@@ -149,10 +149,9 @@ absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
   if (clauses.size() == 1 && IsEnforceable(clauses.front()) && !relabels) {
     ASSIGN_OR_RETURN(
         texts.emplace_back(),
-        ConfineParsed(query, std::move(parsed), clauses.front(), options));
+        ConfineParsed(query, std::move(expr), clauses.front(), options));
     return texts;
   }
-  ExprPtr expr = std::move(parsed);
   RETURN_IF_ERROR(CheckExplicitSelectors(*expr, query));
   if (!kConfines) {
     texts.push_back(Print(*expr));

@@ -90,7 +90,7 @@ absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
 
 // The same of a query that was parsed with these options.
 absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
-    absl::string_view query, ExprPtr parsed, const Clauses& clauses,
+    absl::string_view query, ExprPtr expr, const Clauses& clauses,
     const ParseOptions& options,
     AbsentLabels absent_labels = AbsentLabels::kOfQuery);
 

@@ -134,7 +134,7 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskAll(UpstreamQuery query,
     if (!answer.ok() || answer->http_status != 200) co_return answer;
     const absl::Status added = whole.Add(*answer);
     if (absl::IsResourceExhausted(added)) co_return TooLarge(policy);
-    if (!added.ok()) co_return NoAnswer(query, policy, 200, added);
+    if (!added.ok()) co_return NoAnswer(query.request_id, policy, 200, added);
   }
   co_return std::move(whole).Finish();
 }
@@ -182,22 +182,22 @@ absl::StatusOr<Answer> Backend::PassOn(const UpstreamQuery& query,
                                        http::Response response) {
   ResultFilter filter;
   const absl::StatusOr<absl::string_view> passed = filter.Pass(response.body);
-  if (!passed.ok()) return NoAnswer(query, policy, 200, passed.status());
+  if (!passed.ok())
+    return NoAnswer(query.request_id, policy, 200, passed.status());
   Answer answer;
   answer.body = std::string(*passed);
-  UpstreamQuery asked;  // As much of it as is told.
-  asked.endpoint = query.endpoint;
-  asked.request_id = query.request_id;
   ResultStream::Observer observer;
-  observer.failed = [this, asked, policy](const absl::Status& why) {
+  observer.failed = [this, id = query.request_id,
+                     policy](const absl::Status& why) {
     if (absl::IsInternal(why)) {
-      NoAnswer(asked, policy, 200, why).IgnoreError();
+      NoAnswer(id, policy, 200, why).IgnoreError();
     } else {
       ExplainFailure(why, policy).IgnoreError();
     }
   };
-  observer.withheld = [this, asked, policy](absl::string_view text) {
-    Withheld(asked.request_id, policy, text);
+  observer.withheld = [this, id = query.request_id,
+                       policy](absl::string_view text) {
+    Withheld(id, policy, text);
   };
   answer.rest = std::make_shared<ResultStream>(
       std::move(response.rest), std::move(filter), std::move(observer));
@@ -306,17 +306,18 @@ absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
         policy.upstream_id,
         " held what is not yours and was withheld, tell its operator"));
   }
-  return NoAnswer(query, policy, response.status, answer.status());
+  return NoAnswer(query.request_id, policy, response.status, answer.status());
 }
 
-absl::Status Backend::NoAnswer(const UpstreamQuery& query, const Policy& policy,
-                               int http_status, const absl::Status& why) {
+absl::Status Backend::NoAnswer(const std::string& request_id,
+                               const Policy& policy, int http_status,
+                               const absl::Status& why) {
   metrics_.upstream_garbage.Increment();
   if (MayWarn()) {
     logging::Warn("upstream's answer refused",
                   {{"tenant", policy.tenant_id},
                    {"upstream", policy.upstream_id},
-                   {"request_id", query.request_id},
+                   {"request_id", request_id},
                    {"code", http_status},
                    {"err", why}});
   }

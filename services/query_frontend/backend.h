@@ -66,7 +66,7 @@ class Backend {
                 absl::string_view text);
   absl::StatusOr<Answer> Check(const UpstreamQuery& query, const Policy& policy,
                                http::Response response);
-  absl::Status NoAnswer(const UpstreamQuery& query, const Policy& policy,
+  absl::Status NoAnswer(const std::string& request_id, const Policy& policy,
                         int http_status, const absl::Status& why);
   bool MayWarn();
 

@@ -53,7 +53,9 @@ bool HasLongestLiteral(const std::string& elements) {
 
 std::string Literal(absl::string_view text) {
   const size_t size = text.size() - 1;
-  if (size < 60) return absl::StrCat(Varint(size << 2).substr(0, 1), text);
+  if (size < 60) {
+    return absl::StrCat(std::string(1, static_cast<char>(size << 2)), text);
+  }
   std::string head(1, static_cast<char>(62 << 2));  // Three bytes of size.
   for (int i = 0; i < 3; ++i) head.push_back(static_cast<char>(size >> 8 * i));
   return head + std::string(text);
@@ -76,12 +78,7 @@ class Elements {
     if (size_ == 0 || Below(3) == 0) {
       std::string text(Below(8) == 0 ? 1 + Below(300) : 1 + Below(70), ' ');
       for (char& c : text) c = static_cast<char>('a' + Below(26));
-      if (text.size() <= 60) {
-        text_.push_back(static_cast<char>((text.size() - 1) << 2));
-        text_ += text;
-      } else {
-        text_ += Literal(text);
-      }
+      text_ += Literal(text);
       size_ += text.size();
       return;
     }

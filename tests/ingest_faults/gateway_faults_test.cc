@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <snappy.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,15 +19,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "prometheus/remote.pb.h"
 #include "tests/e2e/harness/constellation.h"
 #include "tests/ingest_faults/gateway_under_test.h"
 #include "tests/ingest_faults/moody_store.h"
 #include "tests/ingest_faults/power.h"
+#include "tests/ingest_faults/taken_series.h"
 
 namespace insula::e2e {
 namespace {
 
+using ingest_faults::ForEachSeries;
 using ingest_faults::GatewayUnderTest;
 using ingest_faults::kMoods;
 using ingest_faults::Mood;
@@ -174,20 +174,14 @@ class GatewayFaultsTest : public testing::Test {
 
   // Strikes off what has arrived.
   void Settle() {
-    for (const MoodyStore::Taken& taken : store_.Take()) {
-      std::string message;
-      prometheus::WriteRequest request;
-      ASSERT_TRUE(
-          snappy::Uncompress(taken.body.data(), taken.body.size(), &message));
-      ASSERT_TRUE(request.ParseFromString(message));
-      for (const auto& series : request.timeseries()) {
-        for (const auto& label : series.labels()) {
-          if (label.name() == "id") {
-            arrived_.insert(absl::StrCat(taken.tenant, "/", label.value()));
+    ForEachSeries(
+        store_.Take(), [this](const std::string& tenant, const auto& series) {
+          for (const auto& label : series.labels()) {
+            if (label.name() == "id") {
+              arrived_.insert(absl::StrCat(tenant, "/", label.value()));
+            }
           }
-        }
-      }
-    }
+        });
     for (const std::string& id : arrived_) owed_.erase(id);
   }
 

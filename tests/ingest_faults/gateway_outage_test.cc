@@ -1,7 +1,6 @@
 // The real ingest-gateway while a store is away for long, and in little memory.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <snappy.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,12 +24,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
-#include "prometheus/remote.pb.h"
 #include "tests/e2e/harness/constellation.h"
 #include "tests/e2e/harness/http.h"
 #include "tests/ingest_faults/gateway_under_test.h"
 #include "tests/ingest_faults/moody_store.h"
 #include "tests/ingest_faults/power.h"
+#include "tests/ingest_faults/taken_series.h"
 
 namespace insula::ingest_faults {
 namespace {
@@ -121,23 +120,16 @@ class PacedSenders {
 class Arrived {
  public:
   void Add(const std::vector<MoodyStore::Taken>& all) {
-    for (const MoodyStore::Taken& taken : all) {
-      std::string message;
-      prometheus::WriteRequest request;
-      ASSERT_TRUE(
-          snappy::Uncompress(taken.body.data(), taken.body.size(), &message));
-      ASSERT_TRUE(request.ParseFromString(message));
-      for (const auto& series : request.timeseries()) {
-        for (const auto& label : series.labels()) {
-          if (label.name() != "sender") continue;
-          int number = 0;
-          ASSERT_TRUE(absl::SimpleAtoi(label.value(), &number));
-          for (const auto& sample : series.samples()) {
-            Note(taken.tenant, number, static_cast<int64_t>(sample.value()));
-          }
+    ForEachSeries(all, [this](const std::string& tenant, const auto& series) {
+      for (const auto& label : series.labels()) {
+        if (label.name() != "sender") continue;
+        int number = 0;
+        ASSERT_TRUE(absl::SimpleAtoi(label.value(), &number));
+        for (const auto& sample : series.samples()) {
+          Note(tenant, number, static_cast<int64_t>(sample.value()));
         }
       }
-    }
+    });
   }
 
   // Up to which value all of a series have arrived.

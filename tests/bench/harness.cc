@@ -3,13 +3,16 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -164,6 +167,29 @@ std::optional<size_t> Connection::MessageSize() const {
     if (!absl::SimpleAtoi(line.substr(kName.size()), &body)) body = 0;
   }
   return head + 4 + body;
+}
+
+void AllowManyFiles() {
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
+double IdleConnectionBytes(pid_t pid, int port,
+                           const std::function<void(Connection*)>& ask) {
+  constexpr int kConnections = 2000;
+  // The first ones are for what the process allocates once.
+  constexpr int kFirst = kConnections / 10;
+  std::vector<std::unique_ptr<Connection>> open;
+  int64_t before = 0;
+  for (int i = 0; i < kConnections; ++i) {
+    if (i == kFirst) before = MemoryBytes(pid, "VmRSS");
+    open.push_back(std::make_unique<Connection>(Connection::Dial(port)));
+    ask(open.back().get());
+  }
+  return static_cast<double>(MemoryBytes(pid, "VmRSS") - before) /
+         (kConnections - kFirst);
 }
 
 int ServeAlways(int listener, const std::string& answer) {

@@ -91,6 +91,14 @@ class Connection {
   size_t taken_ = 0;  // Of the buffer, by the last message.
 };
 
+// Lets this process open as many files as it ever may.
+void AllowManyFiles();
+
+// The memory that `pid` needs for a connection to `port` that is open, has been
+// used by `ask` once, and does nothing. Bytes.
+double IdleConnectionBytes(pid_t pid, int port,
+                           const std::function<void(Connection*)>& ask);
+
 // Answers every request on `listener` with `answer`, for ever.
 int ServeAlways(int listener, const std::string& answer);
 

@@ -13,7 +13,6 @@
 // store of one tenant that hangs for so long, and nothing else. Exits with 1 if
 // a figure is beyond its limit.
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <cstdio>
 #include <memory>
@@ -31,6 +30,7 @@
 #include "tests/bench/ingest_hung.h"
 #include "tests/bench/ingest_sender.h"
 #include "tests/bench/ingest_setup.h"
+#include "tests/bench/measurements.h"
 
 namespace insula::bench {
 namespace {
@@ -38,7 +38,6 @@ namespace {
 using loadgen::Corpus;
 using loadgen::Protocol;
 
-constexpr int kIdleConnections = 2000;
 constexpr absl::Duration kPace = absl::Milliseconds(20);
 constexpr int kPacedRequests = 500;
 
@@ -116,20 +115,14 @@ void MeasureIdleConnections(const std::string& bin, IngestFigures* figures) {
   const Setup setup({.bin = bin});
   loadgen::RequestMaker maker(&corpus, Protocol::kV1);
   const std::string request = HttpRequest(Split(corpus), 0, &maker);
-  std::vector<std::unique_ptr<Connection>> open;
-  int64_t before = 0;
-  // The first tenth is for what the gateway allocates once.
-  for (int i = 0; i < kIdleConnections; ++i) {
-    if (i == kIdleConnections / 10) before = MemoryBytes(setup.pid(), "VmRSS");
-    open.push_back(
-        std::make_unique<Connection>(Connection::Dial(setup.port())));
-    if (!Write(open.back().get(), request)) Die("a small write was refused");
-  }
-  figures->Print(
-      "idle_connection_bytes",
-      static_cast<double>(MemoryBytes(setup.pid(), "VmRSS") - before) /
-          (kIdleConnections - kIdleConnections / 10),
-      "B");
+  figures->Print("idle_connection_bytes",
+                 IdleConnectionBytes(setup.pid(), setup.port(),
+                                     [&](Connection* connection) {
+                                       if (!Write(connection, request)) {
+                                         Die("a small write was refused");
+                                       }
+                                     }),
+                 "B");
 }
 
 void MeasureInstructions(const std::string& bin, IngestFigures* figures) {
@@ -152,12 +145,7 @@ void MeasureInstructions(const std::string& bin, IngestFigures* figures) {
   }
 }
 
-struct Measurement {
-  const char* name;
-  void (*run)(const std::string& bin, IngestFigures* figures);
-};
-
-constexpr Measurement kMeasurements[] = {
+constexpr Measurement<IngestFigures> kMeasurements[] = {
     {"split1", MeasureSplit1},
     {"split10", MeasureSplit10},
     {"split100", MeasureSplit100},
@@ -192,38 +180,22 @@ Arguments Parse(int argc, char** argv) {
       arguments.names.insert(text);
     }
   }
-  std::set<std::string> unknown = arguments.names;
-  for (const Measurement& measurement : kMeasurements) {
-    unknown.erase(measurement.name);
-  }
-  if (!unknown.empty()) {
-    Die(absl::StrCat("'", *unknown.begin(),
-                     "' is no figure of this bench; it takes --bin DIR, "
-                     "--hung-minutes N, and names such as split10"));
-  }
+  CheckNames<IngestFigures>(
+      kMeasurements, arguments.names,
+      "--bin DIR, --hung-minutes N, and names such as split10");
   return arguments;
 }
 
 int Main(int argc, char** argv) {
   const Arguments arguments = Parse(argc, argv);
-  // Many connections to the gateway, and to the store.
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
-
+  AllowManyFiles();  // Connections to the gateway, and to the store.
   IngestFigures figures;
   if (arguments.hung_minutes > 0) {
     MeasureHungStore(arguments.bin, absl::Minutes(arguments.hung_minutes),
                      &figures);
   } else {
-    for (const Measurement& measurement : kMeasurements) {
-      if (!arguments.names.empty() &&
-          !arguments.names.contains(measurement.name)) {
-        continue;
-      }
-      measurement.run(arguments.bin, &figures);
-    }
+    RunMeasurements<IngestFigures>(kMeasurements, arguments.names,
+                                   arguments.bin, &figures);
   }
   return figures.within_limits() ? 0 : 1;
 }

@@ -8,7 +8,6 @@
 // for each of kMeasurements, or those named. Exits with 1 if a figure is beyond
 // its limit.
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <cstdint>
 #include <cstdio>
@@ -24,6 +23,7 @@
 #include "tests/bench/callgrind.h"
 #include "tests/bench/figures.h"
 #include "tests/bench/harness.h"
+#include "tests/bench/measurements.h"
 #include "tests/bench/query_gates.h"
 #include "tests/bench/query_setup.h"
 #include "tests/e2e/harness/http.h"
@@ -31,7 +31,6 @@
 namespace insula::bench {
 namespace {
 
-constexpr int kIdleConnections = 2000;
 constexpr int kCacheHits = 4000;
 constexpr size_t kStreamBytes = 100'000'000;
 constexpr size_t kChainBytes = 160'000;
@@ -261,22 +260,15 @@ void MeasureStream(const std::string& bin, Figures* figures) {
 void MeasureIdleConnections(const std::string& bin, Figures* figures) {
   const QuerySetup setup({.bin = bin, .answer = Vector()});
   const std::string request = SmallRequest();
-  std::vector<std::unique_ptr<Connection>> open;
-  int64_t before = 0;
-  // The first tenth is for what the frontend allocates once.
-  for (int i = 0; i < kIdleConnections; ++i) {
-    if (i == kIdleConnections / 10) before = MemoryBytes(setup.pid(), "VmRSS");
-    open.push_back(
-        std::make_unique<Connection>(Connection::Dial(setup.port())));
-    if (!open.back()->Send(request) || open.back()->Receive().empty()) {
-      Die("a small query was not answered");
-    }
-  }
-  figures->Print(
-      "idle_connection_bytes",
-      static_cast<double>(MemoryBytes(setup.pid(), "VmRSS") - before) /
-          (kIdleConnections - kIdleConnections / 10),
-      "B");
+  figures->Print("idle_connection_bytes",
+                 IdleConnectionBytes(setup.pid(), setup.port(),
+                                     [&](Connection* connection) {
+                                       if (!connection->Send(request) ||
+                                           connection->Receive().empty()) {
+                                         Die("a small query was not answered");
+                                       }
+                                     }),
+                 "B");
 }
 
 void MeasureInstructions(const std::string& bin, Figures* figures) {
@@ -304,12 +296,7 @@ void MeasureInstructions(const std::string& bin, Figures* figures) {
   }
 }
 
-struct Measurement {
-  const char* name;
-  void (*run)(const std::string& bin, Figures* figures);
-};
-
-constexpr Measurement kMeasurements[] = {
+constexpr Measurement<Figures> kMeasurements[] = {
     {"small", MeasureSmall},
     {"relays", MeasureRelays},
     {"longest_rule", MeasureLongestRule},
@@ -332,27 +319,11 @@ int Main(int argc, char** argv) {
       names.insert(argv[i]);
     }
   }
-  std::set<std::string> unknown = names;
-  for (const Measurement& measurement : kMeasurements) {
-    unknown.erase(measurement.name);
-  }
-  if (!unknown.empty()) {
-    Die(absl::StrCat("'", *unknown.begin(),
-                     "' is no figure of this bench; it takes --bin DIR and "
-                     "names such as small"));
-  }
-  // Many connections to the frontend.
-  rlimit files{};
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
-
+  CheckNames<Figures>(kMeasurements, names,
+                      "--bin DIR and names such as small");
+  AllowManyFiles();  // Connections to the frontend.
   Figures figures("query", kQueryGates);
-  for (const Measurement& measurement : kMeasurements) {
-    if (names.empty() || names.contains(measurement.name)) {
-      measurement.run(bin, &figures);
-    }
-  }
+  RunMeasurements<Figures>(kMeasurements, names, bin, &figures);
   return figures.within_limits() ? 0 : 1;
 }
 

@@ -52,6 +52,10 @@ void ListenerConfig::DescribeAs(absl::string_view what,
              "client's chain, PEM. Empty: none.");
   fields.Add("max_connections", max_connections,
              "Open connections; further ones wait.");
+  fields.Add("max_connections_per_address", max_connections_per_address,
+             "Open connections from one address (IPv6: a network of /64); "
+             "further ones are closed. 0: max_connections. A proxy is one "
+             "address.");
 }
 
 absl::Status ListenerConfig::Validate() const {
@@ -86,6 +90,12 @@ absl::Status ListenerConfig::Validate() const {
     return absl::InvalidArgumentError(
         absl::StrCat("max_connections: must be 1 to ", kMaxConnections, ", is ",
                      max_connections));
+  }
+  if (max_connections_per_address < 0 ||
+      max_connections_per_address > max_connections) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_connections_per_address: must be 0 to max_connections, ",
+        max_connections, ", is ", max_connections_per_address));
   }
   return auth.Validate();
 }

@@ -43,9 +43,11 @@ struct ListenerConfig {
       tls_client_ca_file;  // Not empty: client certificates are demanded.
   std::string tls_client_crl_file;  // Empty: none are revoked.
   int max_connections = 10'000;
+  int max_connections_per_address = 0;  // 0: max_connections.
 
   // Keys: name, listen_address, those of auth::ListenerAuth, tls_cert_file,
-  // tls_key_file, tls_client_ca_file, tls_client_crl_file, max_connections.
+  // tls_key_file, tls_client_ca_file, tls_client_crl_file, max_connections,
+  // max_connections_per_address.
   // `what` is the help of listen_address.
   void DescribeAs(absl::string_view what, config::Fields& fields);
 

@@ -62,7 +62,7 @@ TEST(ListenerConfigTest, ReadsEveryKey) {
       "     trusted_header: X-Tenant, trusted_addresses: [10.0.0.0/8],\n"
       "     tls_cert_file: c.pem, tls_key_file: k.pem,\n"
       "     tls_client_ca_file: ca.pem, tls_client_crl_file: crl.pem,\n"
-      "     max_connections: 1}\n"
+      "     max_connections: 3, max_connections_per_address: 2}\n"
       "  - name: back\n");
   ASSERT_THAT(house, IsOk());
   ASSERT_EQ(house->doors.size(), 2u);
@@ -77,7 +77,8 @@ TEST(ListenerConfigTest, ReadsEveryKey) {
   EXPECT_EQ(front.tls_key_file, "k.pem");
   EXPECT_EQ(front.tls_client_ca_file, "ca.pem");
   EXPECT_EQ(front.tls_client_crl_file, "crl.pem");
-  EXPECT_EQ(front.max_connections, 1);
+  EXPECT_EQ(front.max_connections, 3);
+  EXPECT_EQ(front.max_connections_per_address, 2);
   EXPECT_EQ(house->doors[1].name, "back");
 }
 
@@ -118,6 +119,10 @@ TEST(ListenerConfigTest, NamesTheKeyOfWhatCanNotWork) {
       {"doors: [{max_connections: 0}]", "doors[0].max_connections: must be 1"},
       {"doors: [{max_connections: -1}]", "doors[0].max_connections: must be 1"},
       {"doors: [{max_connections: 1048577}]", "must be 1 to 1048576"},
+      {"doors: [{max_connections_per_address: -1}]",
+       "doors[0].max_connections_per_address: must be 0 to"},
+      {"doors: [{max_connections: 5, max_connections_per_address: 6}]",
+       "must be 0 to max_connections, 5, is 6"},
       {"doors: [{bearer: false}]", "doors[0].bearer: nobody could get in"},
       {"doors: [{trusted_header: 'a b'}]", "doors[0].trusted_header: 'a b'"},
   };

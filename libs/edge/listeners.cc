@@ -23,6 +23,7 @@ http::ServerOptions OptionsOf(const ListenerConfig& config,
   options.name = config.name;
   options.listen_address = config.listen_address;
   options.max_connections = config.max_connections;
+  options.max_connections_per_address = config.max_connections_per_address;
   if (!config.tls_cert_file.empty()) {
     options.tls =
         http::ServerTls{config.tls_cert_file, config.tls_key_file,

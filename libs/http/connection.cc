@@ -25,9 +25,10 @@ constexpr std::chrono::milliseconds kRecheck(200);
 }  // namespace
 
 Connection::Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core,
-                       size_t executor_number)
+                       size_t executor_number, const AddressKey& address_key)
     : core_(std::move(core)),
       executor_number_(executor_number),
+      address_key_(address_key),
       // The server has not started unless there was a context once.
       stream_(std::move(socket),
               core_->tls == nullptr ? nullptr : core_->tls->Get().value()) {}

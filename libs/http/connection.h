@@ -33,12 +33,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The socket's executor is a strand on that of this number in
   // options.connection_executors.
   Connection(Stream::Socket socket, std::shared_ptr<ServerCore> core,
-             size_t executor_number);
+             size_t executor_number, const AddressKey& address_key);
 
   // Begins. Called once, on the strand, after ServerCore::Add().
   void Start();
 
   size_t executor_number() const { return executor_number_; }
+  const AddressKey& address_key() const { return address_key_; }
 
   // Thread-safe. BeginDrain() ends an idle connection; Cut() any.
   void BeginDrain();
@@ -116,6 +117,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   const std::shared_ptr<ServerCore> core_;
   const size_t executor_number_;
+  const AddressKey address_key_;
   Stream stream_;
   std::optional<Watchdog> watchdog_;    // Needs shared_from_this().
   std::optional<Watchdog> watch_soon_;  // Until the client is watched.

@@ -172,7 +172,9 @@ asio::awaitable<void> Server::Impl::Accept() {
     const auto& executors = core_->options.connection_executors;
     const asio::any_io_executor strand =
         MakeStrand(executors.empty() ? executor_ : executors[number]);
-    auto [error, socket] = co_await acceptor_.async_accept(strand, kAwaitTuple);
+    tcp::endpoint peer;
+    auto [error, socket] =
+        co_await acceptor_.async_accept(strand, peer, kAwaitTuple);
     if (error == asio::error::operation_aborted) continue;
     if (error == asio::error::bad_descriptor) co_return;
     if (error == asio::error::connection_aborted) continue;
@@ -183,9 +185,10 @@ asio::awaitable<void> Server::Impl::Accept() {
     out_of_resources_ = false;
     boost::system::error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);
-    auto connection =
-        std::make_shared<Connection>(std::move(socket), core_, number);
-    if (!core_->Add(connection.get())) co_return;
+    auto connection = std::make_shared<Connection>(
+        std::move(socket), core_, number, AddressKeyOf(peer.address()));
+    // One that is refused ends here, and so does the loop when draining.
+    if (!core_->Add(connection.get())) continue;
     asio::post(strand, [connection] { connection->Start(); });
   }
 }

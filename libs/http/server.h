@@ -29,6 +29,9 @@ struct ServerOptions {
   size_t max_body_bytes = 32 << 20;            // 413 above it, also decoded.
   size_t max_buffered_bytes = 256 << 20;       // Bodies of all requests; 503.
   int max_connections = 10'000;  // Further ones wait in the backlog.
+  // From one address, an IPv6 network of /64 being one; further ones are closed
+  // at once. 0: max_connections.
+  int max_connections_per_address = 0;
   absl::Duration header_timeout = absl::Seconds(10);
   absl::Duration body_timeout = absl::Seconds(30);
   absl::Duration idle_timeout = absl::Minutes(5);  // Between requests.

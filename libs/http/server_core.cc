@@ -14,6 +14,8 @@ namespace {
 
 const char* ReasonLabel(Rejection reason) {
   switch (reason) {
+    case Rejection::kAddress:
+      return "address";
     case Rejection::kAccept:
       return "accept";
     case Rejection::kHandshake:
@@ -50,6 +52,24 @@ constexpr absl::Duration kLeastIdle = absl::Seconds(5);
 
 }  // namespace
 
+AddressKey AddressKeyOf(const boost::asio::ip::address& address) {
+  if (address.is_v6() && !address.to_v6().is_v4_mapped()) {
+    AddressKey key = address.to_v6().to_bytes();
+    std::fill(key.begin() + 8, key.end(), 0);
+    return key;
+  }
+  const auto v4 = address.is_v4()
+                      ? address.to_v4()
+                      : boost::asio::ip::make_address_v4(
+                            boost::asio::ip::v4_mapped, address.to_v6());
+  // As in ::ffff:0:0/96, which is in no network of the above.
+  AddressKey key = {};
+  key[10] = key[11] = 0xff;
+  const auto bytes = v4.to_bytes();
+  std::copy(bytes.begin(), bytes.end(), key.begin() + 12);
+  return key;
+}
+
 int64_t SteadyNanos() {
   return std::chrono::nanoseconds(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -84,6 +104,14 @@ void ServerMetrics::CountRequest(int code, absl::Duration duration) {
 bool ServerCore::Add(Connection* connection) {
   sync::MutexLock lock(&mutex_);
   if (draining()) return false;
+  if (options.max_connections_per_address > 0) {
+    int& count = from_[connection->address_key()];
+    if (count >= options.max_connections_per_address) {
+      metrics.CountRejection(Rejection::kAddress);
+      return false;
+    }
+    ++count;
+  }
   connections_.insert(connection);
   ++living_[connection->executor_number()];
   metrics.connections().Add(1);
@@ -98,6 +126,8 @@ void ServerCore::Remove(Connection* connection) {
     sync::MutexLock lock(&mutex_);
     connections_.erase(connection);
     --living_[connection->executor_number()];
+    const auto from = from_.find(connection->address_key());
+    if (from != from_.end() && --from->second == 0) from_.erase(from);
     if (connections_.empty()) empty_.notify_all();
   }
   on_removed();

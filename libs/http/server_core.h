@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <boost/asio/ip/address.hpp>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_set>
@@ -33,6 +35,7 @@ int64_t SteadyNanos();
 
 // Why a request was not given to the handler, or its answer not to the client.
 enum class Rejection {
+  kAddress,       // Too many connections from where it came from.
   kAccept,        // No file descriptors or memory for another connection.
   kHandshake,     // TLS failed or took too long.
   kFraming,       // 400, 417 or 505.
@@ -48,6 +51,11 @@ enum class Rejection {
   kHandlerError,  // It threw, or answered what can't be sent.
   kCount,
 };
+
+// Those whom one bound of connections is for: an IPv4 address, also as IPv6
+// writes it, or an IPv6 network of /64, of which one host may have any address.
+using AddressKey = std::array<unsigned char, 16>;
+AddressKey AddressKeyOf(const boost::asio::ip::address& address);
 
 class ServerMetrics {
  public:
@@ -90,7 +98,8 @@ class ServerCore {
   // Connections answer with "Connection: close" from now on.
   bool draining() const { return draining_.load(std::memory_order_acquire); }
 
-  // Adds a connection before it starts; false, and it must not, when draining.
+  // Adds a connection before it starts; false, and it must not, when draining,
+  // or when its address has as many as it may.
   bool Add(Connection* connection) ABSL_LOCKS_EXCLUDED(mutex_);
   // The connection's last act.
   void Remove(Connection* connection) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -122,6 +131,8 @@ class ServerCore {
   std::unordered_set<Connection*> connections_ ABSL_GUARDED_BY(mutex_);
   // How many connections live on each executor.
   std::vector<size_t> living_ ABSL_GUARDED_BY(mutex_);
+  // How many there are from each address; empty if that is not bounded.
+  std::map<AddressKey, int> from_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace insula::http

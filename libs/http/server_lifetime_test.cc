@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "libs/http/server.h"
+#include "libs/http/server_core.h"
 #include "libs/http/test_support.h"
 
 namespace insula::http {
@@ -151,6 +152,40 @@ TEST_F(ServerLifetimeTest, IdleConnectionsMakeRoomWhenAllPlacesAreTaken) {
   EXPECT_GE(Rejected("crowded"), 1);
   gate.release.get_future().get()();
   EXPECT_EQ(StatusOf(open.ReadMessage()), 200);
+}
+
+TEST_F(ServerLifetimeTest, OneAddressTakesNoMorePlacesThanItMay) {
+  ServerOptions options;
+  options.max_connections_per_address = 2;
+  Start(std::move(options), Echo);
+  const auto served = [this](const char* from) {
+    auto socket = std::make_unique<RawSocket>(server_->port(), from);
+    socket->Send(Get("/"));
+    return socket->ReadMessage().empty() ? nullptr : std::move(socket);
+  };
+  auto first = served("127.0.0.1");
+  auto second = served("127.0.0.1");
+  EXPECT_NE(first, nullptr);
+  EXPECT_NE(second, nullptr);
+  EXPECT_EQ(served("127.0.0.1"), nullptr);
+  EXPECT_EQ(Rejected("address"), 1);
+  // Others have places of their own.
+  auto other = served("127.0.0.2");
+  EXPECT_NE(other, nullptr);
+  // The place is free again once the server has seen it end.
+  second.reset();
+  while (served("127.0.0.1") == nullptr) std::this_thread::yield();
+}
+
+TEST(AddressKeyTest, AHostIsOneHoweverItIsWritten) {
+  const auto key = [](const char* address) {
+    return AddressKeyOf(asio::ip::make_address(address));
+  };
+  EXPECT_EQ(key("192.0.2.7"), key("::ffff:192.0.2.7"));
+  EXPECT_NE(key("192.0.2.7"), key("192.0.2.8"));
+  EXPECT_EQ(key("2001:db8::1"), key("2001:db8::ffff:0:0:1"));
+  EXPECT_NE(key("2001:db8::1"), key("2001:db8:0:1::1"));
+  EXPECT_NE(key("::"), key("0.0.0.0"));
 }
 
 TEST_F(ServerLifetimeTest, DrainClosesIdleConnectionsAndFinishesOpenRequests) {

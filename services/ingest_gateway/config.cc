@@ -197,6 +197,7 @@ void Config::Describe(config::Fields& fields) {
   fields.AddGroup("audit", audit);
   fields.AddList("credentials", credentials, "What upstreams are shown.");
   fields.AddGroup("queue", queue);
+  fields.AddGroup("dead_letters", dead_letters);
   fields.AddList("listeners", listeners, "Where senders connect.");
 }
 
@@ -206,6 +207,7 @@ absl::Status Config::Validate() const {
   RETURN_IF_ERROR(write.Validate());
   RETURN_IF_ERROR(outbound::ValidateCredentials("credentials", credentials));
   RETURN_IF_ERROR(queue.Validate());
+  RETURN_IF_ERROR(dead_letters.Validate());
   RETURN_IF_ERROR(edge::ValidateListeners("listeners", edge::Plain(listeners)));
   return internal.Validate({{"grpc.listen_address", grpc.listen_address},
                             {"registry.address", registry.address}});

@@ -18,6 +18,7 @@
 #include "libs/rpc/internal_config.h"
 #include "libs/runtime/process.h"
 #include "libs/spool/spool.h"
+#include "services/ingest_gateway/dead_letters.h"
 
 namespace insula::ingest_gateway {
 
@@ -91,6 +92,7 @@ struct Config {
   std::vector<outbound::CredentialConfig> credentials;
   audit::AuditConfig audit;
   QueueConfig queue;
+  DeadLettersConfig dead_letters;
   std::vector<ListenerConfig> listeners = {ListenerConfig()};
 
   Config();

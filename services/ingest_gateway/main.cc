@@ -16,6 +16,7 @@
 #include "libs/runtime/version.h"
 #include "libs/status/status_macros.h"
 #include "services/ingest_gateway/config.h"
+#include "services/ingest_gateway/dead_letters.h"
 #include "services/ingest_gateway/ingest_gateway_service.h"
 #include "services/ingest_gateway/operator_pages.h"
 #include "services/ingest_gateway/queue.h"
@@ -45,8 +46,12 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   http::Client client(std::move(upstreams), process.executor(),
                       &process.metrics());
   const auto snapshots = [&registry] { return registry->snapshot(); };
+  ASSIGN_OR_RETURN(const auto dead_letters,
+                   DeadLetters::Open(config.dead_letters, &process.blocking(),
+                                     &process.clock(), &process.metrics()));
   UpstreamSender sender(absl::StrCat("insula/", runtime::Version()), &client,
-                        &process.clock(), &process.metrics());
+                        &process.clock(), &process.metrics(),
+                        dead_letters.get());
   ASSIGN_OR_RETURN(
       const auto queue,
       Queue::Open(config.queue, snapshots, &sender, &process.blocking(),

@@ -32,6 +32,7 @@ class QueueTest : public WriteFixture {
     queue_config_.dir = path_ + "/queue";
     queue_config_.min_free.value = 0;
     queue_config_.direct_timeout = absl::Milliseconds(500);
+    dead_letters_config_.file = path_ + "/refused";
     OpenQueue();
   }
   ~QueueTest() override {
@@ -46,8 +47,13 @@ class QueueTest : public WriteFixture {
     handler_.reset();
     queue_.reset();
     handler_metrics_ = std::make_unique<metrics::Registry>();
+    auto letters = DeadLetters::Open(dead_letters_config_, &blocking_,
+                                     &real_clock_, handler_metrics_.get());
+    ASSERT_THAT(letters, IsOk());
+    dead_letters_ = *std::move(letters);
     sender_ = std::make_unique<UpstreamSender>(
-        "insula/test", &client_, &real_clock_, handler_metrics_.get());
+        "insula/test", &client_, &real_clock_, handler_metrics_.get(),
+        dead_letters_.get());
     auto queue = Queue::Open(
         queue_config_, [this] { return Latest(); }, sender_.get(), &blocking_,
         pool_.get_executor(), &real_clock_, handler_metrics_.get());
@@ -102,11 +108,13 @@ class QueueTest : public WriteFixture {
 
   std::string path_;
   QueueConfig queue_config_;
+  DeadLettersConfig dead_letters_config_;
   RealClock real_clock_;
   runtime::BlockingPool blocking_{2, 100};
   sync::Mutex snapshot_mutex_;
   std::shared_ptr<const tenancy::Snapshot> latest_
       ABSL_GUARDED_BY(snapshot_mutex_);
+  std::unique_ptr<DeadLetters> dead_letters_;
   std::unique_ptr<Queue> queue_;
 };
 
@@ -176,7 +184,7 @@ TEST_F(QueueTest, WhatWaitsSurvivesARestart) {
   EXPECT_THAT(Names("red"), ::testing::Contains("__name__=kept"));
 }
 
-TEST_F(QueueTest, WhatAStoreRefusesForGoodIsDroppedAndCounted) {
+TEST_F(QueueTest, WhatAStoreRefusesForGoodIsCountedAndGoesToTheDeadLetters) {
   store_.SetMood("red", {.status = 503});
   ASSERT_EQ(Write("sender", BodyNamed("poison")).status, 204);
   ASSERT_EQ(Write("sender", BodyNamed("next")).status, 204);
@@ -186,6 +194,7 @@ TEST_F(QueueTest, WhatAStoreRefusesForGoodIsDroppedAndCounted) {
             2);
   EXPECT_EQ(Metric("insula_spool_dropped_samples_total{reason=\"refused\"}"),
             2);
+  EXPECT_EQ(Metric("ingest_gateway_dead_letters_total{result=\"written\"}"), 2);
   store_.SetMood("red", {});
   store_.TakeSeen();
   EXPECT_EQ(Write("sender", BodyNamed("fine")).status, 204);

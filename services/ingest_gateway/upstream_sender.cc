@@ -111,11 +111,13 @@ void UpstreamHealth::Note(absl::string_view url, bool answered) {
 }
 
 UpstreamSender::UpstreamSender(std::string user_agent, http::Client* client,
-                               const Clock* clock, metrics::Registry* registry)
+                               const Clock* clock, metrics::Registry* registry,
+                               DeadLetters* dead_letters)
     : clock_(clock),
       metrics_(registry),
       client_({.user_agent = std::move(user_agent)}, client, clock, &metrics_),
-      health_(SteadyClock::Get()) {}
+      health_(SteadyClock::Get()),
+      dead_letters_(dead_letters) {}
 
 asio::awaitable<Receipt> UpstreamSender::Send(const tenancy::Tenant* tenant,
                                               const tenancy::Upstream* upstream,
@@ -150,6 +152,16 @@ asio::awaitable<Receipt> UpstreamSender::Send(const tenancy::Tenant* tenant,
   if (!absl::IsCancelled(answer.status())) health_.Note(place, answer.ok());
   Receipt receipt = MakeReceipt(answer, end);
   receipt.written = taken.written;
+  if (receipt.verdict == Verdict::kRefused && dead_letters_ != nullptr) {
+    DeadLetter letter;
+    letter.tenant_id = tenant->id.value();
+    letter.tenant_uid = tenant->uid;
+    letter.upstream_id = upstream->id;
+    letter.answer = receipt.detail;
+    letter.counts = counts;
+    letter.body = body;
+    co_await dead_letters_->Keep(&letter);
+  }
   co_return receipt;
 }
 

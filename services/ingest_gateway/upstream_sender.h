@@ -23,6 +23,7 @@
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/backoff.h"
 #include "libs/time/clock.h"
+#include "services/ingest_gateway/dead_letters.h"
 #include "services/ingest_gateway/metrics.h"
 #include "services/ingest_gateway/store_client.h"
 
@@ -90,9 +91,11 @@ class UpstreamHealth {
 // fares. Thread-safe.
 class UpstreamSender {
  public:
-  // `user_agent`: "insula/0.1.0". The rest outlives this.
+  // `user_agent`: "insula/0.1.0". The rest outlives this. `dead_letters` gets
+  // what is refused for good; it may be null.
   UpstreamSender(std::string user_agent, http::Client* client,
-                 const Clock* clock, metrics::Registry* registry);
+                 const Clock* clock, metrics::Registry* registry,
+                 DeadLetters* dead_letters = nullptr);
 
   // Sends a WriteRequest of remote write 1.0 with `counts` in a snappy block,
   // as the protocol that the store takes (see StoreClient), until the
@@ -116,6 +119,7 @@ class UpstreamSender {
   Metrics metrics_;
   StoreClient client_;
   UpstreamHealth health_;
+  DeadLetters* const dead_letters_;
 };
 
 }  // namespace insula::ingest_gateway

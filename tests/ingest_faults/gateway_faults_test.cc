@@ -122,6 +122,33 @@ class GatewayFaultsTest : public testing::Test {
     if (life % 10 == 9) arrived_.clear();
   }
 
+  // It dies by itself, the N-th time that it comes to `place` (power_shim.cc),
+  // under load; or, of a `removal`, once nothing more comes and the store takes
+  // what waits: then a log is written to only to remove what has arrived.
+  void LiveAndDieAt(const std::string& place, bool removal, int number,
+                    int64_t life) {
+    power_.SetMode("well");
+    store_.SetMood("red", Mood::kFails);
+    Start();
+    if (HasFatalFailure()) return;
+    const std::string death = absl::StrCat("die ", place, " ", number);
+    Senders senders(&constellation_, life);
+    EXPECT_TRUE(WaitUntil([&] { return senders.acknowledged() >= 20; }));
+    if (removal) {
+      senders.Stop();
+      power_.SetMode(death);
+      store_.SetMood("red", Mood::kWell);
+    } else {
+      power_.SetMode(death);
+    }
+    EXPECT_EQ(constellation_.gateway->Wait(absl::Minutes(1)), 128 + SIGKILL);
+    senders.Stop();
+    answered_ += senders.ids().size();
+    owed_.insert(senders.ids().begin(), senders.ids().end());
+    power_.SetMode("well");
+    Settle();
+  }
+
   void CutPower() {
     power_.Cut({constellation_.dir().path() + "/queue",
                 constellation_.dir().path() + "/gateway"},
@@ -163,6 +190,7 @@ class GatewayFaultsTest : public testing::Test {
   std::mt19937 random_{static_cast<unsigned>(Setting("FAULT_SEED", 1))};
   std::set<std::string> owed_;  // Answered with 204, and not seen to arrive.
   size_t answered_ = 0;
+  size_t again_ = 0;  // Arrived more than once.
   absl::Duration slowest_start_;
 
  private:
@@ -178,7 +206,8 @@ class GatewayFaultsTest : public testing::Test {
         store_.Take(), [this](const std::string& tenant, const auto& series) {
           for (const auto& label : series.labels()) {
             if (label.name() == "id") {
-              arrived_.insert(absl::StrCat(tenant, "/", label.value()));
+              const std::string id = absl::StrCat(tenant, "/", label.value());
+              if (!arrived_.insert(id).second) ++again_;
             }
           }
         });
@@ -211,6 +240,35 @@ TEST_F(GatewayFaultsTest, NothingThatWasAnsweredWith204IsLostWhenPowerIsCut) {
   EXPECT_THAT(Missing(), IsEmpty());
   EXPECT_GT(answered_, static_cast<size_t>(cycles));
   Report("power cuts", cycles);
+}
+
+TEST_F(GatewayFaultsTest,
+       NothingThatWasAnsweredWith204IsLostWhereverInItsCodeItDies) {
+  constellation_.gateway_environment = power_.Environment();
+  const int64_t rounds = std::max<int64_t>(Setting("FAULT_CYCLES", 4) / 100, 1);
+  int64_t life = 0;
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (const int number : {1, 4}) {
+      for (const char* place :
+           {"log-write", "log-written", "log", "log-done"}) {
+        SCOPED_TRACE(absl::StrCat(place, " ", number));
+        LiveAndDieAt(place, /*removal=*/false, number, ++life);
+        if (HasFailure()) return;
+        if (life % 2 == 0) CutPower();
+      }
+    }
+    // Between the store's answer and the removal, and behind that.
+    const size_t again = again_;
+    for (const char* place : {"log-write", "log-written"}) {
+      SCOPED_TRACE(absl::StrCat("removal, ", place));
+      LiveAndDieAt(place, /*removal=*/true, 1, ++life);
+      if (HasFailure()) return;
+    }
+    EXPECT_THAT(Missing(), IsEmpty());
+    EXPECT_GT(again_, again);
+    constellation_.gateway->Kill();
+  }
+  Report("deaths at named places", life);
 }
 
 // As if it answered before the disk had it: this test would see that.

@@ -9,9 +9,10 @@
 //                        that all is well, as a program would that does not
 //                        wait for them; "die WHERE N" kills the process the
 //                        N-th time that it comes to WHERE: before or behind a
-//                        sync of a *.log ("log", "log-done") or of another
-//                        file ("table", "table-done"), or before a file is
-//                        renamed ("rename") or unlinked ("unlink").
+//                        write to a *.log ("log-write", "log-written"), a sync
+//                        of one ("log", "log-done") or of another file
+//                        ("table", "table-done"), or before a file is renamed
+//                        ("rename") or unlinked ("unlink").
 //
 // A file of which there is no line was never synced: nothing of it is there.
 // The number of a file that is unlinked may be given to another one: "INODE 0".
@@ -84,6 +85,8 @@ bool ModeIs(const char* name) {
 }
 
 std::atomic<int> arrivals = 0;  // At the place to die.
+
+bool MayDie() { return ModeIs("die"); }
 
 void ComeTo(const char* place) {
   const Mode mode = ReadMode();
@@ -164,7 +167,11 @@ ssize_t write(int fd, const void* data, size_t size) {
     errno = ENOSPC;
     return -1;
   }
-  return real_write(fd, data, size);
+  if (!MayDie() || !IsLog(fd)) return real_write(fd, data, size);
+  ComeTo("log-write");
+  const ssize_t written = real_write(fd, data, size);
+  ComeTo("log-written");
+  return written;
 }
 
 ssize_t pwrite(int fd, const void* data, size_t size, off_t offset) {

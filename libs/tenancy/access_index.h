@@ -16,14 +16,22 @@ namespace insula::tenancy {
 struct Access;
 class ReadPolicy;
 
+// What ReadPolicyOf() made last of the object that holds it. A copy of the
+// object starts with nothing. Thread-safe.
+struct KeptReadPolicy {
+  KeptReadPolicy() = default;
+  KeptReadPolicy(const KeptReadPolicy&) {}
+  KeptReadPolicy& operator=(const KeptReadPolicy&) = delete;
+
+  mutable sync::Mutex mutex;
+  mutable std::shared_ptr<const ReadPolicy> policy ABSL_GUARDED_BY(mutex);
+};
+
 // Of one tenant. Snapshots share it until one of the objects changes.
 struct AccessGroup {
   std::string tenant_id;
   std::vector<std::shared_ptr<const Access>> accesses;  // Unordered.
-
-  // What ReadPolicyOf() made of them last.
-  mutable sync::Mutex mutex;
-  mutable std::shared_ptr<const ReadPolicy> policy ABSL_GUARDED_BY(mutex);
+  KeptReadPolicy reads;                                 // Of all of them.
 };
 
 // Costs nothing for tenants without Access, and is as cheap to copy as a

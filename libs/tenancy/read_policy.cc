@@ -76,17 +76,17 @@ bool ReadPolicy::IsCurrent(const Snapshot& snapshot) const {
 std::shared_ptr<const ReadPolicy> ReadPolicyOf(const Snapshot& snapshot,
                                                const Tenant& tenant) {
   const AccessGroup* const group = snapshot.FindAccesses(tenant.id.value());
-  if (group == nullptr) {
-    return ReadPolicyCompiler(snapshot, tenant).Compile({});
-  }
+  const KeptReadPolicy& kept =
+      group == nullptr ? tenant.own_reads : group->reads;
   // Callers wait for one who compiles, which takes as long as the expressions
   // of a tenant's accesses do.
-  sync::MutexLock lock(&group->mutex);
-  if (group->policy == nullptr || !group->policy->IsCurrent(snapshot)) {
-    group->policy =
-        ReadPolicyCompiler(snapshot, tenant).Compile(group->accesses);
+  sync::MutexLock lock(&kept.mutex);
+  if (kept.policy == nullptr || !kept.policy->IsCurrent(snapshot)) {
+    ReadPolicyCompiler compiler(snapshot, tenant);
+    kept.policy = group == nullptr ? compiler.CompileOwn()
+                                   : compiler.Compile(group->accesses);
   }
-  return group->policy;
+  return kept.policy;
 }
 
 }  // namespace insula::tenancy

@@ -95,16 +95,17 @@ class ReadPolicy {
   std::vector<std::string> notes_;
   std::vector<std::string> access_ids_;
 
-  // What it was made of, beside the accesses: the tenant's upstream, itself and
-  // its sources, with null for those that are not there.
+  // What it was made of, beside what keeps it (the accesses; the tenant, if it
+  // has none): the tenant's upstream, itself and its sources, with null for
+  // those that are not there.
   std::shared_ptr<const Upstream> upstream_;
   std::string upstream_id_;
   std::vector<std::pair<std::string, std::shared_ptr<const Tenant>>> tenants_;
 };
 
-// The policy of `tenant`, which is one of `snapshot`. Costs little: for tenants
-// with Access it is made when it is first asked for and kept until one of the
-// objects changes that it is made of, over as many snapshots as that may be.
+// The policy of `tenant`, which is one of `snapshot`. Costs little: it is made
+// when it is first asked for and kept until one of the objects changes that it
+// is made of, over as many snapshots as that may be. Thread-safe.
 std::shared_ptr<const ReadPolicy> ReadPolicyOf(const Snapshot& snapshot,
                                                const Tenant& tenant);
 

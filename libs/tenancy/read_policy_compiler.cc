@@ -228,10 +228,19 @@ void ReadPolicyCompiler::AddAccess(
 
 std::shared_ptr<const ReadPolicy> ReadPolicyCompiler::Compile(
     std::vector<std::shared_ptr<const Access>> accesses) {
-  policy_->upstream_id_ = tenant_.spec.upstream_id();
-  policy_->upstream_ = snapshot_.ShareUpstream(policy_->upstream_id_);
   policy_->tenants_.emplace_back(tenant_.id.value(),
                                  snapshot_.ShareTenant(tenant_.id.value()));
+  return Unite(std::move(accesses));
+}
+
+std::shared_ptr<const ReadPolicy> ReadPolicyCompiler::CompileOwn() {
+  return Unite({});
+}
+
+std::shared_ptr<const ReadPolicy> ReadPolicyCompiler::Unite(
+    std::vector<std::shared_ptr<const Access>> accesses) {
+  policy_->upstream_id_ = tenant_.spec.upstream_id();
+  policy_->upstream_ = snapshot_.ShareUpstream(policy_->upstream_id_);
   if (CanRead()) {
     switch (tenant_.spec.read_scope()) {
       case v1::Tenant::READ_SCOPE_UNSPECIFIED:

@@ -16,13 +16,18 @@ class ReadPolicyCompiler {
   // Both outlive it.
   ReadPolicyCompiler(const Snapshot& snapshot, const Tenant& tenant);
 
-  // Of the accesses of the tenant, in any order. Once.
+  // Either of them, once. Of the accesses of the tenant, in any order; it holds
+  // on to the tenant.
   std::shared_ptr<const ReadPolicy> Compile(
       std::vector<std::shared_ptr<const Access>> accesses);
+  // Of a tenant without Access, which may hold on to it.
+  std::shared_ptr<const ReadPolicy> CompileOwn();
 
  private:
   using Grant = ReadPolicy::Grant;
 
+  std::shared_ptr<const ReadPolicy> Unite(
+      std::vector<std::shared_ptr<const Access>> accesses);
   void Note(absl::string_view text);
   // Whether the tenant can read at all, by state and store.
   bool CanRead();

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -362,6 +363,63 @@ TEST_F(ReadPolicyTest, IsMadeOnceUntilSomethingItIsMadeOfChanges) {
   EXPECT_NE(second, first);
   Access("z", "selectors: 'down' source_tenant_ids: 'blue'");
   EXPECT_NE(Policy(), second);
+}
+
+TEST_F(ReadPolicyTest, OfATenantWithoutAccessIsMadeOnceUntilThatChanges) {
+  const auto first = Policy();
+  EXPECT_EQ(Policy(), first);
+  Tenant("blue", "display_name: 'B'");
+  Access("x", "selectors: 'up' source_tenant_ids: 'blue'");
+  EXPECT_NE(Policy(), first);
+  EXPECT_TRUE(Reads({{"__name__", "up"}, {"ns", "blue"}}));
+  Delete(v1::KIND_ACCESS, "x");
+  EXPECT_EQ(Policy(), first);
+  EXPECT_FALSE(Reads({{"__name__", "up"}, {"ns", "blue"}}));
+
+  Put("KIND_TENANT", "red", "tenant { upstream_id: 'shared' }");
+  const auto before = snapshot_;
+  const auto red_before = snapshot_->ShareTenant("red");
+  EXPECT_TRUE(Policy()->reads_nothing());
+  Put("KIND_UPSTREAM", "shared",
+      "upstream { query_url: 'http://h' isolation: ISOLATION_HEADER }");
+  EXPECT_EQ(snapshot_->ShareTenant("red"), red_before);
+  EXPECT_TRUE(Policy()->reads_whole_store());
+  // Snapshots are asked side by side, and each says what it holds.
+  EXPECT_TRUE(ReadPolicyOf(*before, *red_before)->reads_nothing());
+  EXPECT_TRUE(Policy()->reads_whole_store());
+  Delete(v1::KIND_UPSTREAM, "shared");
+  EXPECT_TRUE(Policy()->reads_nothing());
+
+  Tenant("red", "state: STATE_SUSPENDED", "other");
+  EXPECT_TRUE(Policy()->reads_nothing());
+  Tenant("red", "", "other");
+  EXPECT_FALSE(Policy()->reads_nothing());
+}
+
+TEST_F(ReadPolicyTest, OfATenantWithoutAccessGoesWithTheTenant) {
+  const std::weak_ptr<const ReadPolicy> policy = Policy();
+  EXPECT_FALSE(policy.expired());
+  Tenant("red", "display_name: 'another version'");
+  EXPECT_TRUE(policy.expired());
+}
+
+TEST_F(ReadPolicyTest, ManyAskAtOnceWhileTheStoreChanges) {
+  Put("KIND_TENANT", "red", "tenant { upstream_id: 'shared' }");
+  const auto by_label = snapshot_;
+  Put("KIND_UPSTREAM", "shared",
+      "upstream { query_url: 'http://h' isolation: ISOLATION_HEADER }");
+  const auto by_header = snapshot_;
+  std::vector<std::thread> threads;
+  for (const auto& snapshot : {by_label, by_header, by_label, by_header}) {
+    threads.emplace_back([snapshot, whole = snapshot == by_header] {
+      for (int i = 0; i < 500; ++i) {
+        EXPECT_EQ(ReadPolicyOf(*snapshot, *snapshot->FindTenant("red"))
+                      ->reads_whole_store(),
+                  whole);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 // A source made again under its id is another tenant; what was read of the

@@ -36,6 +36,8 @@ struct Tenant {
   std::string uid;  // 16 random bytes; caches and queues are keyed by it.
   v1::Tenant spec;
   int64_t mod_revision = 0;
+  // What ReadPolicyOf() made last of this version of it without an Access.
+  KeptReadPolicy own_reads = {};
 
   // Its name at a store that isolates by header.
   const std::string& org_id() const {

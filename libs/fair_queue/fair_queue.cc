@@ -1,7 +1,6 @@
 #include "libs/fair_queue/fair_queue.h"
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -109,6 +108,20 @@ FairQueue::FairQueue(Options options, metrics::Registry* metrics)
       state_(std::make_shared<State>(options_, metrics)) {}
 
 FairQueue::~FairQueue() = default;
+
+std::optional<FairQueue::Place> FairQueue::TryEnter(
+    absl::string_view tenant_uid, TenantLimits limits, double cost) {
+  Scheduler::Id id = 0;
+  {
+    sync::MutexLock lock(&state_->mutex);
+    if (!state_->scheduler.TryEnter(tenant_uid, limits, cost, &id)) {
+      return std::nullopt;
+    }
+    state_->running.Set(static_cast<double>(state_->scheduler.running()));
+  }
+  state_->wait_seconds.Observe(0);
+  return Place(state_, id);
+}
 
 asio::awaitable<absl::StatusOr<FairQueue::Place>> FairQueue::Enter(
     std::string tenant_uid, TenantLimits limits, double cost,

@@ -3,6 +3,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -59,6 +60,9 @@ class FairQueue {
   FairQueue(Options options, metrics::Registry* metrics);
   ~FairQueue();
 
+  // A place, if one is free and nobody waits for it.
+  std::optional<Place> TryEnter(absl::string_view tenant_uid,
+                                TenantLimits limits, double cost);
   // Waits for a place. RESOURCE_EXHAUSTED, with the limit's name, at once if
   // too many wait already, or later for one that had to make room; UNAVAILABLE
   // after `max_wait` or at `deadline`; CANCELLED if the calling coroutine was,

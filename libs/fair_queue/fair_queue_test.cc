@@ -83,6 +83,18 @@ class FairQueueTest : public ::testing::Test {
       &metrics_};
 };
 
+TEST_F(FairQueueTest, APlaceThatIsFreeCanBeHadWithoutWaiting) {
+  std::optional<FairQueue::Place> first = queue_->TryEnter("a", kLimits, 1);
+  ASSERT_TRUE(first.has_value());
+  EXPECT_FALSE(queue_->TryEnter("b", kLimits, 1).has_value());
+  const auto waits = Enter("b");
+  EXPECT_FALSE(waits->place.has_value());
+  first.reset();
+  EXPECT_FALSE(queue_->TryEnter("c", kLimits, 1).has_value());
+  Poll();
+  EXPECT_TRUE(waits->runs());
+}
+
 TEST_F(FairQueueTest, APlaceThatIsGivenBackIsTheNextOnes) {
   const auto first = Enter("a");
   const auto second = Enter("b");

@@ -7,6 +7,11 @@ namespace {
 
 constexpr double kMostCost = 1e12;
 
+// At least 1, also for NaN.
+double Bounded(double cost) {
+  return cost >= 1 ? std::min(cost, kMostCost) : 1;
+}
+
 size_t Positive(int n) { return n < 1 ? 1 : static_cast<size_t>(n); }
 size_t NotNegative(int n) { return n < 0 ? 0 : static_cast<size_t>(n); }
 
@@ -67,15 +72,38 @@ void Scheduler::Run() {
   }
 }
 
+bool Scheduler::TryEnter(absl::string_view name, TenantLimits limits,
+                         double cost, Id* id) {
+  if (running_ >= Positive(options_.max_concurrent) || !ready_.empty()) {
+    return false;
+  }
+  // One that is new may run.
+  Tenant* const tenant = TenantOf(name);
+  if (!tenant->waiting.empty() ||
+      tenant->running >= Positive(limits.max_concurrent)) {
+    return false;
+  }
+  tenant->limits = limits;
+  if (tenant->idle) idle_.erase({tenant->paid_at, tenant});
+  tenant->idle = false;
+  *id = ++last_id_;
+  now_ = std::max(now_, tenant->paid_at);
+  tenant->paid_at = now_ + Bounded(cost);
+  ++tenant->running;
+  ++running_;
+  places_[*id] = {tenant, true, {}};
+  return true;
+}
+
 Scheduler::Verdict Scheduler::Enter(absl::string_view name, TenantLimits limits,
                                     double cost, Id* id) {
+  if (TryEnter(name, limits, cost, id)) return Verdict::kRun;
   Tenant* const tenant = TenantOf(name);
   tenant->limits = limits;
   if (tenant->idle) idle_.erase({tenant->paid_at, tenant});
   tenant->idle = false;
   *id = ++last_id_;
-  cost = cost >= 1 ? std::min(cost, kMostCost) : 1;  // Also for NaN.
-  tenant->waiting.push_back({*id, cost, now_});
+  tenant->waiting.push_back({*id, Bounded(cost), now_});
   places_[*id] = {tenant, false, std::prev(tenant->waiting.end())};
   ++waiting_;
   Rank(tenant);

@@ -67,6 +67,9 @@ class Scheduler {
   // fewer.
   Verdict Enter(absl::string_view tenant, TenantLimits limits, double cost,
                 Id* id);
+  // As Enter(), if that returned kRun; otherwise nothing has happened.
+  bool TryEnter(absl::string_view tenant, TenantLimits limits, double cost,
+                Id* id);
   // A request has ended, or given up. One that is not in here is passed over.
   void Leave(Id id);
   // Of a tenant that has requests here. Holds from now on; what runs or waits

@@ -72,6 +72,44 @@ class Turns {
   std::map<std::string, Scheduler::Id> ids_;
 };
 
+TEST(SchedulerTest, WhoOnlyTriesRunsAtOnceOrIsNotThere) {
+  Scheduler scheduler({.max_concurrent = 2});
+  Scheduler::Id first = 0;
+  Scheduler::Id second = 0;
+  Scheduler::Id id = 0;
+  EXPECT_TRUE(scheduler.TryEnter("a", {.max_concurrent = 1}, 1, &first));
+  EXPECT_FALSE(scheduler.TryEnter("a", {.max_concurrent = 1}, 1, &id));
+  EXPECT_TRUE(scheduler.TryEnter("b", kMany, 1, &second));
+  EXPECT_FALSE(scheduler.TryEnter("c", kMany, 1, &id));
+  EXPECT_EQ(scheduler.running(), 2u);
+  EXPECT_EQ(scheduler.waiting(), 0u);
+  EXPECT_EQ(scheduler.tenants(), 2u);
+
+  // Whoever waits comes first.
+  EXPECT_EQ(scheduler.Enter("a", {.max_concurrent = 1}, 1, &id),
+            Verdict::kWait);
+  scheduler.Leave(second);
+  Scheduler::Id other = 0;
+  EXPECT_FALSE(scheduler.TryEnter("a", {.max_concurrent = 1}, 1, &other));
+  scheduler.Leave(first);
+  EXPECT_EQ(scheduler.running(), 1u);
+  EXPECT_FALSE(scheduler.TryEnter("a", {.max_concurrent = 1}, 1, &other));
+  EXPECT_TRUE(scheduler.TryEnter("a", {.max_concurrent = 2}, 1, &other));
+}
+
+// Debt is the same for those who only try.
+TEST(SchedulerTest, WhoTriesPaysAsWell) {
+  Turns turns({.max_concurrent = 1});
+  Scheduler::Id id = 0;
+  EXPECT_TRUE(turns->TryEnter("a", kMany, 10, &id));
+  EXPECT_THAT(turns.Enter("a"), Eq(Verdict::kWait));
+  EXPECT_THAT(turns.Enter("b", 2), Eq(Verdict::kWait));
+  EXPECT_THAT(turns.Enter("b", 2), Eq(Verdict::kWait));
+  turns->Leave(id);
+  EXPECT_THAT(turns.Take(), ElementsAre("b1"));
+  EXPECT_THAT(turns.RunAll("b1"), ElementsAre("b2", "a1"));
+}
+
 TEST(SchedulerTest, RunsAtOnceWhatFits) {
   Turns turns({.max_concurrent = 2});
   EXPECT_THAT(turns.Enter("a"), Eq(Verdict::kRun));

@@ -5,6 +5,7 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <deque>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "libs/logging/line.h"
+#include "libs/logging/line_buffer.h"
 #include "libs/sync/mutex.h"
 
 namespace insula::logging {
@@ -36,7 +38,7 @@ const Settings& Current() {
   return settings != nullptr ? *settings : Defaults();
 }
 
-// Writes a line and its end with one call, under a lock.
+// Writes lines and their end with one call, under a lock.
 spdlog::logger& Stderr() {
   static spdlog::logger* logger = [] {
     auto* made = new spdlog::logger(
@@ -46,6 +48,24 @@ spdlog::logger& Stderr() {
     return made;
   }();
   return *logger;
+}
+
+internal::LineBuffer& Lines() {
+  static internal::LineBuffer* lines = [] {
+    auto* made = new internal::LineBuffer([](absl::string_view text) {
+      Stderr().log(spdlog::level::info,
+                   spdlog::string_view_t(text.data(), text.size()));
+    });
+    std::atexit(Flush);
+    return made;
+  }();
+  return *lines;
+}
+
+std::string LineOf(const Settings& settings, Level level, absl::string_view msg,
+                   Fields fields) {
+  return internal::FormatLine(settings.format, absl::Now(), level,
+                              settings.service, msg, fields);
 }
 
 }  // namespace
@@ -103,10 +123,15 @@ bool Enabled(Level level) { return level >= Current().level; }
 void Log(Level level, absl::string_view msg, Fields fields) {
   const Settings& settings = Current();
   if (level < settings.level) return;
-  const std::string line = internal::FormatLine(
-      settings.format, absl::Now(), level, settings.service, msg, fields);
-  Stderr().log(spdlog::level::info,
-               spdlog::string_view_t(line.data(), line.size()));
+  Lines().Add(LineOf(settings, level, msg, fields));
 }
+
+void LogSoon(Level level, absl::string_view msg, Fields fields) {
+  const Settings& settings = Current();
+  if (level < settings.level) return;
+  Lines().Hold(LineOf(settings, level, msg, fields));
+}
+
+void Flush() { Lines().Flush(); }
 
 }  // namespace insula::logging

@@ -58,6 +58,13 @@ void Configure(absl::string_view service, Level level, Format format);
 bool Enabled(Level level);
 void Log(Level level, absl::string_view msg, Fields fields = {});
 
+// As Log(), for what comes with each request: a system call for each line would
+// be dear. Written within 100 ms, before the next line of Log(), and at the end
+// of the process; one that crashes or is killed takes the last ones with it.
+void LogSoon(Level level, absl::string_view msg, Fields fields = {});
+// Writes what LogSoon() still holds.
+void Flush();
+
 inline void Debug(absl::string_view msg, Fields fields = {}) {
   if (Enabled(Level::kDebug)) Log(Level::kDebug, msg, fields);
 }

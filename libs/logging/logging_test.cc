@@ -164,6 +164,22 @@ TEST(LoggingTest, PercentAndBracesAreNotFormatDirectives) {
               EndsWith(" query={}%v%n\n"));
 }
 
+TEST(LoggingTest, LinesThatMayComeLaterStayInOrder) {
+  Configure("t", Level::kInfo, Format::kLogfmt);
+  testing::internal::CaptureStderr();
+  LogSoon(Level::kInfo, "one", {{"a", 1}});
+  LogSoon(Level::kDebug, "hidden");
+  Info("two");
+  LogSoon(Level::kInfo, "three");
+  Flush();
+  const std::string out = testing::internal::GetCapturedStderr();
+  std::vector<std::string> lines = absl::StrSplit(out, '\n');
+  ASSERT_EQ(lines.size(), 4u) << out;
+  EXPECT_THAT(lines[0], EndsWith(" msg=one a=1"));
+  EXPECT_THAT(lines[1], EndsWith(" msg=two"));
+  EXPECT_THAT(lines[2], EndsWith(" msg=three"));
+}
+
 TEST(LoggingTest, LinesOfManyThreadsDoNotMix) {
   Configure("t", Level::kInfo, Format::kLogfmt);
   testing::internal::CaptureStderr();

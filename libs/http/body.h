@@ -11,6 +11,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -232,6 +233,26 @@ boost::asio::awaitable<absl::Status> ReadBody(Stream* stream,
                                                        reservation, out);
   }
   co_return absl::OkStatus();
+}
+
+// As ReadBody(), if all of the body has come already and its length is known:
+// that takes no coroutine. Otherwise nothing, and nothing has happened.
+template <typename Out>
+std::optional<absl::Status> TakeBody(InputBuffer* input, Framing framing,
+                                     size_t max_bytes, Reservation* reservation,
+                                     Out* out) {
+  if (framing.body == Framing::Body::kNone) return absl::OkStatus();
+  if (framing.body != Framing::Body::kLength || framing.length > max_bytes ||
+      framing.length > input->view().size()) {
+    return std::nullopt;
+  }
+  const auto length = static_cast<size_t>(framing.length);
+  const absl::Status grown =
+      body_internal::Grow(length, length, reservation, out);
+  if (!grown.ok()) return grown;
+  std::memcpy(out->data(), input->view().data(), length);
+  input->Consume(length);
+  return absl::OkStatus();
 }
 
 // Decodes `encoded` (which must stay) into the empty `*out`, with the errors of

@@ -37,10 +37,11 @@ std::string PeerOf(const ClientRequest& request) {
   return absl::StrCat(request.url.scheme, "://", request.url.HostPort());
 }
 
-// Runs `work`; a cancellation of the coroutine becomes CANCELLED.
-template <typename T>
+// Runs `work`; a cancellation of the coroutine becomes CANCELLED. Shows `note`
+// what has come of it.
+template <typename T, typename Note>
 asio::awaitable<absl::StatusOr<T>> Guard(
-    asio::awaitable<absl::StatusOr<T>> work) {
+    asio::awaitable<absl::StatusOr<T>> work, Note note) {
   // A cancellation that comes between two operations cancels neither: Asio
   // makes it an exception at the next one.
   const bool throws = co_await asio::this_coro::throw_if_cancelled();
@@ -56,7 +57,14 @@ asio::awaitable<absl::StatusOr<T>> Guard(
   if (!result.ok() && state.cancelled() != asio::cancellation_type::none) {
     result = absl::CancelledError("the request was cancelled");
   }
+  note(result);
   co_return result;
+}
+
+template <typename T>
+asio::awaitable<absl::StatusOr<T>> Guard(
+    asio::awaitable<absl::StatusOr<T>> work) {
+  return Guard(std::move(work), [](const absl::StatusOr<T>&) {});
 }
 
 }  // namespace
@@ -176,14 +184,15 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::SendOnStrand(
   asio::awaitable<absl::StatusOr<Response>> work =
       IsCovered(*request) ? ExchangeWithCredentials(request, deadline)
                           : Exchange(request, deadline);
-  absl::StatusOr<Response> result = co_await Guard(std::move(work));
-  if (result.ok()) {
-    requests_.Increment(result->status);
-  } else {
-    requests_.Increment(result.status().code());
-  }
-  seconds_.Observe(absl::ToDoubleSeconds(absl::Now() - started));
-  co_return result;
+  return Guard(std::move(work),
+               [this, started](const absl::StatusOr<Response>& result) {
+                 if (result.ok()) {
+                   requests_.Increment(result->status);
+                 } else {
+                   requests_.Increment(result.status().code());
+                 }
+                 seconds_.Observe(absl::ToDoubleSeconds(absl::Now() - started));
+               });
 }
 
 asio::awaitable<absl::Status> Client::Impl::Authorize(ClientRequest* request,
@@ -216,14 +225,23 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Exchange(
   const asio::any_io_executor strand = co_await asio::this_coro::executor;
   CO_ASSIGN_OR_RETURN(const std::shared_ptr<ClientExchange> exchange,
                       NewExchange(request, deadline, strand));
+  const bool whole =
+      request->max_whole_bytes == std::numeric_limits<size_t>::max();
+  absl::StatusOr<ResponseHead> head =
+      co_await exchange->Ask(/*accept_gzip=*/whole);
+  if (!head.ok()) co_return Annotate(head.status(), PeerOf(*request));
+  Response response;
   bool more = false;
-  absl::StatusOr<Response> result = co_await exchange->Run(&more);
-  if (!result.ok()) co_return Annotate(result.status(), PeerOf(*request));
-  if (more) {
-    result->rest = std::make_shared<RestOfAnswer>(shared_from_this(), exchange,
-                                                  PeerOf(*request));
+  const absl::Status read =
+      co_await exchange->ReadAnswer(&*head, &response, &more);
+  if (!read.ok()) {
+    co_return Annotate(exchange->Failure(read), PeerOf(*request));
   }
-  co_return result;
+  if (more) {
+    response.rest = std::make_shared<RestOfAnswer>(shared_from_this(), exchange,
+                                                   PeerOf(*request));
+  }
+  co_return response;
 }
 
 asio::awaitable<StreamOr> Client::Impl::Open(

@@ -143,15 +143,6 @@ asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::Ask(
   co_return head;
 }
 
-asio::awaitable<absl::StatusOr<Response>> ClientExchange::Run(bool* more) {
-  const bool all_whole = request_.max_whole_bytes == kUnbounded;
-  CO_ASSIGN_OR_RETURN(ResponseHead head, co_await Ask(all_whole));
-  Response response;
-  const absl::Status status = co_await ReadAnswer(&head, &response, more);
-  if (!status.ok()) co_return Failure(status);
-  co_return response;
-}
-
 asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::Open() {
   CO_ASSIGN_OR_RETURN(ResponseHead head, co_await Ask(/*accept_gzip=*/false));
   CO_ASSIGN_OR_RETURN(const Framing framing, Frame(head));
@@ -386,59 +377,70 @@ asio::awaitable<absl::StatusOr<ResponseHead>> ClientExchange::RoundTrip(
     bool accept_gzip) {
   const std::string text =
       RequestHeadText(request_, accept_gzip, context_.proxy);
-  const auto [write_error, bytes] = co_await lease_.connection->stream.WriteAll(
-      text, request_.body_to_send());
+  ClientConnection& connection = *lease_.connection;
+  Stream::Result sent;
+  if (!connection.stream.WriteNow(text, request_.body_to_send(), &sent)) {
+    sent = co_await connection.stream.WriteRest(text, request_.body_to_send(),
+                                                sent);
+  }
   // A host may refuse a request before it has read all of it: then its answer
   // is there all the same.
+  const Stream::ErrorCode write_error = std::get<0>(sent);
   write_failed_ = write_error.failed();
-  ResponseHead head;
-  const absl::Status status = co_await ReadHead(&head);
-  if (!status.ok()) {
-    co_return Failure(write_failed_ && !any_byte_
-                          ? absl::UnavailableError(absl::StrCat(
-                                "can't send: ", write_error.message()))
-                          : status);
-  }
-  co_return head;
-}
-
-asio::awaitable<absl::Status> ClientExchange::ReadHead(ResponseHead* head) {
-  ClientConnection& connection = *lease_.connection;
   HeadScanner::Limits limits;
   limits.max_bytes = context_.options->max_header_bytes;
   limits.max_fields = kMaxFields;
-  for (int interim = 0; interim <= kMaxInterimAnswers; ++interim) {
-    HeadScanner scanner(limits);
-    std::optional<size_t> end;
-    while (true) {
-      absl::StatusOr<std::optional<size_t>> found =
-          scanner.Scan(connection.input.view());
-      if (absl::IsResourceExhausted(found.status())) co_return found.status();
-      if (!found.ok()) {
-        co_return absl::UnavailableError(
-            absl::StrCat("malformed answer: ", found.status().message()));
-      }
-      if ((end = *found)) break;
-      const Stream::ErrorCode error =
-          co_await connection.input.ReadMore(&connection.stream, kHeadRoom);
+  std::optional<HeadScanner> scanner(limits);
+  absl::Status failed;
+  for (int interim = 0; failed.ok() && interim <= kMaxInterimAnswers;) {
+    absl::StatusOr<std::optional<ResponseHead>> head = TakeHead(&*scanner);
+    if (!head.ok()) {
+      failed = head.status();
+    } else if (!head->has_value()) {
+      const auto [error, bytes] = co_await connection.stream.ReadSome(
+          connection.input.Space(kHeadRoom));
+      connection.input.Took(bytes);
       if (error) {
-        co_return absl::UnavailableError(absl::StrCat(
+        failed = absl::UnavailableError(absl::StrCat(
             "connection ended before the answer: ", error.message()));
+      } else {
+        any_byte_ = true;
       }
-      any_byte_ = true;
+    } else if ((*head)->status >= 200) {
+      co_return **std::move(head);
+    } else {
+      interim = (*head)->status == 101 ? kMaxInterimAnswers + 1 : interim + 1;
+      scanner.emplace(limits);
     }
-    absl::StatusOr<ResponseHead> parsed =
-        ParseResponseHead(connection.input.view().substr(0, *end));
-    if (!parsed.ok()) {
-      co_return absl::UnavailableError(
-          absl::StrCat("malformed answer: ", parsed.status().message()));
-    }
-    connection.input.Consume(*end);
-    *head = *std::move(parsed);
-    if (head->status >= 200) co_return absl::OkStatus();
-    if (head->status == 101) break;
   }
-  co_return absl::UnavailableError("malformed answer: it never becomes final");
+  if (failed.ok()) {
+    failed = absl::UnavailableError("malformed answer: it never becomes final");
+  }
+  if (write_failed_ && !any_byte_) {
+    failed = absl::UnavailableError(
+        absl::StrCat("can't send: ", write_error.message()));
+  }
+  co_return Failure(failed);
+}
+
+absl::StatusOr<std::optional<ResponseHead>> ClientExchange::TakeHead(
+    HeadScanner* scanner) {
+  InputBuffer& input = lease_.connection->input;
+  const absl::StatusOr<std::optional<size_t>> end = scanner->Scan(input.view());
+  if (absl::IsResourceExhausted(end.status())) return end.status();
+  if (!end.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("malformed answer: ", end.status().message()));
+  }
+  if (!end->has_value()) return std::optional<ResponseHead>();
+  absl::StatusOr<ResponseHead> head =
+      ParseResponseHead(input.view().substr(0, **end));
+  if (!head.ok()) {
+    return absl::UnavailableError(
+        absl::StrCat("malformed answer: ", head.status().message()));
+  }
+  input.Consume(**end);
+  return std::optional<ResponseHead>(*std::move(head));
 }
 
 absl::StatusOr<Framing> ClientExchange::Frame(const ResponseHead& head) const {
@@ -499,6 +501,9 @@ asio::awaitable<absl::Status> ClientExchange::ReadAnswer(ResponseHead* head,
   if (MayHaveRest(framing, *head)) {
     status = co_await ReadBeginning(&framing, response, more);
     given_back = true;
+  } else if (const auto taken = TakeBody(&connection.input, framing, max_bytes,
+                                         &unlimited, &response->body)) {
+    status = *taken;
   } else {
     status = co_await ReadBody(&connection.stream, &connection.input, framing,
                                max_bytes, &unlimited, &response->body);

@@ -52,15 +52,22 @@ std::string RequestHeadText(const ClientRequest& request, bool accept_gzip,
                             const Proxy* proxy = nullptr);
 
 // Runs on the strand of the caller's coroutine, which is told of cancellation
-// by an exception. Either Run() or Open() is called, once.
+// by an exception. Either Ask() or Open() is called, once.
 class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
  public:
-  // `request` outlives the calls of Run() and Open().
+  // `request` outlives the calls of all but Read().
   ClientExchange(ExchangeContext context, const ClientRequest* request,
                  absl::Time deadline, boost::asio::any_io_executor strand);
 
-  // Sets `*more` if the answer has a rest, which is left to Read().
-  boost::asio::awaitable<absl::StatusOr<Response>> Run(bool* more);
+  // Sends the request and reads the head of the answer.
+  boost::asio::awaitable<absl::StatusOr<ResponseHead>> Ask(bool accept_gzip);
+  // Behind Ask(). Sets `*more` if the answer has a rest, which is left to
+  // Read().
+  boost::asio::awaitable<absl::Status> ReadAnswer(ResponseHead* head,
+                                                  Response* response,
+                                                  bool* more);
+  // What a failed operation means: the deadline, or `otherwise`.
+  absl::Status Failure(const absl::Status& otherwise) const;
 
   // Returns the head; the body, not in gzip, is left to Read().
   boost::asio::awaitable<absl::StatusOr<ResponseHead>> Open();
@@ -69,8 +76,6 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
       absl::Time deadline);
 
  private:
-  // Sends the request and reads the head of the answer.
-  boost::asio::awaitable<absl::StatusOr<ResponseHead>> Ask(bool accept_gzip);
   boost::asio::awaitable<absl::Status> WaitForLease();
   boost::asio::awaitable<absl::Status> Connect();
   using Endpoints = std::vector<boost::asio::ip::tcp::endpoint>;
@@ -87,11 +92,9 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   boost::asio::awaitable<absl::Status> Handshake();
   boost::asio::awaitable<absl::StatusOr<ResponseHead>> RoundTrip(
       bool accept_gzip);
-  boost::asio::awaitable<absl::Status> ReadHead(ResponseHead* head);
+  // The next head, once all of it has come.
+  absl::StatusOr<std::optional<ResponseHead>> TakeHead(HeadScanner* scanner);
   absl::StatusOr<Framing> Frame(const ResponseHead& head) const;
-  boost::asio::awaitable<absl::Status> ReadAnswer(ResponseHead* head,
-                                                  Response* response,
-                                                  bool* more);
   // The most bytes of an answer, decoded, and of one that is returned as a
   // whole.
   size_t max_response_bytes() const;
@@ -105,8 +108,6 @@ class ClientExchange : public std::enable_shared_from_this<ClientExchange> {
   // The answer has come as a whole: lets another request have the connection.
   void GiveBack(bool keep_alive);
 
-  // What a failed operation means: the deadline, or `otherwise`.
-  absl::Status Failure(const absl::Status& otherwise) const;
   void OnExpiry();
 
   const ExchangeContext context_;

@@ -186,8 +186,9 @@ asio::awaitable<std::optional<Connection::Refusal>> Connection::ReadHead(
     if (!found.ok()) co_return HeadFailure(found.status());
     end = *found;
     if (end) break;
-    const Stream::ErrorCode error =
-        co_await input_.ReadMore(&stream_, kHeadRoom);
+    const auto [error, bytes] =
+        co_await stream_.ReadSome(input_.Space(kHeadRoom));
+    input_.Took(bytes);
     if (error) co_return InputFailure("header");
   }
   absl::StatusOr<RequestHead> head =
@@ -240,8 +241,14 @@ asio::awaitable<std::optional<Connection::Refusal>> Connection::ReadRequestBody(
         co_await stream_.WriteAll("HTTP/1.1 100 Continue\r\n\r\n", "");
     if (error) co_return InputFailure("body");
   }
-  absl::Status status = co_await ReadBody(&stream_, &input_, framing, max_bytes,
-                                          reservation, &request->body);
+  absl::Status status;
+  if (const auto taken =
+          TakeBody(&input_, framing, max_bytes, reservation, &request->body)) {
+    status = *taken;
+  } else {
+    status = co_await ReadBody(&stream_, &input_, framing, max_bytes,
+                               reservation, &request->body);
+  }
   if (!status.ok()) co_return BodyFailure(status);
   exchange->body_read = true;
   if (request->body.size() == 0 || !IsGzip(request->headers)) {

@@ -58,7 +58,11 @@ asio::awaitable<bool> Connection::Answer(Exchange* exchange,
   const absl::string_view body = facts.head_request || !MayHaveBody(*response)
                                      ? absl::string_view()
                                      : response->body;
-  const auto [error, bytes] = co_await stream_.WriteAll(head, body);
+  Stream::Result sent;
+  if (!stream_.WriteNow(head, body, &sent)) {
+    sent = co_await stream_.WriteRest(head, body, sent);
+  }
+  const Stream::ErrorCode error = std::get<0>(sent);
   if (error) {
     broken_ = true;
     core_->metrics.CountRejection(

@@ -45,15 +45,21 @@ asio::awaitable<Stream::Result> Stream::ReadAll(asio::mutable_buffer to) {
 asio::awaitable<Stream::Result> Stream::WriteAll(absl::string_view head,
                                                  absl::string_view body) {
   Result result;
-  if (tls_ == nullptr && WriteNow(head, body, &result)) co_return result;
-  // The rest.
-  const size_t sent = std::get<1>(result);
+  if (WriteNow(head, body, &result)) co_return result;
+  co_return co_await WriteRest(head, body, result);
+}
+
+asio::awaitable<Stream::Result> Stream::WriteRest(absl::string_view head,
+                                                  absl::string_view body,
+                                                  Result begun) {
+  const size_t sent = std::get<1>(begun);
   const size_t sent_of_head = std::min(sent, head.size());
   head.remove_prefix(sent_of_head);
   body.remove_prefix(sent - sent_of_head);
   const std::array<asio::const_buffer, 2> buffers = {
       asio::const_buffer(head.data(), head.size()),
       asio::const_buffer(body.data(), body.size())};
+  Result result;
   if (tls_ != nullptr) {
     result = co_await asio::async_write(*tls_, buffers, kAwaitTuple);
   } else {
@@ -65,6 +71,8 @@ asio::awaitable<Stream::Result> Stream::WriteAll(absl::string_view head,
 
 bool Stream::WriteNow(absl::string_view head, absl::string_view body,
                       Result* result) {
+  *result = Result();
+  if (tls_ != nullptr) return false;
   auto& [error, sent] = *result;
   while (sent < head.size() + body.size()) {
     const size_t of_head = std::min(sent, head.size());
@@ -173,8 +181,7 @@ void InputBuffer::Consume(size_t bytes) {
   buffer_ = Buffer();
 }
 
-asio::awaitable<Stream::ErrorCode> InputBuffer::ReadMore(Stream* stream,
-                                                         size_t room) {
+asio::mutable_buffer InputBuffer::Space(size_t room) {
   if (buffer_.size() - end_ < room) {
     if (begin_ > 0) {
       std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
@@ -185,11 +192,18 @@ asio::awaitable<Stream::ErrorCode> InputBuffer::ReadMore(Stream* stream,
       buffer_.Resize(std::max(2 * end_, end_ + room));
     }
   }
-  const asio::mutable_buffer space(buffer_.data() + end_,
-                                   buffer_.size() - end_);
-  const auto [error, bytes] = co_await stream->ReadSome(space);
+  return {buffer_.data() + end_, buffer_.size() - end_};
+}
+
+void InputBuffer::Took(size_t bytes) {
   end_ += bytes;
   if (empty()) Consume(0);
+}
+
+asio::awaitable<Stream::ErrorCode> InputBuffer::ReadMore(Stream* stream,
+                                                         size_t room) {
+  const auto [error, bytes] = co_await stream->ReadSome(Space(room));
+  Took(bytes);
   co_return error;
 }
 

@@ -45,8 +45,14 @@ class Stream {
   boost::asio::awaitable<Result> ReadSome(boost::asio::mutable_buffer to);
   // All of `to`.
   boost::asio::awaitable<Result> ReadAll(boost::asio::mutable_buffer to);
-  // All of both. `body` may be empty. What plain TCP has room for is sent by
-  // one system call, at once: the coroutine waits for nothing then.
+  // Sends of both, `body` may be empty, what plain TCP has room for at once.
+  // False: not all is sent and there was no error; then WriteRest() follows.
+  bool WriteNow(absl::string_view head, absl::string_view body, Result* result);
+  // The rest of both, of which WriteNow() has sent as much as `begun` says.
+  boost::asio::awaitable<Result> WriteRest(absl::string_view head,
+                                           absl::string_view body,
+                                           Result begun);
+  // Both. Where each answer passes, WriteNow() saves the coroutine.
   boost::asio::awaitable<Result> WriteAll(absl::string_view head,
                                           absl::string_view body);
 
@@ -71,10 +77,6 @@ class Stream {
   void Close();
 
  private:
-  // Sends as much as the socket takes at the moment. False: that was not all,
-  // and there was no error.
-  bool WriteNow(absl::string_view head, absl::string_view body, Result* result);
-
   Socket socket_;
   TlsContext context_;
   std::unique_ptr<boost::asio::ssl::stream<Socket&>> tls_;
@@ -92,6 +94,11 @@ class InputBuffer {
   bool empty() const { return begin_ == end_; }
 
   void Consume(size_t bytes);
+
+  // Room of at least `room` bytes behind what is there, for one read;
+  // Took() says how many bytes have come.
+  boost::asio::mutable_buffer Space(size_t room);
+  void Took(size_t bytes);
 
   // Reads once, behind what is there. `room` is the least space to offer.
   boost::asio::awaitable<Stream::ErrorCode> ReadMore(Stream* stream,

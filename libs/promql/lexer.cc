@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -18,33 +19,69 @@ namespace {
 
 constexpr char32_t kEof = 0xFFFFFFFF;
 
-bool IsSpace(char32_t c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 constexpr bool IsDigit(char32_t c) { return c >= '0' && c <= '9'; }
 constexpr bool IsAlpha(char32_t c) {
   return c == '_' || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 constexpr bool IsAlphaNumeric(char32_t c) { return IsAlpha(c) || IsDigit(c); }
 
-// Of each byte, what most of the text is made of.
-constexpr uint8_t kWord = 1;    // May stand within an identifier.
-constexpr uint8_t kQuoted = 2;  // Stands for itself in any quotes.
-constexpr std::array<uint8_t, 256> MakeClasses() {
-  std::array<uint8_t, 256> classes{};
-  for (size_t c = 0; c < 0x80; ++c) {
-    const bool special =
-        c == '"' || c == '\'' || c == '`' || c == '\\' || c == '\n';
-    classes[c] = static_cast<uint8_t>((IsAlphaNumeric(c) ? kWord : 0) |
-                                      (special ? 0 : kQuoted));
-  }
+// The token that a byte alone is outside of braces; kEnd if none.
+constexpr std::array<TokenType, 128> MakeSigns() {
+  std::array<TokenType, 128> signs{};
+  signs[','] = TokenType::kComma;
+  signs['*'] = TokenType::kMultiply;
+  signs['/'] = TokenType::kDivide;
+  signs['%'] = TokenType::kModulo;
+  signs['+'] = TokenType::kAdd;
+  signs['-'] = TokenType::kSubtract;
+  signs['^'] = TokenType::kPower;
+  signs['@'] = TokenType::kAt;
+  signs['('] = TokenType::kLeftParen;
+  signs[')'] = TokenType::kRightParen;
+  return signs;
+}
+constexpr std::array<TokenType, 128> kSigns = MakeSigns();
+
+// What a byte may be: a set of these.
+enum : uint16_t {
+  kNone = 0,
+  kStart = 1,     // Begins an identifier.
+  kWord = 2,      // Within an identifier.
+  kColon = 4,     // `:`
+  kName = 8,      // Within the name of a metric.
+  kDecimal = 16,  // A digit.
+  kSpace = 32,
+  kHash = 64,      // Begins a comment.
+  kSkipped = 128,  // Belongs to a comment that has begun.
+  kQuoted = 256,   // Stands for itself in any quotes.
+  kSign = 512,     // One of kSigns.
+};
+constexpr uint16_t ClassesOfByte(size_t c) {
+  uint16_t classes = kNone;
+  const auto add = [&classes](bool is, uint16_t what) {
+    if (is) classes |= what;
+  };
+  const bool special =
+      c >= 0x80 || c == '"' || c == '\'' || c == '`' || c == '\\' || c == '\n';
+  add(IsAlpha(c), kStart);
+  add(IsAlphaNumeric(c), kWord | kName);
+  add(c == ':', kColon | kName);
+  add(IsDigit(c), kDecimal);
+  add(c == ' ' || c == '\t' || c == '\n' || c == '\r', kSpace);
+  add(c == '#', kHash);
+  add(c != '\r' && c != '\n', kSkipped);
+  add(!special, kQuoted);
+  add(c < kSigns.size() && kSigns[c] != TokenType::kEnd, kSign);
   return classes;
 }
-constexpr std::array<uint8_t, 256> kClasses = MakeClasses();
-
-bool Has(uint8_t what, char c) {
-  return (kClasses[static_cast<uint8_t>(c)] & what) != 0;
+constexpr std::array<uint16_t, 256> MakeClasses() {
+  std::array<uint16_t, 256> classes{};
+  for (size_t c = 0; c < classes.size(); ++c) classes[c] = ClassesOfByte(c);
+  return classes;
 }
+constexpr std::array<uint16_t, 256> kClasses = MakeClasses();
+
+uint16_t ClassesOf(char c) { return kClasses[static_cast<uint8_t>(c)]; }
 
 int DigitValue(char32_t c) {
   if (IsDigit(c)) return static_cast<int>(c - '0');
@@ -67,30 +104,32 @@ std::string CodePoint(char32_t c) {
 
 }  // namespace
 
-char32_t Lexer::Peek() {
+inline char32_t Lexer::Peek() {
   if (pos_ >= input_.size()) {
     width_ = 0;
     return kEof;
   }
-  char32_t c = static_cast<uint8_t>(input_[pos_]);
+  char32_t c = static_cast<uint8_t>(input_.data()[pos_]);
   width_ = c < 0x80 ? 1 : DecodeCharacter(input_.substr(pos_), &c);
   return c;
 }
 
-char32_t Lexer::Take() {
+inline char32_t Lexer::Take() {
   const char32_t c = Peek();
   pos_ += width_;
   return c;
 }
 
+inline bool Lexer::Accept(char c) {
+  const bool there = pos_ < input_.size() && input_.data()[pos_] == c;
+  pos_ += there;
+  return there;
+}
+
 bool Lexer::Accept(absl::string_view set) {
-  if (pos_ >= input_.size()) return false;
   // A few, for which to call a function costs more.
   for (const char c : set) {
-    if (c == input_[pos_]) {
-      ++pos_;
-      return true;
-    }
+    if (Accept(c)) return true;
   }
   return false;
 }
@@ -105,11 +144,31 @@ void Lexer::AcceptDigits(bool hex, bool separators) {
   }
 }
 
-Token Lexer::Emit(TokenType type) {
-  const Token token{type, static_cast<int32_t>(start_),
-                    input_.substr(start_, pos_ - start_)};
+inline uint16_t Lexer::Skip(uint16_t one_class) {
+  uint16_t seen = 0;
+  const char* at = input_.data() + pos_;
+  const char* const end = input_.data() + input_.size();
+  while (end - at >= 4) {
+    const uint16_t a = ClassesOf(at[0]);
+    const uint16_t b = ClassesOf(at[1]);
+    const uint16_t c = ClassesOf(at[2]);
+    const uint16_t d = ClassesOf(at[3]);
+    if ((a & b & c & d & one_class) == 0) break;
+    seen |= a | b | c | d;
+    at += 4;
+  }
+  while (at != end && (ClassesOf(*at) & one_class) != 0) {
+    seen |= ClassesOf(*at++);
+  }
+  pos_ = static_cast<size_t>(at - input_.data());
+  return seen;
+}
+
+inline Token Lexer::Emit(TokenType type) {
+  const size_t start = start_;
   start_ = pos_;
-  return token;
+  return Token{type, static_cast<int32_t>(start),
+               absl::string_view(input_.data() + start, pos_ - start)};
 }
 
 Token Lexer::Fail(std::string message) {
@@ -118,16 +177,22 @@ Token Lexer::Fail(std::string message) {
   return Token{TokenType::kError, static_cast<int32_t>(start_), {}};
 }
 
+// Runs of spaces, which indent lines, by eight.
+inline void Lexer::SkipSpaces() {
+  const char* at = input_.data() + pos_;
+  const char* const end = input_.data() + input_.size();
+  while (at != end && (ClassesOf(*at) & kSpace) != 0) {
+    ++at;
+    while (end - at >= 8 && std::memcmp(at, "        ", 8) == 0) at += 8;
+  }
+  pos_ = static_cast<size_t>(at - input_.data());
+}
+
 void Lexer::SkipSpacesAndComments() {
-  while (pos_ < input_.size()) {
-    const char c = input_[pos_];
-    if (c == '#') {
-      pos_ = std::min(input_.find_first_of("\r\n", pos_), input_.size());
-    } else if (IsSpace(static_cast<uint8_t>(c))) {
-      ++pos_;
-    } else {
-      break;
-    }
+  SkipSpaces();
+  while (pos_ < input_.size() && input_.data()[pos_] == '#') {
+    Skip(kSkipped);
+    SkipSpaces();
   }
   start_ = pos_;
 }
@@ -140,7 +205,30 @@ Token Lexer::Next() {
     expect_duration_ = false;
     return Bracket();
   }
-  SkipSpacesAndComments();
+  const auto classes = [this] {
+    return pos_ < input_.size() ? ClassesOf(input_.data()[pos_])
+                                : uint16_t{kNone};
+  };
+  uint16_t first = classes();
+  if ((first & (kSpace | kHash)) != 0) {
+    SkipSpacesAndComments();
+    first = classes();
+  }
+  start_ = pos_;
+  // What begins as most tokens do. Of the rest Braces() and Statement() know.
+  if ((first & kStart) != 0) {
+    if (brace_open_) return Identifier();
+    if (!bracket_open_) return KeywordOrIdentifier();
+  }
+  if (!brace_open_ && (first & kSign) != 0) {
+    const char c = input_.data()[pos_++];
+    if (c == '(') ++paren_depth_;
+    if (c == ')' && --paren_depth_ < 0) {
+      start_ = pos_;
+      return Fail("unexpected right parenthesis ')'");
+    }
+    return Emit(kSigns[static_cast<uint8_t>(c)]);
+  }
   return brace_open_ ? Braces() : Statement();
 }
 
@@ -151,51 +239,26 @@ Token Lexer::Statement() {
       if (paren_depth_ != 0) return Fail("unclosed left parenthesis");
       if (bracket_open_) return Fail("unclosed left bracket");
       return Emit(TokenType::kEnd);
-    case ',':
-      return Emit(TokenType::kComma);
-    case '*':
-      return Emit(TokenType::kMultiply);
-    case '/':
-      return Emit(TokenType::kDivide);
-    case '%':
-      return Emit(TokenType::kModulo);
-    case '+':
-      return Emit(TokenType::kAdd);
-    case '-':
-      return Emit(TokenType::kSubtract);
-    case '^':
-      return Emit(TokenType::kPower);
-    case '@':
-      return Emit(TokenType::kAt);
     case '=':
-      if (Accept("=")) return Emit(TokenType::kEqualEqual);
+      if (Accept('=')) return Emit(TokenType::kEqualEqual);
       if (Peek() == '~') return Fail("unexpected character after '=': '~'");
       return Emit(TokenType::kEqual);
     case '!':
-      if (Accept("=")) return Emit(TokenType::kNotEqual);
+      if (Accept('=')) return Emit(TokenType::kNotEqual);
       return Fail(absl::StrCat("unexpected character after '!': ",
                                QuotedCharacter(Peek())));
     case '<':
-      if (HasTrim() && Accept("/")) return Emit(TokenType::kTrimUpper);
-      return Emit(Accept("=") ? TokenType::kLessOrEqual : TokenType::kLess);
+      if (HasTrim() && Accept('/')) return Emit(TokenType::kTrimUpper);
+      return Emit(Accept('=') ? TokenType::kLessOrEqual : TokenType::kLess);
     case '>':
-      if (HasTrim() && Accept("/")) return Emit(TokenType::kTrimLower);
-      return Emit(Accept("=") ? TokenType::kGreaterOrEqual
+      if (HasTrim() && Accept('/')) return Emit(TokenType::kTrimLower);
+      return Emit(Accept('=') ? TokenType::kGreaterOrEqual
                               : TokenType::kGreater);
     case '"':
     case '\'':
       return String(static_cast<char>(c));
     case '`':
       return RawString();
-    case '(':
-      ++paren_depth_;
-      return Emit(TokenType::kLeftParen);
-    case ')':
-      if (--paren_depth_ < 0) {
-        start_ = pos_;
-        return Fail("unexpected right parenthesis ')'");
-      }
-      return Emit(TokenType::kRightParen);
     case '{':
       brace_open_ = true;
       return Emit(TokenType::kLeftBrace);
@@ -256,10 +319,10 @@ Token Lexer::Braces() {
     case '`':
       return RawString();
     case '=':
-      return Emit(Accept("~") ? TokenType::kEqualRegex : TokenType::kEqual);
+      return Emit(Accept('~') ? TokenType::kEqualRegex : TokenType::kEqual);
     case '!':
-      if (Accept("~")) return Emit(TokenType::kNotRegex);
-      if (Accept("=")) return Emit(TokenType::kNotEqual);
+      if (Accept('~')) return Emit(TokenType::kNotRegex);
+      if (Accept('=')) return Emit(TokenType::kNotEqual);
       return Fail(absl::StrCat("unexpected character after '!' inside braces: ",
                                QuotedCharacter(Peek())));
     case '{':
@@ -276,17 +339,15 @@ Token Lexer::Braces() {
 }
 
 Token Lexer::Identifier() {
-  while (pos_ < input_.size() && Has(kWord, input_[pos_])) ++pos_;
+  Skip(kWord);
   return Emit(TokenType::kIdentifier);
 }
 
 Token Lexer::KeywordOrIdentifier() {
-  bool colon = input_[start_] == ':';
-  while (pos_ < input_.size() &&
-         (Has(kWord, input_[pos_]) || input_[pos_] == ':')) {
-    colon |= input_[pos_++] == ':';
+  pos_ = start_;
+  if ((Skip(kName) & kColon) != 0) {
+    return Emit(TokenType::kMetricIdentifier);
   }
-  if (colon) return Emit(TokenType::kMetricIdentifier);
   return Emit(Keyword(input_.substr(start_, pos_ - start_)));
 }
 
@@ -316,7 +377,7 @@ TokenType Lexer::Keyword(absl::string_view word) const {
 
 Token Lexer::String(char quote) {
   while (true) {
-    while (pos_ < input_.size() && Has(kQuoted, input_[pos_])) ++pos_;
+    Skip(kQuoted);
     const char32_t c = Take();
     if (c == static_cast<uint8_t>(quote)) return Emit(TokenType::kString);
     if (c == '\\') {
@@ -391,7 +452,7 @@ bool Lexer::Escape(char quote) {
 
 Token Lexer::RawString() {
   while (true) {
-    while (pos_ < input_.size() && Has(kQuoted, input_[pos_])) ++pos_;
+    Skip(kQuoted);
     const char32_t c = Take();
     if (c == '`') return Emit(TokenType::kString);
     if (c == kReplacement) return Fail("invalid UTF-8 rune");
@@ -401,9 +462,7 @@ Token Lexer::RawString() {
 
 // What follows a `[`.
 Token Lexer::Bracket() {
-  while (pos_ < input_.size() && IsSpace(static_cast<uint8_t>(input_[pos_]))) {
-    ++pos_;
-  }
+  SkipSpaces();
   start_ = pos_;
   if (Number()) return Fail("missing unit character in duration");
   if (RestOfDuration()) return Emit(TokenType::kDuration);
@@ -412,6 +471,13 @@ Token Lexer::Bracket() {
 }
 
 Token Lexer::NumberOrDuration() {
+  // As most numbers are.
+  Skip(kDecimal);
+  if (Accept('.')) Skip(kDecimal);
+  if (pos_ == input_.size() || (ClassesOf(input_[pos_]) & kWord) == 0) {
+    return Emit(TokenType::kNumber);
+  }
+  pos_ = start_;
   if (Number()) return Emit(TokenType::kNumber);
   if (RestOfDuration()) return Emit(TokenType::kDuration);
   return Fail(absl::StrCat("bad number or duration syntax: ",
@@ -422,9 +488,9 @@ Token Lexer::NumberOrDuration() {
 // false if a letter follows, as it does in a duration.
 bool Lexer::Number() {
   const bool separators = dialect_.IsVersion3();
-  const bool hex = Accept("0") && Accept("xX");
+  const bool hex = Accept('0') && Accept("xX");
   AcceptDigits(hex, separators);
-  if (Accept(".")) AcceptDigits(hex, separators);
+  if (Accept('.')) AcceptDigits(hex, separators);
   if (Accept("eE")) {
     Accept("+-");
     AcceptDigits(false, separators);
@@ -436,11 +502,11 @@ bool Lexer::Number() {
 // wrong, like `hs`, show when the value is needed.
 bool Lexer::RestOfDuration() {
   if (!Accept("smhdwy")) return false;
-  Accept("s");
+  Accept('s');
   while (Accept("0123456789")) {
     AcceptDigits(false, false);
     if (!Accept("smhdw")) return false;
-    Accept("s");
+    Accept('s');
   }
   if (!IsAlphaNumeric(Peek())) return true;
   Take();  // For the message.

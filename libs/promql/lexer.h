@@ -28,8 +28,11 @@ class Lexer {
   // A character: a code point, kEof, or U+FFFD for a byte that is not UTF-8.
   char32_t Peek();
   char32_t Take();
+  bool Accept(char c);
   bool Accept(absl::string_view set);
   void AcceptDigits(bool hex, bool separators);
+  // Goes on over all bytes of a class. All classes that they have.
+  uint16_t Skip(uint16_t one_class);
 
   // Each scans a token from start_, of which the first character has been
   // taken if that decided its type.
@@ -48,12 +51,13 @@ class Lexer {
   TokenType Keyword(absl::string_view word) const;
   bool Number();
   bool RestOfDuration();
+  void SkipSpaces();
   void SkipSpacesAndComments();
 
   Token Emit(TokenType type);
   Token Fail(std::string message);
 
-  absl::string_view input_;
+  const absl::string_view input_;
   const Dialect dialect_;
   size_t pos_ = 0;
   size_t start_ = 0;

@@ -78,6 +78,15 @@ constexpr std::array<Keywords, 26> MakeIndex() {
 }
 constexpr std::array<Keywords, 26> kByLetter = MakeIndex();
 
+// Whether `word` is `keyword`, which is as long, in any case of letters.
+bool Reads(absl::string_view word, absl::string_view keyword) {
+  for (size_t i = 0; i < keyword.size(); ++i) {
+    const auto c = static_cast<unsigned char>(word.data()[i]);
+    if (absl::ascii_tolower(c) != keyword.data()[i]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 TokenType KeywordType(absl::string_view word) {
@@ -89,8 +98,7 @@ TokenType KeywordType(absl::string_view word) {
   const Keywords& of_letter = kByLetter[static_cast<size_t>(first - 'a')];
   for (size_t i = of_letter.begin; i < of_letter.end; ++i) {
     const Keyword& keyword = kKeywords[i];
-    if (keyword.word.size() == word.size() &&
-        absl::EqualsIgnoreCase(keyword.word, word)) {
+    if (keyword.word.size() == word.size() && Reads(word, keyword.word)) {
       return keyword.type;
     }
   }

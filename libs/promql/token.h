@@ -1,6 +1,7 @@
 // The words and signs that PromQL is made of.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -83,8 +84,10 @@ enum class TokenType : uint8_t {
 
   // Keywords of `@ start()` and `@ end()`.
   kStart,
-  kEndKeyword,
+  kEndKeyword,  // The last.
 };
+inline constexpr size_t kTokenTypes =
+    static_cast<size_t>(TokenType::kEndKeyword) + 1;
 
 constexpr bool IsOperator(TokenType t) {
   return t >= TokenType::kAdd && t <= TokenType::kUnless;

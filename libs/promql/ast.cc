@@ -1,69 +1,69 @@
 #include "libs/promql/ast.h"
 
-#include <vector>
-
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 
 namespace insula::promql {
 namespace {
 
-// Deletes one node, whose children have been moved to `orphans`.
-void DeleteOne(Expr* expr, std::vector<Expr*>& orphans) {
-  const auto orphan = [&orphans](ExprPtr& child) {
-    if (child != nullptr) orphans.push_back(child.release());
-  };
-  const auto finish = [&orphan](auto* node, auto&... children) {
-    (orphan(children), ...);
-    delete node;
+// Children of nodes that have been deleted.
+using Orphans = absl::InlinedVector<Expr*, 16>;
+
+template <typename Node>
+void DeleteAs(Expr* expr) {
+  delete static_cast<Node*>(expr);
+}
+
+// Deletes one node, whose children come to `orphans`.
+void DeleteOne(Expr* expr, Orphans* orphans) {
+  const auto orphan = [orphans](auto&... children) {
+    ((children == nullptr ? void() : orphans->push_back(children.release())),
+     ...);
   };
   switch (expr->kind) {
     case ExprKind::kAggregate: {
       auto* node = static_cast<Aggregate*>(expr);
-      return finish(node, node->parameter, node->expr);
+      orphan(node->parameter, node->expr);
+      return DeleteAs<Aggregate>(expr);
     }
     case ExprKind::kBinary: {
       auto* node = static_cast<Binary*>(expr);
-      return finish(node, node->lhs, node->rhs);
+      orphan(node->lhs, node->rhs);
+      return DeleteAs<Binary>(expr);
     }
-    case ExprKind::kCall: {
-      auto* node = static_cast<Call*>(expr);
-      for (ExprPtr& arg : node->args) orphan(arg);
-      return finish(node);
-    }
-    case ExprKind::kMatrixSelector: {
-      auto* node = static_cast<MatrixSelector*>(expr);
-      return finish(node, node->selector);
-    }
+    case ExprKind::kCall:
+      for (ExprPtr& arg : static_cast<Call*>(expr)->args) orphan(arg);
+      return DeleteAs<Call>(expr);
+    case ExprKind::kMatrixSelector:
+      orphan(static_cast<MatrixSelector*>(expr)->selector);
+      return DeleteAs<MatrixSelector>(expr);
     case ExprKind::kNumber:
-      return finish(static_cast<Number*>(expr));
-    case ExprKind::kParen: {
-      auto* node = static_cast<Paren*>(expr);
-      return finish(node, node->expr);
-    }
+      return DeleteAs<Number>(expr);
+    case ExprKind::kParen:
+      orphan(static_cast<Paren*>(expr)->expr);
+      return DeleteAs<Paren>(expr);
     case ExprKind::kString:
-      return finish(static_cast<String*>(expr));
-    case ExprKind::kSubquery: {
-      auto* node = static_cast<Subquery*>(expr);
-      return finish(node, node->expr);
-    }
-    case ExprKind::kUnary: {
-      auto* node = static_cast<Unary*>(expr);
-      return finish(node, node->expr);
-    }
+      return DeleteAs<String>(expr);
+    case ExprKind::kSubquery:
+      orphan(static_cast<Subquery*>(expr)->expr);
+      return DeleteAs<Subquery>(expr);
+    case ExprKind::kUnary:
+      orphan(static_cast<Unary*>(expr)->expr);
+      return DeleteAs<Unary>(expr);
     case ExprKind::kVectorSelector:
-      return finish(static_cast<VectorSelector*>(expr));
+      return DeleteAs<VectorSelector>(expr);
   }
 }
 
 }  // namespace
 
 void ExprDeleter::operator()(Expr* expr) const {
-  std::vector<Expr*> orphans;
-  DeleteOne(expr, orphans);
-  while (!orphans.empty()) {
-    Expr* next = orphans.back();
+  Orphans orphans;
+  while (true) {
+    DeleteOne(expr, &orphans);
+    if (orphans.empty()) return;
+    expr = orphans.back();
     orphans.pop_back();
-    DeleteOne(next, orphans);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -53,6 +54,7 @@ Fault CheckChild(const Expr& expr, size_t index, const Expr& child) {
   if (expr.kind == ExprKind::kCall) {
     const Function& f = *static_cast<const Call&>(expr).function;
     const size_t declared = std::min<size_t>(index, f.arity - 1);
+    if (child.type == f.types[declared]) return std::nullopt;
     return ExpectType(child, f.arg_types()[declared],
                       absl::StrCat("call to function ", Quoted(f.name)));
   }
@@ -210,7 +212,7 @@ std::optional<ParseError> CheckTypes(Expr& root, absl::string_view text) {
     Expr* expr;
     size_t next;  // The child that comes next.
   };
-  std::vector<Frame> stack = {{&root, 0}};
+  absl::InlinedVector<Frame, 32> stack = {{&root, 0}};
   while (!stack.empty()) {
     Frame& frame = stack.back();
     Expr& expr = *frame.expr;
@@ -225,6 +227,8 @@ std::optional<ParseError> CheckTypes(Expr& root, absl::string_view text) {
     }
     if (Expr* child = Child(expr, frame.next)) {
       ++frame.next;
+      // Of a leaf nothing else is to be checked.
+      if (child->kind == ExprKind::kNumber) continue;
       stack.push_back({child, 0});
       continue;
     }

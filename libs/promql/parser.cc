@@ -54,13 +54,11 @@ bool Parser::Start() {
   return true;
 }
 
-void Parser::Advance() {
-  if (Is(TokenType::kError)) return;
-  taken_end_ = token_.end();
-  token_ = lexer_.Next();
+// Of the token that has just come, or that it is one too many.
+void Parser::NoteError() {
   if (Is(TokenType::kError)) {
     token_error_ = lexer_.error();
-  } else if (++tokens_ > options_.max_tokens && !Is(TokenType::kEnd)) {
+  } else if (!Is(TokenType::kEnd)) {
     token_.type = TokenType::kError;
     token_error_ =
         absl::StrCat("the query has more than the ", options_.max_tokens,

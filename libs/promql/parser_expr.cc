@@ -1,8 +1,8 @@
 // Expressions: operators, parentheses, and what may follow an operand.
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "libs/promql/parser_impl.h"
@@ -12,48 +12,32 @@ namespace {
 
 constexpr int kUnaryPrecedence = 5;  // As multiplication.
 
-std::optional<OperatorInfo> BinaryOperator(TokenType type) {
-  switch (type) {
-    case TokenType::kOr:
-      return OperatorInfo{BinaryOp::kOr, 1, false};
-    case TokenType::kAnd:
-      return OperatorInfo{BinaryOp::kAnd, 2, false};
-    case TokenType::kUnless:
-      return OperatorInfo{BinaryOp::kUnless, 2, false};
-    case TokenType::kEqualEqual:
-      return OperatorInfo{BinaryOp::kEqual, 3, false};
-    case TokenType::kNotEqual:
-      return OperatorInfo{BinaryOp::kNotEqual, 3, false};
-    case TokenType::kGreater:
-      return OperatorInfo{BinaryOp::kGreater, 3, false};
-    case TokenType::kGreaterOrEqual:
-      return OperatorInfo{BinaryOp::kGreaterOrEqual, 3, false};
-    case TokenType::kLess:
-      return OperatorInfo{BinaryOp::kLess, 3, false};
-    case TokenType::kLessOrEqual:
-      return OperatorInfo{BinaryOp::kLessOrEqual, 3, false};
-    case TokenType::kTrimLower:
-      return OperatorInfo{BinaryOp::kTrimLower, 3, false};
-    case TokenType::kTrimUpper:
-      return OperatorInfo{BinaryOp::kTrimUpper, 3, false};
-    case TokenType::kAdd:
-      return OperatorInfo{BinaryOp::kAdd, 4, false};
-    case TokenType::kSubtract:
-      return OperatorInfo{BinaryOp::kSubtract, 4, false};
-    case TokenType::kMultiply:
-      return OperatorInfo{BinaryOp::kMultiply, 5, false};
-    case TokenType::kDivide:
-      return OperatorInfo{BinaryOp::kDivide, 5, false};
-    case TokenType::kModulo:
-      return OperatorInfo{BinaryOp::kModulo, 5, false};
-    case TokenType::kAtan2:
-      return OperatorInfo{BinaryOp::kAtan2, 5, false};
-    case TokenType::kPower:
-      return OperatorInfo{BinaryOp::kPower, 6, true};
-    default:
-      return std::nullopt;
-  }
+constexpr std::array<OperatorInfo, kTokenTypes> MakeOperators() {
+  std::array<OperatorInfo, kTokenTypes> all{};
+  const auto add = [&all](TokenType type, BinaryOp op, int precedence) {
+    all[static_cast<size_t>(type)] = {op, precedence, op == BinaryOp::kPower};
+  };
+  add(TokenType::kOr, BinaryOp::kOr, 1);
+  add(TokenType::kAnd, BinaryOp::kAnd, 2);
+  add(TokenType::kUnless, BinaryOp::kUnless, 2);
+  add(TokenType::kEqualEqual, BinaryOp::kEqual, 3);
+  add(TokenType::kNotEqual, BinaryOp::kNotEqual, 3);
+  add(TokenType::kGreater, BinaryOp::kGreater, 3);
+  add(TokenType::kGreaterOrEqual, BinaryOp::kGreaterOrEqual, 3);
+  add(TokenType::kLess, BinaryOp::kLess, 3);
+  add(TokenType::kLessOrEqual, BinaryOp::kLessOrEqual, 3);
+  add(TokenType::kTrimLower, BinaryOp::kTrimLower, 3);
+  add(TokenType::kTrimUpper, BinaryOp::kTrimUpper, 3);
+  add(TokenType::kAdd, BinaryOp::kAdd, 4);
+  add(TokenType::kSubtract, BinaryOp::kSubtract, 4);
+  add(TokenType::kMultiply, BinaryOp::kMultiply, 5);
+  add(TokenType::kDivide, BinaryOp::kDivide, 5);
+  add(TokenType::kModulo, BinaryOp::kModulo, 5);
+  add(TokenType::kAtan2, BinaryOp::kAtan2, 5);
+  add(TokenType::kPower, BinaryOp::kPower, 6);
+  return all;
 }
+constexpr std::array<OperatorInfo, kTokenTypes> kOperators = MakeOperators();
 
 }  // namespace
 
@@ -78,28 +62,34 @@ ExprPtr Parser::ParseExpr() {
 // With an operator behind it the operand waits for the other one, and is null.
 bool Parser::ParseOperator(ExprPtr* operand) {
   const size_t base = openings_.empty() ? 0 : openings_.back().pending;
-  const std::optional<OperatorInfo> info = BinaryOperator(token_.type);
+  const OperatorInfo info = kOperators[static_cast<size_t>(token_.type)];
   while (pending_.size() > base) {
-    const OperatorInfo& top = pending_.back().info;
-    const bool stronger = !info || top.precedence > info->precedence ||
-                          (top.precedence == info->precedence && !info->right);
+    const Pending& top = pending_.back();
+    const bool stronger = top.precedence > info.precedence ||
+                          (top.precedence == info.precedence && !info.right);
     if (!stronger) break;
     *operand = Reduce(std::move(*operand));
   }
-  if (!info) return true;
-  if (info->right && !Enter()) return false;
-  Pending next{token_, *info, false, {}, std::move(*operand)};
+  if (info.precedence == 0) return true;
+  if (info.right && !Enter()) return false;
+  auto binary = std::make_unique<Binary>();
+  binary->op = info.op;
+  binary->lhs = std::move(*operand);
   Advance();
-  if (!ParseBinaryModifiers(next)) return false;
-  pending_.push_back(std::move(next));
+  if (!ParseBinaryModifiers(*binary)) return false;
+  pending_.push_back({.precedence = info.precedence,
+                      .right = info.right,
+                      .binary = std::move(binary)});
   return true;
 }
 
 bool Parser::ParseSigns() {
   while (Is(TokenType::kAdd) || Is(TokenType::kSubtract)) {
     if (!Enter()) return false;
-    pending_.push_back(Pending{
-        token_, {BinaryOp::kAdd, kUnaryPrecedence, false}, false, {}, {}});
+    pending_.push_back({.precedence = kUnaryPrecedence,
+                        .minus = Is(TokenType::kSubtract),
+                        .start = token_.start,
+                        .binary = nullptr});
     Advance();
   }
   return true;
@@ -109,32 +99,27 @@ bool Parser::ParseSigns() {
 ExprPtr Parser::Reduce(ExprPtr operand) {
   Pending op = std::move(pending_.back());
   pending_.pop_back();
-  if (op.lhs == nullptr) {
+  if (op.binary == nullptr) {
     Leave();
-    const bool minus = op.token.type == TokenType::kSubtract;
     if (operand->kind == ExprKind::kNumber) {
-      if (minus) static_cast<Number&>(*operand).value *= -1;
+      if (op.minus) static_cast<Number&>(*operand).value *= -1;
     } else {
       const int32_t end = operand->range.end;
-      operand.reset(new Unary(minus, ExprPtr(operand.release())));
+      operand.reset(new Unary(op.minus, ExprPtr(operand.release())));
       operand->range.end = end;
     }
-    operand->range.start = op.token.start;
+    operand->range.start = op.start;
     return operand;
   }
-  if (op.info.right) Leave();
-  auto binary = std::make_unique<Binary>();
-  binary->op = op.info.op;
-  binary->return_bool = op.return_bool;
-  binary->matching = std::move(op.matching);
-  binary->range = Range{op.lhs->range.start, operand->range.end};
-  if (op.lhs->type == ValueType::kScalar &&
+  if (op.right) Leave();
+  Binary& binary = *op.binary;
+  binary.range = Range{binary.lhs->range.start, operand->range.end};
+  if (binary.lhs->type == ValueType::kScalar &&
       operand->type == ValueType::kScalar) {
-    binary->type = ValueType::kScalar;
+    binary.type = ValueType::kScalar;
   }
-  binary->lhs = std::move(op.lhs);
-  binary->rhs = std::move(operand);
-  return ExprPtr(binary.release());
+  binary.rhs = std::move(operand);
+  return ExprPtr(op.binary.release());
 }
 
 // Ranges, `@`, `offset`: all that may follow a primary expression.
@@ -201,7 +186,7 @@ bool Parser::IsFunctionName(TokenType type) const {
 }
 
 // Takes the `(`.
-bool Parser::Open(Opening opening) {
+bool Parser::Open(Opening&& opening) {
   if (!Enter()) return false;
   opening.pending = pending_.size();
   openings_.push_back(std::move(opening));
@@ -209,7 +194,7 @@ bool Parser::Open(Opening opening) {
   return true;
 }
 
-bool Parser::OpenArguments(Opening opening, ExprPtr* operand) {
+bool Parser::OpenArguments(Opening&& opening, ExprPtr* operand) {
   if (!Open(std::move(opening))) return false;
   return !Is(TokenType::kRightParen) || CloseArguments(operand);
 }

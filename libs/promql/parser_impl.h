@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -24,9 +25,9 @@
 namespace insula::promql {
 
 struct OperatorInfo {
-  BinaryOp op;
-  int precedence;
-  bool right;  // Groups to the right.
+  BinaryOp op = BinaryOp::kAdd;
+  int precedence = 0;  // 0: no operator.
+  bool right = false;  // Groups to the right.
 };
 
 // The parser proper. Functions that return a pointer or a bool return null or
@@ -38,7 +39,11 @@ class Parser {
         options_(options),
         max_depth_(std::max(options.max_depth, 1)),
         lexer_(text, options.dialect),
-        regex_budget_(options.max_regex_cost) {}
+        regex_budget_(options.max_regex_cost) {
+    constexpr size_t kUsual = 8;
+    pending_.reserve(kUsual);
+    openings_.reserve(kUsual);
+  }
 
   absl::StatusOr<ExprPtr> Expression();
   absl::StatusOr<std::vector<labels::Matcher>> MetricSelector();
@@ -46,11 +51,11 @@ class Parser {
  private:
   // An operator that waits for its right operand.
   struct Pending {
-    Token token;
-    OperatorInfo info;
-    bool return_bool = false;
-    VectorMatching matching;
-    ExprPtr lhs;  // Null: a sign.
+    int precedence = 0;
+    bool right = false;
+    bool minus = false;              // Of a sign.
+    int32_t start = 0;               // Of a sign.
+    std::unique_ptr<Binary> binary;  // Without its right operand. Null: a sign.
   };
 
   // A parenthesis that has not been closed.
@@ -61,7 +66,7 @@ class Parser {
     size_t pending = 0;  // Operators that waited already.
     std::unique_ptr<Aggregate> aggregate = nullptr;
     bool grouped = false;  // `by` or `without` stood before it.
-    std::vector<ExprPtr> args = {};
+    absl::InlinedVector<ExprPtr, 2> args = {};
   };
 
   // A duration as it is read: a number of seconds, or an expression.
@@ -95,13 +100,13 @@ class Parser {
   bool ParsePostfix(ExprPtr* operand);
   bool ParseOperator(ExprPtr* operand);
   bool ParseClosing(ExprPtr* operand);
-  bool Open(Opening opening);
-  bool OpenArguments(Opening opening, ExprPtr* operand);
+  bool Open(Opening&& opening);
+  bool OpenArguments(Opening&& opening, ExprPtr* operand);
   bool OpenAggregate(const Token& op, ExprPtr* operand);
   bool CloseArguments(ExprPtr* operand);
-  ExprPtr FinishCall(Opening opening);
-  ExprPtr FinishAggregate(Opening opening);
-  ExprPtr BuildAggregate(Opening opening, int32_t end);
+  ExprPtr FinishCall(Opening&& opening);
+  ExprPtr FinishAggregate(Opening&& opening);
+  ExprPtr BuildAggregate(Opening&& opening, int32_t end);
   bool IsFunctionName(TokenType type) const;
   ExprPtr ParseNumberLiteral();
   ExprPtr ParseDurationNumber();
@@ -115,7 +120,7 @@ class Parser {
   Modifiers* FindModifiers(Expr& expr, absl::string_view what);
 
   bool ParseSigns();
-  bool ParseBinaryModifiers(Pending& pending);
+  bool ParseBinaryModifiers(Binary& binary);
   ExprPtr Reduce(ExprPtr operand);
   bool CheckName(absl::string_view name);
   bool ParseGrouping(Aggregate& node);
@@ -126,7 +131,7 @@ class Parser {
                   absl::string_view label, const Token& value,
                   std::vector<labels::Matcher>* matchers);
   bool ParseDurationToken(absl::Duration* duration, bool allow_zero = false);
-  bool ParseFill(Pending& pending);
+  bool ParseFill(VectorMatching& matching);
   bool ParseFillValue(std::optional<double>* left,
                       std::optional<double>* right);
   bool ParseExtension(Expr& expr);
@@ -151,7 +156,13 @@ class Parser {
 
   // Text limits, then the first token.
   bool Start();
-  void Advance();
+  void Advance() {
+    if (Is(TokenType::kError)) return;
+    taken_end_ = token_.end();
+    token_ = lexer_.Next();
+    if (++tokens_ > options_.max_tokens || Is(TokenType::kError)) NoteError();
+  }
+  void NoteError();
   bool Is(TokenType type) const { return token_.type == type; }
 
   // Counts one more level of nesting; Leave() undoes it.

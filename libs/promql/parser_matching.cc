@@ -19,20 +19,20 @@ bool IsFill(TokenType type) {
 
 }  // namespace
 
-bool Parser::ParseBinaryModifiers(Pending& pending) {
+bool Parser::ParseBinaryModifiers(Binary& binary) {
+  VectorMatching& matching = binary.matching.emplace();
   if (Is(TokenType::kBool)) {
-    pending.return_bool = true;
+    binary.return_bool = true;
     Advance();
   }
   if (!Is(TokenType::kOn) && !Is(TokenType::kIgnoring)) {
-    return ParseFill(pending);
+    return ParseFill(matching);
   }
-  VectorMatching& matching = pending.matching;
   matching.on = Is(TokenType::kOn);
   Advance();
   if (!ParseLabels(&matching.labels)) return false;
   if (!Is(TokenType::kGroupLeft) && !Is(TokenType::kGroupRight)) {
-    return ParseFill(pending);
+    return ParseFill(matching);
   }
   matching.cardinality = Is(TokenType::kGroupLeft) ? Cardinality::kManyToOne
                                                    : Cardinality::kOneToMany;
@@ -41,12 +41,11 @@ bool Parser::ParseBinaryModifiers(Pending& pending) {
   const bool absent = IsFill(token_.type) || (StartsExpression(token_.type) &&
                                               !Is(TokenType::kLeftParen));
   if (!absent && !ParseLabels(&matching.include)) return false;
-  return ParseFill(pending);
+  return ParseFill(matching);
 }
 
 // `fill (0)`, or one of `fill_left (0)` and `fill_right (0)`, or both.
-bool Parser::ParseFill(Pending& pending) {
-  VectorMatching& matching = pending.matching;
+bool Parser::ParseFill(VectorMatching& matching) {
   if (Is(TokenType::kFill)) {
     return ParseFillValue(&matching.fill_left, &matching.fill_right);
   }

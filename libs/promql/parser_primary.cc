@@ -1,6 +1,7 @@
 // What operands are: literals, calls and aggregations.
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -67,9 +68,9 @@ ExprPtr Parser::ParseStringLiteral() {
 }
 
 // The `)` is next, so that its place is known.
-ExprPtr Parser::FinishCall(Opening opening) {
+ExprPtr Parser::FinishCall(Opening&& opening) {
   const Token& name = opening.token;
-  std::vector<ExprPtr>& args = opening.args;
+  auto& args = opening.args;
   const Function* function = FindFunction(name.text);
   if (function == nullptr || !IsKnown(*function, options_.dialect)) {
     Fail(name.start,
@@ -87,7 +88,8 @@ ExprPtr Parser::FinishCall(Opening opening) {
   }
   auto call = std::make_unique<Call>(function);
   call->range = Range{name.start, token_.end()};
-  call->args = std::move(args);
+  call->args.assign(std::make_move_iterator(args.begin()),
+                    std::make_move_iterator(args.end()));
   Advance();
   return ExprPtr(call.release());
 }
@@ -104,7 +106,7 @@ bool Parser::OpenAggregate(const Token& op, ExprPtr* operand) {
 }
 
 // The `)` is next.
-ExprPtr Parser::FinishAggregate(Opening opening) {
+ExprPtr Parser::FinishAggregate(Opening&& opening) {
   int32_t end = token_.end();
   Advance();
   if (!opening.grouped && (Is(TokenType::kBy) || Is(TokenType::kWithout))) {
@@ -121,9 +123,9 @@ bool Parser::ParseGrouping(Aggregate& node) {
   return ParseLabels(&node.grouping);
 }
 
-ExprPtr Parser::BuildAggregate(Opening opening, int32_t end) {
+ExprPtr Parser::BuildAggregate(Opening&& opening, int32_t end) {
   const Token& op = opening.token;
-  std::vector<ExprPtr>& args = opening.args;
+  auto& args = opening.args;
   std::unique_ptr<Aggregate> node = std::move(opening.aggregate);
   node->op = AggregateOperator(op.type);
   node->range = Range{op.start, end};

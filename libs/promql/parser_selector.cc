@@ -26,6 +26,16 @@ constexpr double kMaxTime = 9007199254740992.0;
 // Expressions that are kept to be used again.
 constexpr size_t kMaxCompiled = 16;
 
+// A metric name, two labels and one that is enforced.
+constexpr size_t kUsualMatchers = 4;
+
+void AddEqual(absl::string_view label, absl::string_view value,
+              std::vector<labels::Matcher>* matchers) {
+  // No expression: it cannot fail.
+  matchers->push_back(
+      *labels::Matcher::Create(labels::MatchType::kEqual, label, value));
+}
+
 }  // namespace
 
 // A vector selector of which `name` has been taken, if it has one.
@@ -35,16 +45,16 @@ ExprPtr Parser::ParseSelector(const Token* name) {
                                     : Range{token_.start, token_.end()};
   if (Is(TokenType::kLeftBrace)) {
     Advance();
+    // With room for those that confine it.
+    selector->matchers.reserve(kUsualMatchers);
     if (!ParseMatchers(&selector->matchers)) return nullptr;
     selector->range.end = token_.end();
     Advance();
   }
   if (name != nullptr) {
     selector->name = std::string(name->text);
-    absl::StatusOr<labels::Matcher> matcher = labels::Matcher::Create(
-        labels::MatchType::kEqual, labels::kMetricName, name->text);
-    selector->matchers.push_back(
-        *std::move(matcher));  // No regex: cannot fail.
+    selector->matchers.reserve(2);
+    AddEqual(labels::kMetricName, name->text, &selector->matchers);
   }
   return ExprPtr(selector.release());
 }
@@ -70,16 +80,15 @@ bool Parser::ParseMatchers(std::vector<labels::Matcher>* matchers) {
 bool Parser::ParseMatcher(std::vector<labels::Matcher>* matchers) {
   constexpr absl::string_view kContext = "label matching";
   const Token label = token_;
-  std::string name(label.text);
+  absl::string_view name = label.text;
+  std::string unquoted;
   if (label.type == TokenType::kString) {
-    name = Unquote(label.text);
+    name = Unquote(label.text, &unquoted);
     if (!CheckName(name)) return false;
     Advance();
     if (Is(TokenType::kComma) || Is(TokenType::kRightBrace)) {
       // The name of the metric, as it may stand without a label.
-      absl::StatusOr<labels::Matcher> matcher = labels::Matcher::Create(
-          labels::MatchType::kEqual, labels::kMetricName, name);
-      matchers->push_back(*std::move(matcher));  // No regex: cannot fail.
+      AddEqual(labels::kMetricName, name, matchers);
       return true;
     }
   } else {
@@ -119,7 +128,12 @@ bool Parser::CheckName(absl::string_view name) {
 bool Parser::AddMatcher(labels::MatchType type, int32_t position,
                         absl::string_view label, const Token& value,
                         std::vector<labels::Matcher>* matchers) {
-  const std::string text = Unquote(value.text);
+  std::string unquoted;
+  const absl::string_view text = Unquote(value.text, &unquoted);
+  if (type == labels::MatchType::kEqual) {
+    AddEqual(label, text, matchers);
+    return true;
+  }
   // Queries repeat expressions, which are dear to compile.
   for (const labels::Matcher& known : compiled_) {
     if (known.type() == type && known.value() == text &&

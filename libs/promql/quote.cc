@@ -1,5 +1,7 @@
 #include "libs/promql/quote.h"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -29,8 +31,21 @@ constexpr Interval kInvisible[] = {
     {0x1FFFE, 0x1FFFF}, {0x2FFFE, 0x2FFFF}, {0x3FFFE, 0xE00FF},
     {0xE01F0, 0x10FFFF}};
 
-// Stands for itself in double quotes.
-bool IsPlain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
+// Whether each byte stands for itself in double quotes.
+constexpr std::array<bool, 256> MakePlain() {
+  std::array<bool, 256> plain{};
+  for (size_t c = ' '; c <= '~'; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}
+constexpr std::array<bool, 256> kPlain = MakePlain();
+
+// How many bytes at the start of `text` do.
+size_t CountPlain(absl::string_view text) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at != end && kPlain[static_cast<uint8_t>(*at)]) ++at;
+  return static_cast<size_t>(at - text.data());
+}
 
 bool IsVisible(char32_t c) {
   if (c < 0x80) return c >= 0x20 && c != 0x7F;
@@ -175,8 +190,7 @@ size_t DecodeCharacter(absl::string_view text, char32_t* c) {
 void AppendQuoted(absl::string_view text, std::string* out) {
   out->push_back('"');
   while (true) {
-    size_t plain = 0;
-    while (plain < text.size() && IsPlain(text[plain])) ++plain;
+    const size_t plain = CountPlain(text);
     out->append(text.data(), plain);
     text.remove_prefix(plain);
     if (text.empty()) break;
@@ -218,10 +232,17 @@ std::string QuotedCharacter(char32_t c) {
 }
 
 std::string Unquote(absl::string_view literal) {
+  std::string buffer;
+  const absl::string_view value = Unquote(literal, &buffer);
+  return value.data() == buffer.data() ? buffer : std::string(value);
+}
+
+absl::string_view Unquote(absl::string_view literal, std::string* buffer) {
   const char quote = literal.front();
   absl::string_view text = literal.substr(1, literal.size() - 2);
-  if (quote == '`') return std::string(text);
-  std::string value;
+  if (quote == '`' || text.find('\\') == absl::string_view::npos) return text;
+  std::string& value = *buffer;
+  value.clear();
   value.reserve(text.size());
   while (!text.empty()) {
     const size_t plain = text.find('\\');

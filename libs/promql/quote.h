@@ -20,6 +20,9 @@ std::string QuotedCharacter(char32_t c);
 // The value of a string literal that the lexer has accepted, quotes included.
 std::string Unquote(absl::string_view literal);
 
+// The same. Points into the literal or, if that has escapes, to `buffer`.
+absl::string_view Unquote(absl::string_view literal, std::string* buffer);
+
 // Decodes the character at the start of `text`, which is not empty. Returns its
 // length; for a byte that is not UTF-8, 1 and U+FFFD.
 size_t DecodeCharacter(absl::string_view text, char32_t* c);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 
 namespace insula::promql {
@@ -28,38 +29,38 @@ bool IsKnown(ExprKind kind) {
   return false;
 }
 
-// Of such a kind no node ever has children.
-bool IsLeaf(ExprKind kind) {
-  return kind == ExprKind::kNumber || kind == ExprKind::kString ||
-         kind == ExprKind::kVectorSelector;
-}
-
 template <typename Node, typename Function>
-absl::Status Walk(Node& root, Function visit) {
-  std::vector<Node*> waiting = {&root};
-  while (!waiting.empty()) {
-    Node& node = *waiting.back();
+absl::Status Walk(Node& root, const Function& visit) {
+  absl::InlinedVector<Node*, 32> waiting;
+  Node* node = &root;
+  while (true) {
+    if (!IsKnown(node->kind)) {
+      return absl::InternalError(
+          absl::StrCat("expression node of the unknown kind ",
+                       static_cast<int>(node->kind)));
+    }
+    if (absl::Status status = visit(*node); !status.ok()) return status;
+    Node* const first = IsLeaf(node->kind) ? nullptr : Child(*node, 0);
+    if (first != nullptr) {
+      const size_t rest = waiting.size();
+      for (size_t i = 1; Node* child = Child(*node, i); ++i) {
+        waiting.push_back(child);
+      }
+      std::reverse(waiting.begin() + static_cast<std::ptrdiff_t>(rest),
+                   waiting.end());
+      node = first;
+      continue;
+    }
+    if (waiting.empty()) return absl::OkStatus();
+    node = waiting.back();
     waiting.pop_back();
-    if (!IsKnown(node.kind)) {
-      return absl::InternalError(absl::StrCat(
-          "expression node of the unknown kind ", static_cast<int>(node.kind)));
-    }
-    if (absl::Status status = visit(node); !status.ok()) return status;
-    if (IsLeaf(node.kind)) continue;
-    const size_t first = waiting.size();
-    for (size_t i = 0; Node* child = Child(node, i); ++i) {
-      waiting.push_back(child);
-    }
-    std::reverse(waiting.begin() + static_cast<std::ptrdiff_t>(first),
-                 waiting.end());
   }
-  return absl::OkStatus();
 }
 
 template <typename Selector, typename Node>
 absl::StatusOr<std::vector<Selector*>> Collect(Node& root) {
   std::vector<Selector*> selectors;
-  const absl::Status status = Visit(root, [&selectors](Node& node) {
+  const absl::Status status = Walk(root, [&selectors](Node& node) {
     if (node.kind == ExprKind::kVectorSelector) {
       selectors.push_back(static_cast<Selector*>(&node));
     }
@@ -70,49 +71,6 @@ absl::StatusOr<std::vector<Selector*>> Collect(Node& root) {
 }
 
 }  // namespace
-
-ExprPtr* ChildSlot(Expr& expr, size_t index) {
-  const auto nth = [index](ExprPtr* first, ExprPtr* second) {
-    ExprPtr* slot = index == 0 ? first : index == 1 ? second : nullptr;
-    return slot == nullptr || *slot == nullptr ? nullptr : slot;
-  };
-  switch (expr.kind) {
-    case ExprKind::kAggregate: {
-      auto& node = static_cast<Aggregate&>(expr);
-      return nth(&node.expr, &node.parameter);
-    }
-    case ExprKind::kBinary: {
-      auto& node = static_cast<Binary&>(expr);
-      return nth(&node.lhs, &node.rhs);
-    }
-    case ExprKind::kCall: {
-      auto& args = static_cast<Call&>(expr).args;
-      return index < args.size() ? &args[index] : nullptr;
-    }
-    case ExprKind::kMatrixSelector:
-      return nth(&static_cast<MatrixSelector&>(expr).selector, nullptr);
-    case ExprKind::kParen:
-      return nth(&static_cast<Paren&>(expr).expr, nullptr);
-    case ExprKind::kSubquery:
-      return nth(&static_cast<Subquery&>(expr).expr, nullptr);
-    case ExprKind::kUnary:
-      return nth(&static_cast<Unary&>(expr).expr, nullptr);
-    case ExprKind::kNumber:
-    case ExprKind::kString:
-    case ExprKind::kVectorSelector:
-      return nullptr;
-  }
-  return nullptr;
-}
-
-Expr* Child(Expr& expr, size_t index) {
-  const ExprPtr* slot = ChildSlot(expr, index);
-  return slot == nullptr ? nullptr : slot->get();
-}
-
-const Expr* Child(const Expr& expr, size_t index) {
-  return Child(const_cast<Expr&>(expr), index);
-}
 
 absl::Status Visit(Expr& root, absl::FunctionRef<absl::Status(Expr&)> visit) {
   return Walk(root, visit);

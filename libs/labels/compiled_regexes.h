@@ -31,6 +31,7 @@ class CompiledRegexes {
   struct Compiled {
     std::shared_ptr<const re2::RE2> automaton;  // Null: not here.
     size_t cost = 0;                            // By regex_cost.h.
+    bool matches_empty = false;
   };
 
   // Of the process.

@@ -2,6 +2,7 @@
 
 #include <re2/re2.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -23,6 +24,17 @@ constexpr size_t kMaxShown = 200;
 
 // Lists of values that are longer are looked up faster by an automaton.
 constexpr size_t kMaxValueList = 256;
+
+// What means more than itself in an expression, but for the bar.
+constexpr std::array<bool, 256> MakeSpecial() {
+  std::array<bool, 256> special{};
+  for (const char c :
+       {'\\', '.', '+', '*', '?', '(', ')', '[', ']', '{', '}', '^', '$'}) {
+    special[static_cast<uint8_t>(c)] = true;
+  }
+  return special;
+}
+constexpr std::array<bool, 256> kSpecial = MakeSpecial();
 
 // The beginning of `text`, always as UTF-8, for an error's text.
 std::string Shown(absl::string_view text) {
@@ -60,6 +72,22 @@ std::shared_ptr<const re2::RE2> CompileWithin(const std::string& pattern,
   return std::make_shared<const re2::RE2>(pattern, options);
 }
 
+// Whether `pattern` is a value, or some with bars between them. Of one that is,
+// whether the empty value is among them.
+bool IsValueList(absl::string_view pattern, bool* has_empty) {
+  bool bars = false;
+  *has_empty = false;
+  char last = '|';
+  for (const char c : pattern) {
+    if (kSpecial[static_cast<uint8_t>(c)]) return false;
+    bars |= c == '|';
+    *has_empty |= c == '|' && last == '|';
+    last = c;
+  }
+  *has_empty |= last == '|';
+  return !bars || pattern.size() <= kMaxValueList;
+}
+
 // Whether `list`, values with bars between them, holds `value`.
 bool HoldsValue(absl::string_view list, absl::string_view value) {
   while (true) {
@@ -89,18 +117,25 @@ absl::string_view MatchOperator(MatchType type) {
 absl::StatusOr<Matcher> Matcher::Create(MatchType type, absl::string_view name,
                                         absl::string_view value,
                                         size_t max_regex_cost) {
-  Matcher matcher(type, name, value);
-  if (type == MatchType::kRegex || type == MatchType::kNotRegex) {
-    if (absl::Status status = matcher.Compile(max_regex_cost); !status.ok())
-      return status;
+  absl::StatusOr<Matcher> created = Matcher(type, name, value);
+  Matcher& matcher = *created;
+  if (type == MatchType::kEqual || type == MatchType::kNotEqual) {
+    matcher.matches_empty_ = value.empty();
+  } else if (absl::Status status = matcher.Compile(max_regex_cost);
+             !status.ok()) {
+    return status;
   }
-  matcher.matches_empty_ = matcher.Matches("");
-  return matcher;
+  if (type == MatchType::kNotEqual || type == MatchType::kNotRegex) {
+    matcher.matches_empty_ = !matcher.matches_empty_;
+  }
+  return created;
 }
 
+// Sets matches_empty_ to whether the expression does.
 absl::Status Matcher::Compile(size_t max_cost) {
   if (value_ == ".*") {
     form_ = Form::kAnything;
+    matches_empty_ = true;
     return absl::OkStatus();
   }
   if (value_ == ".+") {
@@ -111,11 +146,7 @@ absl::Status Matcher::Compile(size_t max_cost) {
     return absl::InvalidArgumentError(
         absl::StrCat("error parsing regexp: invalid UTF-8: ", Shown(value_)));
   }
-  if (value_.find_first_of("\\.+*?()[]{}^$") == std::string::npos &&
-      (value_.size() <= kMaxValueList ||
-       value_.find('|') == std::string::npos)) {
-    return absl::OkStatus();  // A literal, or some.
-  }
+  if (IsValueList(value_, &matches_empty_)) return absl::OkStatus();
   CompiledRegexes& known = CompiledRegexes::Global();
   const bool small = value_.size() <= CompiledRegexes::kLongest;
   CompiledRegexes::Compiled compiled;
@@ -138,12 +169,14 @@ absl::Status Matcher::Compile(size_t max_cost) {
   form_ = Form::kAutomaton;
   if (found) {
     automaton_ = std::move(compiled.automaton);
+    matches_empty_ = compiled.matches_empty;
     return absl::OkStatus();
   }
   if (small && compiled.cost <= CompiledRegexes::kMostCost) {
     auto automaton = CompileWithin(value_, CompiledRegexes::kMostBytes);
     if (automaton->ok()) {
       automaton_ = compiled.automaton = std::move(automaton);
+      matches_empty_ = compiled.matches_empty = MatchesPattern("");
       known.Keep(value_, std::move(compiled));
       return absl::OkStatus();
     }
@@ -164,6 +197,7 @@ absl::Status Matcher::Compile(size_t max_cost) {
         "error parsing regexp: ", why, ": ", Shown(automaton->error_arg())));
   }
   automaton_ = std::move(automaton);
+  matches_empty_ = MatchesPattern("");
   return absl::OkStatus();
 }
 

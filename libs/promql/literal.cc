@@ -88,10 +88,10 @@ std::optional<double> ParseShortNumber(absl::string_view text) {
   return static_cast<double>(digits) / kPowersOfTen[behind];
 }
 
-// The shortest text of a number below 1e6 that has at most three decimals; ""
-// for others. Of at most 15 digits no two texts are the same number, so that
-// what reads as `value` is the only one.
-std::string ShortNumberText(double value) {
+// Appends the shortest text of a number below 1e6 that has at most three
+// decimals; false for others. Of at most 15 digits no two texts are the same
+// number, so that what reads as `value` is the only one.
+bool AppendShortNumber(double value, std::string* out) {
   constexpr int kMaxDecimals = 3;
   for (int decimals = 0; decimals <= kMaxDecimals; ++decimals) {
     const double power = kPowersOfTen[decimals];
@@ -108,9 +108,10 @@ std::string ShortNumberText(double value) {
       left /= 10;
     }
     if (value < 0) *--begin = '-';
-    return std::string(begin, end);
+    out->append(begin, end);
+    return true;
   }
-  return "";
+  return false;
 }
 
 absl::Status BadNumber(absl::string_view text, absl::string_view why) {
@@ -169,14 +170,20 @@ absl::StatusOr<double> ParseSeparatedNumber(absl::string_view text) {
   return ParseNumber(digits);
 }
 
-std::string NumberText(double value) {
-  if (std::isnan(value)) return "NaN";
-  if (std::isinf(value)) return value > 0 ? "+Inf" : "-Inf";
+void AppendNumberText(double value, std::string* out) {
+  if (std::isnan(value)) {
+    out->append("NaN");
+    return;
+  }
+  if (std::isinf(value)) {
+    out->append(value > 0 ? "+Inf" : "-Inf");
+    return;
+  }
   // As most numbers are.
   constexpr double kPlain = 1e6;
-  if (std::abs(value) < kPlain && !(value == 0 && std::signbit(value))) {
-    std::string text = ShortNumberText(value);
-    if (!text.empty()) return text;
+  if (std::abs(value) < kPlain && !(value == 0 && std::signbit(value)) &&
+      AppendShortNumber(value, out)) {
+    return;
   }
   char buffer[64];
   const auto scientific = std::to_chars(buffer, buffer + sizeof(buffer), value,
@@ -186,10 +193,19 @@ std::string NumberText(double value) {
   int exponent = 0;
   const size_t e = text.find('e');
   const bool parsed = absl::SimpleAtoi(text.substr(e + 1), &exponent);
-  if (!parsed || exponent < -4 || exponent > 5) return std::string(text);
+  if (!parsed || exponent < -4 || exponent > 5) {
+    out->append(buffer, scientific.ptr);
+    return;
+  }
   const auto fixed = std::to_chars(buffer, buffer + sizeof(buffer), value,
                                    std::chars_format::fixed);
-  return std::string(buffer, fixed.ptr);
+  out->append(buffer, fixed.ptr);
+}
+
+std::string NumberText(double value) {
+  std::string text;
+  AppendNumberText(value, &text);
+  return text;
 }
 
 absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text,

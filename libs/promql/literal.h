@@ -19,6 +19,7 @@ absl::StatusOr<double> ParseNumber(absl::string_view text);
 
 // The shortest text that reads back as `value`: `1e+06`, `0.5`, `+Inf`.
 std::string NumberText(double value);
+void AppendNumberText(double value, std::string* out);
 
 // A duration such as `1h30m`: units y w d h m s ms in this order, each at most
 // once, whole numbers. INVALID_ARGUMENT for others, for zero, and for more than

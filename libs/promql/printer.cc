@@ -8,11 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "libs/labels/validity.h"
 #include "libs/promql/literal.h"
 #include "libs/promql/quote.h"
@@ -20,17 +21,21 @@
 namespace insula::promql {
 namespace {
 
+constexpr size_t kUsualBytes = 256;
+constexpr size_t kUsualMatchers = 8;
+
 // Prints a tree by a stack of nodes, each with how much of it is done.
 class Printer {
  public:
   // With `spans`, notes where each node stands.
   explicit Printer(const Expr& root, Spans* spans = nullptr) : spans_(spans) {
+    out_.reserve(kUsualBytes);
     Push(&root);
   }
 
   std::string Run() {
     while (!stack_.empty()) {
-      Frame frame = stack_.back();
+      const Frame frame = stack_.back();
       stack_.pop_back();
       if (spans_ == nullptr) {
         Step(*frame.expr, frame.step);
@@ -77,7 +82,7 @@ class Printer {
   void AppendSelector(const VectorSelector& expr);
   void AppendExtension(const VectorSelector& expr);
   void AppendModifiers(const Modifiers& modifiers);
-  void AppendMatching(const Binary& expr);
+  void AppendMatching(const VectorMatching& matching);
   void AppendLabels(const std::vector<std::string>& names);
   void AppendFill(const VectorMatching& matching);
   void AppendDuration(absl::Duration duration,
@@ -87,14 +92,19 @@ class Printer {
   }
 
   Spans* const spans_;
-  std::vector<Frame> stack_;
+  absl::InlinedVector<Frame, 32> stack_;
   std::string out_;
 };
+
+// StrAppend() is dear for a few bytes.
+void Append(absl::string_view text, std::string* out) {
+  out->append(text.data(), text.size());
+}
 
 // In quotes if it must be, which only dialects read that can have it.
 void AppendLabelName(absl::string_view name, std::string* out) {
   if (labels::IsLegacyLabelName(name)) {
-    absl::StrAppend(out, name);
+    Append(name, out);
   } else {
     AppendQuoted(name, out);
   }
@@ -102,15 +112,15 @@ void AppendLabelName(absl::string_view name, std::string* out) {
 
 void AppendMatcher(const labels::Matcher& matcher, std::string* out) {
   AppendLabelName(matcher.name(), out);
-  absl::StrAppend(out, labels::MatchOperator(matcher.type()));
+  Append(labels::MatchOperator(matcher.type()), out);
   AppendQuoted(matcher.value(), out);
 }
 
-std::string TextOf(const Number& number) {
-  if (!number.duration) return NumberText(number.value);
+void AppendNumber(const Number& number, std::string* out) {
+  if (!number.duration) return AppendNumberText(number.value, out);
   const absl::Duration duration =
       absl::Milliseconds(std::llround(std::abs(number.value) * 1000));
-  return absl::StrCat(number.value < 0 ? "-" : "", DurationText(duration));
+  absl::StrAppend(out, number.value < 0 ? "-" : "", DurationText(duration));
 }
 
 void Printer::AppendLabels(const std::vector<std::string>& names) {
@@ -133,8 +143,7 @@ void Printer::Step(const Expr& expr, size_t step) {
     case ExprKind::kMatrixSelector:
       return Step(static_cast<const MatrixSelector&>(expr));
     case ExprKind::kNumber:
-      out_.append(TextOf(static_cast<const Number&>(expr)));
-      return;
+      return AppendNumber(static_cast<const Number&>(expr), &out_);
     case ExprKind::kParen:
       return Step(static_cast<const Paren&>(expr), step);
     case ExprKind::kString:
@@ -158,7 +167,7 @@ void Printer::Step(const Expr& expr, size_t step) {
 
 void Printer::Step(const Aggregate& expr, size_t step) {
   if (step == 0) {
-    absl::StrAppend(&out_, Name(expr.op));
+    Append(Name(expr.op), &out_);
     if (expr.without || !expr.grouping.empty()) {
       out_.append(expr.without ? " without " : " by ");
       AppendLabels(expr.grouping);
@@ -190,15 +199,15 @@ void Printer::Step(const Binary& expr, size_t step) {
     }
     return Descend(expr.lhs.get(), &expr, 0);
   }
-  absl::StrAppend(&out_, " ", Name(expr.op), expr.return_bool ? " bool" : "");
-  AppendMatching(expr);
+  out_.push_back(' ');
+  Append(Name(expr.op), &out_);
+  if (expr.return_bool) Append(" bool", &out_);
+  if (expr.matching.has_value()) AppendMatching(*expr.matching);
   out_.push_back(' ');
   Push(expr.rhs.get());
 }
 
-void Printer::AppendMatching(const Binary& expr) {
-  if (!expr.matching.has_value()) return;
-  const VectorMatching& matching = *expr.matching;
+void Printer::AppendMatching(const VectorMatching& matching) {
   const bool grouped = matching.cardinality == Cardinality::kManyToOne ||
                        matching.cardinality == Cardinality::kOneToMany;
   if (matching.labels.empty() && !matching.on && !grouped) {
@@ -229,7 +238,10 @@ void Printer::AppendFill(const VectorMatching& matching) {
 }
 
 void Printer::Step(const Call& expr, size_t step) {
-  if (step == 0) absl::StrAppend(&out_, expr.function->name, "(");
+  if (step == 0) {
+    Append(expr.function->name, &out_);
+    out_.push_back('(');
+  }
   if (step == expr.args.size()) {
     out_.push_back(')');
     return;
@@ -267,19 +279,55 @@ void Printer::Step(const Subquery& expr, size_t step) {
   AppendModifiers(expr.modifiers);
 }
 
-// Appends the matchers in braces, sorted by their text, but for `omitted`.
+// Puts the texts that `out` has from each of `starts` on, with a comma behind
+// each, in order.
+void SortTexts(absl::Span<const size_t> starts, std::string* out) {
+  const size_t first = starts.front();
+  const std::string unsorted = out->substr(first);
+  absl::InlinedVector<absl::string_view, kUsualMatchers> texts;
+  for (size_t i = 0; i < starts.size(); ++i) {
+    const size_t end = i + 1 < starts.size() ? starts[i + 1] : out->size();
+    texts.push_back(absl::string_view(unsorted).substr(starts[i] - first,
+                                                       end - 1 - starts[i]));
+  }
+  std::sort(texts.begin(), texts.end());
+  out->resize(first);
+  for (const absl::string_view text : texts) {
+    Append(text, out);
+    out->push_back(',');
+  }
+}
+
+// Appends the matchers in braces, sorted by their text, but for those that are
+// as `omitted`.
 void AppendBraces(const std::vector<labels::Matcher>& matchers,
                   const labels::Matcher* omitted, bool even_if_empty,
                   std::string* out) {
-  std::vector<std::string> texts;
-  texts.reserve(matchers.size());
+  const size_t begin = out->size();
+  out->push_back('{');
+  absl::InlinedVector<size_t, kUsualMatchers> starts;
+  bool sorted = true;
   for (const labels::Matcher& matcher : matchers) {
-    if (omitted != nullptr && matcher == *omitted) continue;
-    AppendMatcher(matcher, &texts.emplace_back());
+    if (omitted != nullptr && (&matcher == omitted || matcher == *omitted)) {
+      continue;
+    }
+    const size_t start = out->size();
+    AppendMatcher(matcher, out);
+    const absl::string_view text(*out);
+    sorted = sorted && (starts.empty() ||
+                        text.substr(starts.back(), start - 1 - starts.back()) <=
+                            text.substr(start));
+    starts.push_back(start);
+    out->push_back(',');
   }
-  if (texts.empty() && !even_if_empty) return;
-  std::sort(texts.begin(), texts.end());
-  absl::StrAppend(out, "{", absl::StrJoin(texts, ","), "}");
+  if (!sorted) SortTexts(starts, out);
+  if (!starts.empty()) {
+    out->back() = '}';
+  } else if (even_if_empty) {
+    out->push_back('}');
+  } else {
+    out->resize(begin);
+  }
 }
 
 void Printer::AppendSelector(const VectorSelector& expr) {

@@ -29,8 +29,28 @@ struct Piece {
   std::vector<std::string> warnings;
   std::vector<std::string> infos;
   Answer answer;  // Without an extent.
+  // Whether nobody has tried to take it apart, as there was no need to.
+  bool whole = false;
 };
 using PiecePtr = std::shared_ptr<const Piece>;
+
+// Takes `answer` apart if that can be.
+std::shared_ptr<Piece> ReadPiece(Answer answer, const Steps& steps,
+                                 absl::Time read_at) {
+  auto piece = std::make_shared<Piece>();
+  absl::StatusOr<Matrix> matrix = absl::InvalidArgumentError("not a success");
+  if (answer.http_status == 200) matrix = ReadMatrix(answer.body, steps);
+  if (!matrix.ok()) {
+    piece->answer = std::move(answer);
+    return piece;
+  }
+  piece->answer.storable = answer.storable;
+  piece->warnings = std::move(matrix->warnings);
+  piece->infos = std::move(matrix->infos);
+  matrix->extent.read_at = read_at;
+  piece->extent = std::make_shared<const Extent>(std::move(matrix->extent));
+  return piece;
+}
 using PieceFlights = Flights<PiecePtr>;
 
 void AddNotes(const std::vector<std::string>& more,
@@ -108,33 +128,31 @@ struct Asked {
   RangeCache::Fetch fetch;
 };
 
-// Asks the store for some steps, and keeps what may be kept.
+// Asks the store for some steps, and keeps what may be kept. `all`: these are
+// the steps of the whole query.
 template <typename State>
 asio::awaitable<absl::StatusOr<PiecePtr>> Ask(
     std::shared_ptr<const Asked<State>> asked, std::string key, Steps steps,
-    absl::Time deadline) {
+    bool all, absl::Time deadline) {
   State& state = *asked->state;
   // Before the store looks: what it has not seen is younger.
   const absl::Time asked_at = state.Now();
   absl::StatusOr<Answer> answer = co_await asked->fetch(
       ToTime(steps.first), ToTime(steps.last()), deadline);
   if (!answer.ok()) co_return answer.status();
-  auto piece = std::make_shared<Piece>();
-  absl::StatusOr<Matrix> matrix = absl::InvalidArgumentError("not a success");
-  if (answer->http_status == 200) matrix = ReadMatrix(answer->body, steps);
-  if (!matrix.ok()) {
-    piece->answer = *std::move(answer);
-    co_return piece;
-  }
-  const bool storable =
-      answer->storable && matrix->warnings.empty() && matrix->infos.empty();
-  piece->answer.storable = answer->storable;
-  piece->warnings = std::move(matrix->warnings);
-  piece->infos = std::move(matrix->infos);
-  matrix->extent.read_at = asked_at;
-  piece->extent = std::make_shared<const Extent>(std::move(matrix->extent));
   const auto stable = state.Stable(steps, asked->traits, asked_at);
-  if (storable && stable.has_value() && asked->quota > 0) {
+  const bool storable =
+      answer->storable && stable.has_value() && asked->quota > 0;
+  if (all && !storable) {
+    auto whole = std::make_shared<Piece>();
+    whole->answer = *std::move(answer);
+    whole->whole = true;
+    co_return whole;
+  }
+  const std::shared_ptr<const Piece> piece =
+      ReadPiece(*std::move(answer), steps, asked_at);
+  if (storable && piece->extent != nullptr && piece->warnings.empty() &&
+      piece->infos.empty()) {
     const auto kept =
         *stable == steps
             ? piece->extent
@@ -165,10 +183,11 @@ struct RangeCache::Request {
   void Begin();
   // The store has answered for a slot. The answer to the whole, if that is
   // clear now.
-  std::optional<Answer> Fill(Slot* slot, const PiecePtr& piece);
+  std::optional<Answer> Fill(Slot* slot, PiecePtr piece);
   absl::StatusOr<Answer> PutTogether() const;
 
   std::shared_ptr<const Asked<State>> asked;
+  Steps all;  // Of the whole query.
   absl::Time deadline;
   std::vector<Slot> slots;
   size_t next = 0;  // Of the slots, to be asked for.
@@ -199,8 +218,9 @@ void RangeCache::Request::AddHole(const std::string& key, const Steps& steps) {
   Slot& slot = slots.emplace_back();
   slot.key = absl::StrCat(key, "/", steps.first, "/", steps.count);
   slot.steps = steps;
-  slot.work = [asked = asked, key, steps](absl::Time until) {
-    return Ask<State>(asked, key, steps, until);
+  slot.work = [asked = asked, key, steps,
+               all = steps == all](absl::Time until) {
+    return Ask<State>(asked, key, steps, all, until);
   };
 }
 
@@ -221,9 +241,12 @@ void RangeCache::Request::Begin() {
   }
 }
 
-std::optional<Answer> RangeCache::Request::Fill(Slot* slot,
-                                                const PiecePtr& piece) {
+std::optional<Answer> RangeCache::Request::Fill(Slot* slot, PiecePtr piece) {
   --under_way;
+  if (piece->whole && slots.size() > 1) {
+    // That was asked for by another request, of these steps alone.
+    piece = ReadPiece(piece->answer, slot->steps, absl::InfinitePast());
+  }
   if (piece->extent == nullptr) {
     if (piece->answer.http_status != 200 || slots.size() == 1) {
       return piece->answer;
@@ -293,6 +316,7 @@ asio::awaitable<absl::StatusOr<Answer>> RangeCache::Query(RangeQuery query,
   asked->quota = quota;
   asked->fetch = fetch;
   request.asked = std::move(asked);
+  request.all = *steps;
   request.deadline = deadline;
   for (const PieceSteps& piece : SplitByPiece(*steps)) {
     request.AddSlots(CacheKey(query, *steps, piece.piece), piece.steps);

@@ -382,6 +382,30 @@ TEST_F(RangeCacheTest, WhatTheCallerRefusesToKeepIsNotKept) {
   EXPECT_THAT(cache().bytes(), Eq(0));
 }
 
+TEST_F(RangeCacheTest, WhatIsNotKeptPassesAsItCame) {
+  const auto call = Start(Hours(1010, 1100));
+  Answer answer;
+  answer.body = absl::StrCat(" ", Expected(Hours(1010, 1100)), "\n");
+  answer.storable = false;
+  asked_[0]->answer = answer;
+  AnswerOne(0);
+  EXPECT_THAT((*call->answer)->body, Eq(answer.body));
+}
+
+TEST_F(RangeCacheTest, WhatIsNotKeptIsTakenApartForWhoAskedForMore) {
+  // Of 510 to 1007 the first asks for all that it wants, the other for a part.
+  const auto piece = Start(Hours(510, 1007));
+  const auto more = Start(Hours(510, 1100));
+  Answer answer;
+  answer.body = Expected(Hours(510, 1007));
+  answer.storable = false;
+  asked_[0]->answer = answer;
+  AnswerAll();
+  EXPECT_THAT((*piece->answer)->body, Eq(answer.body));
+  EXPECT_THAT((*more->answer)->body, Eq(Expected(Hours(510, 1100))));
+  EXPECT_THAT(TakeAsked(), ElementsAre("510-1007", "1008-1100"));
+}
+
 TEST_F(RangeCacheTest, IndivisibleQueriesGoAsTheyCame) {
   QueryTraits traits;
   traits.divisible = false;

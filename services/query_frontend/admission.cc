@@ -115,12 +115,21 @@ absl::Status Admission::CheckRates(Endpoint endpoint,
       refused->retry_after);
 }
 
+FairQueue& Admission::QueueOf(Endpoint endpoint) {
+  return IsQuery(endpoint) ? queries_ : metadata_;
+}
+
+std::optional<Admission::Place> Admission::TryEnter(
+    Endpoint endpoint, absl::string_view tenant_uid,
+    fair_queue::TenantLimits limits, double cost) {
+  return QueueOf(endpoint).TryEnter(tenant_uid, limits, cost);
+}
+
 asio::awaitable<absl::StatusOr<Admission::Place>> Admission::Enter(
     Endpoint endpoint, std::string tenant_id, std::string tenant_uid,
     fair_queue::TenantLimits limits, double cost, absl::Time deadline) {
-  FairQueue& queue = IsQuery(endpoint) ? queries_ : metadata_;
-  absl::StatusOr<Place> place =
-      co_await queue.Enter(std::move(tenant_uid), limits, cost, deadline);
+  absl::StatusOr<Place> place = co_await QueueOf(endpoint).Enter(
+      std::move(tenant_uid), limits, cost, deadline);
   if (place.ok() || absl::IsCancelled(place.status())) co_return place;
   metrics_.refused_queue.Increment();
   const std::string why = absl::StrCat("insula: tenant ", tenant_id, ": ",

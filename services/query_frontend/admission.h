@@ -51,7 +51,10 @@ class Admission {
                           const registry::v1::Limits& limits,
                           const http::Request& request);
 
-  // Waits for a place among those of a tenant and all. AskLater() if too many
+  // A place among those of a tenant and all, if one is free.
+  std::optional<Place> TryEnter(Endpoint endpoint, absl::string_view tenant_uid,
+                                fair_queue::TenantLimits limits, double cost);
+  // Waits for a place. AskLater() if too many
   // wait already, UNAVAILABLE if it takes too long, CANCELLED if the calling
   // coroutine was. The caller runs on a strand.
   boost::asio::awaitable<absl::StatusOr<Place>> Enter(
@@ -59,6 +62,8 @@ class Admission {
       fair_queue::TenantLimits limits, double cost, absl::Time deadline);
 
  private:
+  fair_queue::FairQueue& QueueOf(Endpoint endpoint);
+
   Metrics& metrics_;
   fair_queue::RequestRates rates_;
   fair_queue::FairQueue queries_;

@@ -55,12 +55,13 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::Find(
     if (!within.ok()) return Say(Refused(within));
   }
   if (policies.size() == 1) {
-    return FindForOne(std::move(route), std::move(params),
-                      std::move(policies.front()), std::move(request_id),
-                      deadline);
+    return FindForOne(
+        route, std::move(params),
+        std::make_shared<const Policy>(std::move(policies.front())),
+        std::move(request_id), deadline);
   }
-  return FindForSeveral(std::move(route), std::move(params),
-                        std::move(policies), std::move(request_id), deadline);
+  return FindForSeveral(route, std::move(params), std::move(policies),
+                        std::move(request_id), deadline);
 }
 
 absl::Status Answering::Refused(const absl::Status& why) {
@@ -70,29 +71,28 @@ absl::Status Answering::Refused(const absl::Status& why) {
   return why;
 }
 
-asio::awaitable<absl::StatusOr<Answer>> Answering::Ask(UpstreamQuery query,
-                                                       Policy policy,
-                                                       absl::Time deadline) {
-  deadline = std::min(deadline, absl::Now() + policy.limits.timeout);
-  if (policy.limits.max_response_series > 0 && query.read_data) {
-    query.read_data = WithAtMost(policy.limits.max_response_series,
+asio::awaitable<absl::StatusOr<Answer>> Answering::Ask(
+    UpstreamQuery&& query, const SharedPolicy& policy, absl::Time deadline) {
+  deadline = std::min(deadline, absl::Now() + policy->limits.timeout);
+  if (policy->limits.max_response_series > 0 && query.read_data) {
+    query.read_data = WithAtMost(policy->limits.max_response_series,
                                  std::move(query.read_data));
   }
-  return caching_.Ask(std::move(query), std::move(policy), deadline);
+  return caching_.Ask(std::move(query), policy, deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindForSeveral(
-    Route route, ApiParams params, std::vector<Policy> policies,
-    std::string request_id, absl::Time deadline) {
+    const Route& route, ApiParams&& params, std::vector<Policy>&& policies,
+    std::string&& request_id, absl::Time deadline) {
   absl::StatusOr<std::unique_ptr<Policy>> joined = JoinPolicies(policies);
   if (!joined.ok()) return Say(Refused(joined.status()));
   if (*joined != nullptr) {
-    return FindForOne(std::move(route), std::move(params), std::move(**joined),
+    return FindForOne(route, std::move(params), *std::move(joined),
                       std::move(request_id), deadline);
   }
   const bool range_query = route.endpoint == Endpoint::kQueryRange;
   if (route.endpoint != Endpoint::kQuery && !range_query) {
-    return FindUnion(std::move(route), std::move(params), std::move(policies),
+    return FindUnion(route, std::move(params), std::move(policies),
                      std::move(request_id), deadline);
   }
   absl::StatusOr<ConfinedQuery> confined =
@@ -106,11 +106,11 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindForSeveral(
   query.texts = std::move(confined->texts);
   query.read_data = ReadTenantsResult(range_query, confined->raw, policies);
   query.request_id = std::move(request_id);
-  Policy all = std::move(policies.front());
+  const auto all = std::make_shared<Policy>(std::move(policies.front()));
   for (size_t i = 1; i < policies.size(); ++i) {
-    all.limits = Narrower(all.limits, policies[i].limits);
+    all->limits = Narrower(all->limits, policies[i].limits);
   }
-  return Ask(std::move(query), std::move(all), deadline);
+  return Ask(std::move(query), all, deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
@@ -135,8 +135,9 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
     query->request_id = request_id;
     query->read_data = TenantsUnion::ReaderOf(all, policy.tenant_id,
                                               std::move(query->read_data));
-    absl::StatusOr<Answer> answer =
-        co_await Ask(*std::move(query), std::move(policy), deadline);
+    absl::StatusOr<Answer> answer = co_await Ask(
+        *std::move(query), std::make_shared<const Policy>(std::move(policy)),
+        deadline);
     if (!answer.ok() || answer->http_status != 200) co_return answer;
   }
   Answer answer;
@@ -145,52 +146,49 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindForOne(
-    Route route, ApiParams params, Policy policy, std::string request_id,
-    absl::Time deadline) {
+    const Route& route, ApiParams&& params, const SharedPolicy& policy,
+    std::string&& request_id, absl::Time deadline) {
   if (route.endpoint == Endpoint::kMetadata) {
-    return FindMetadata(std::move(params), std::move(policy),
-                        std::move(request_id), deadline);
+    return FindMetadata(std::move(params), policy, std::move(request_id),
+                        deadline);
   }
   if (route.endpoint == Endpoint::kRead) {
-    return FindSeries(std::move(params), std::move(policy),
-                      std::move(request_id), deadline);
+    return FindSeries(params, policy, std::move(request_id), deadline);
   }
   // As Prometheus: without any, none.
   if (route.endpoint == Endpoint::kFederate && params.matches.empty()) {
     return Say(EmptyExposition(FormatFor(params.accept)));
   }
-  auto query = MakeQuestion(route, std::move(params), policy, options_);
-  return AskOne(std::move(query), std::move(policy), std::move(request_id),
-                deadline);
+  return AskOne(MakeQuestion(route, std::move(params), *policy, options_),
+                policy, std::move(request_id), deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindSeries(
-    ApiParams params, Policy policy, std::string request_id,
-    absl::Time deadline) {
+    const ApiParams& params, const SharedPolicy& policy,
+    std::string&& request_id, absl::Time deadline) {
   absl::StatusOr<ReadQuestion> question =
-      ConfineReadRequest(params.body, policy);
+      ConfineReadRequest(params.body, *policy);
   if (!question.ok()) return Say(Refused(question.status()));
   if (question->origin.empty()) return Say(EmptyReadResponse(*question));
-  auto query = MakeReadQuestion(*std::move(question), policy, max_response_);
-  return AskOne(std::move(query), std::move(policy), std::move(request_id),
-                deadline);
+  return AskOne(MakeReadQuestion(*std::move(question), *policy, max_response_),
+                policy, std::move(request_id), deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::AskOne(
-    absl::StatusOr<UpstreamQuery> query, Policy policy, std::string request_id,
-    absl::Time deadline) {
+    absl::StatusOr<UpstreamQuery>&& query, const SharedPolicy& policy,
+    std::string&& request_id, absl::Time deadline) {
   if (!query.ok()) return Say(Refused(query.status()));
   query->request_id = std::move(request_id);
-  return Ask(*std::move(query), std::move(policy), deadline);
+  return Ask(*std::move(query), policy, deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindMetadata(
-    ApiParams params, Policy policy, std::string request_id,
+    ApiParams params, SharedPolicy policy, std::string request_id,
     absl::Time deadline) {
   std::shared_ptr<MetricNames> names;
-  if (!policy.reads->reads_whole_store()) {
+  if (!policy->reads->reads_whole_store()) {
     names = std::make_shared<MetricNames>();
-    absl::StatusOr<UpstreamQuery> first = MakeNamesQuestion(policy, names);
+    absl::StatusOr<UpstreamQuery> first = MakeNamesQuestion(*policy, names);
     if (!first.ok()) co_return first.status();
     first->request_id = request_id;
     absl::StatusOr<Answer> answer =
@@ -200,7 +198,7 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindMetadata(
   UpstreamQuery query =
       MakeMetadataQuestion(params, std::move(names), options_);
   query.request_id = std::move(request_id);
-  co_return co_await Ask(std::move(query), std::move(policy), deadline);
+  co_return co_await Ask(std::move(query), policy, deadline);
 }
 
 }  // namespace insula::query_frontend

@@ -33,7 +33,8 @@ class Answering {
 
   // For one tenant or, at endpoints that take them, several. Errors are those
   // of MakeQuestion() and Caching::Ask(), and
-  // RESOURCE_EXHAUSTED for what is beyond a limit of a tenant.
+  // RESOURCE_EXHAUSTED for what is beyond a limit of a tenant. What can be done
+  // without waiting is done before it returns.
   boost::asio::awaitable<absl::StatusOr<Answer>> Find(
       Route route, ApiParams params, std::vector<Policy> policies,
       std::string request_id, absl::Time deadline);
@@ -41,20 +42,25 @@ class Answering {
  private:
   using Found = absl::StatusOr<Answer>;
 
-  boost::asio::awaitable<Found> FindForOne(Route route, ApiParams params,
-                                           Policy policy,
-                                           std::string request_id,
+  // Those that are no coroutines themselves save each request their frames.
+  boost::asio::awaitable<Found> FindForOne(const Route& route,
+                                           ApiParams&& params,
+                                           const SharedPolicy& policy,
+                                           std::string&& request_id,
+                                           absl::Time deadline);
+  boost::asio::awaitable<Found> FindSeries(const ApiParams& params,
+                                           const SharedPolicy& policy,
+                                           std::string&& request_id,
                                            absl::Time deadline);
   // What takes a confined question and no more than one.
-  boost::asio::awaitable<Found> AskOne(absl::StatusOr<UpstreamQuery> query,
-                                       Policy policy, std::string request_id,
+  boost::asio::awaitable<Found> AskOne(absl::StatusOr<UpstreamQuery>&& query,
+                                       const SharedPolicy& policy,
+                                       std::string&& request_id,
                                        absl::Time deadline);
-  boost::asio::awaitable<Found> FindSeries(ApiParams params, Policy policy,
-                                           std::string request_id,
-                                           absl::Time deadline);
-  boost::asio::awaitable<Found> FindForSeveral(Route route, ApiParams params,
-                                               std::vector<Policy> policies,
-                                               std::string request_id,
+  boost::asio::awaitable<Found> FindForSeveral(const Route& route,
+                                               ApiParams&& params,
+                                               std::vector<Policy>&& policies,
+                                               std::string&& request_id,
                                                absl::Time deadline);
   // Series, labels and values of all, asked for one after the other.
   boost::asio::awaitable<Found> FindUnion(Route route, ApiParams params,
@@ -62,12 +68,13 @@ class Answering {
                                           std::string request_id,
                                           absl::Time deadline);
   // Within the tenant's limits.
-  boost::asio::awaitable<Found> Ask(UpstreamQuery query, Policy policy,
+  boost::asio::awaitable<Found> Ask(UpstreamQuery&& query,
+                                    const SharedPolicy& policy,
                                     absl::Time deadline);
   absl::Status Refused(const absl::Status& why);
   // Which names the tenant sees comes first, then what is said of them.
   boost::asio::awaitable<absl::StatusOr<Answer>> FindMetadata(
-      ApiParams params, Policy policy, std::string request_id,
+      ApiParams params, SharedPolicy policy, std::string request_id,
       absl::Time deadline);
 
   Caching& caching_;

@@ -48,6 +48,10 @@ http::Response JsonResponse(
   return response;
 }
 
+asio::awaitable<http::Response> Say(http::Response response) {
+  co_return response;
+}
+
 }  // namespace
 
 ApiHandler::ApiHandler(SnapshotSource snapshots, const Clock* clock,
@@ -92,8 +96,10 @@ asio::awaitable<http::Response> ApiHandler::Handle(
     http::Request request, const auth::Authenticator* auth) {
   const Route route = FindRoute(request.path());
   RequestFacts facts = book_.Begin(route.endpoint, request);
-  http::Response response =
-      co_await Dispatch(route, std::move(request), auth, &facts);
+  http::Response response = co_await Dispatch(&route, &request, auth, &facts);
+  if (!facts.tenants.empty()) {
+    response.headers.Set("X-Insula-Tenant", absl::StrJoin(facts.tenants, "|"));
+  }
   book_.NoteAnswer(facts, response);
   co_return response;
 }
@@ -111,64 +117,71 @@ asio::awaitable<http::Response> ApiHandler::HandleFor(std::string tenant_id,
     response = Refuse(*refusal);
   } else {
     std::vector<auth::Caller> callers = {*std::move(caller)};
-    response = co_await AnswerCallers(route, std::move(request),
-                                      std::move(callers), &facts);
+    response =
+        co_await AnswerCallers(&route, &request, std::move(callers), &facts);
   }
   book_.NoteAnswer(facts, response);
   co_return response;
 }
 
 asio::awaitable<http::Response> ApiHandler::Dispatch(
-    Route route, http::Request request, const auth::Authenticator* auth,
-    RequestFacts* facts) {
-  if (const auto refusal = CheckRoute(route, request.method)) {
+    const Route* route, const http::Request* request,
+    const auth::Authenticator* auth, RequestFacts* facts) {
+  if (const auto refusal = CheckRoute(*route, request->method)) {
     http::Response response = Refuse(*refusal);
     if (refusal->http_status == 405) {
-      response.headers.Set("Allow", InfoOf(route.endpoint).methods);
+      response.headers.Set("Allow", InfoOf(route->endpoint).methods);
     }
-    co_return response;
+    return Say(std::move(response));
   }
-  if (route.endpoint == Endpoint::kHealthy ||
-      route.endpoint == Endpoint::kReady) {
-    co_return OwnAnswer(route.endpoint);
+  if (route->endpoint == Endpoint::kHealthy ||
+      route->endpoint == Endpoint::kReady) {
+    return Say(OwnAnswer(route->endpoint));
   }
-  if (IsForOperators(route.endpoint)) {
-    co_return co_await AnswerOperator(std::move(route), std::move(request),
-                                      auth, facts);
+  if (IsForOperators(route->endpoint)) {
+    return AnswerOperator(route->endpoint, request, auth, facts);
   }
-  const auto inquiries = InquiriesOf(&request, route, auth->config());
+  auto inquiries = InquiriesOf(request, *route, auth->config());
   if (!inquiries.ok()) {
-    co_return Refuse(inquiries.status(), &metrics_.refused_parameter);
+    return Say(Refuse(inquiries.status(), &metrics_.refused_parameter));
   }
   auto callers = TryCallers(*inquiries, *auth);
-  if (!callers.has_value()) callers = co_await FindCallers(&*inquiries, auth);
-  if (!callers->ok()) co_return RefuseCaller(callers->status());
-  http::Response response = co_await AnswerCallers(
-      std::move(route), std::move(request), **std::move(callers), facts);
-  response.headers.Set("X-Insula-Tenant", absl::StrJoin(facts->tenants, "|"));
-  co_return response;
+  if (!callers.has_value()) {
+    return AnswerUnknown(route, request, *std::move(inquiries), auth, facts);
+  }
+  if (!callers->ok()) return Say(RefuseCaller(callers->status()));
+  return AnswerCallers(route, request, **std::move(callers), facts);
+}
+
+asio::awaitable<http::Response> ApiHandler::AnswerUnknown(
+    const Route* route, const http::Request* request,
+    std::vector<Inquiry> inquiries, const auth::Authenticator* auth,
+    RequestFacts* facts) {
+  auto callers = co_await FindCallers(&inquiries, auth);
+  if (!callers.ok()) co_return RefuseCaller(callers.status());
+  co_return co_await AnswerCallers(route, request, *std::move(callers), facts);
 }
 
 asio::awaitable<http::Response> ApiHandler::AnswerOperator(
-    Route route, http::Request request, const auth::Authenticator* auth,
-    RequestFacts* facts) {
+    Endpoint endpoint, const http::Request* request,
+    const auth::Authenticator* auth, RequestFacts* facts) {
   const std::shared_ptr<const tenancy::Snapshot> snapshot = snapshots_();
   auto caller =
-      auth->TryNow(request, snapshot, v1::ROLE_OPERATOR, clock_.Now());
+      auth->TryNow(*request, snapshot, v1::ROLE_OPERATOR, clock_.Now());
   if (!caller.has_value()) {
-    caller = co_await auth->Authenticate(&request, snapshot, v1::ROLE_OPERATOR,
+    caller = co_await auth->Authenticate(request, snapshot, v1::ROLE_OPERATOR,
                                          clock_.Now());
   }
   if (!caller->ok()) {
     co_return RefuseCaller(Annotate(caller->status(), "insula"));
   }
   facts->caller = (*caller)->identity;
-  absl::StatusOr<ApiParams> params = ParseParams(route.endpoint, request);
+  absl::StatusOr<ApiParams> params = ParseParams(endpoint, *request);
   if (!params.ok()) {
     co_return Refuse(params.status(), &metrics_.refused_parameter);
   }
   absl::StatusOr<Page> page = co_await pages_.Show(
-      route.endpoint, *std::move(params), request.id, request.deadline);
+      endpoint, *std::move(params), request->id, request->deadline);
   if (!page.ok()) co_return Refuse(page.status(), nullptr);
   http::Response response =
       JsonResponse(200, std::move(page->body), page->content_type);
@@ -260,41 +273,42 @@ http::Response ApiHandler::OwnAnswer(Endpoint endpoint) {
 }
 
 asio::awaitable<http::Response> ApiHandler::AnswerCallers(
-    Route route, http::Request request, std::vector<auth::Caller> callers,
-    RequestFacts* facts) {
+    const Route* route, const http::Request* request,
+    std::vector<auth::Caller> callers, RequestFacts* facts) {
   facts->caller = callers.front().identity;
   for (const auth::Caller& caller : callers) {
     facts->tenants.push_back(caller.tenant->id.value());
   }
   for (const auth::Caller& caller : callers) {
     const absl::Status now = admission_.CheckRates(
-        route.endpoint, *caller.tenant,
-        caller.snapshot->LimitsOf(*caller.tenant), request);
+        route->endpoint, *caller.tenant,
+        caller.snapshot->LimitsOf(*caller.tenant), *request);
     if (!now.ok()) co_return Refuse(now, nullptr);
   }
-  if (request.method == "POST" && !HasReadableBody(route.endpoint, request)) {
+  if (request->method == "POST" &&
+      !HasReadableBody(route->endpoint, *request)) {
     co_return Refuse(
         {415,
-         InfoOf(route.endpoint).takes_block()
+         InfoOf(route->endpoint).takes_block()
              ? "insula: the body must be application/x-protobuf, snappy"
              : "insula: the body must be application/x-www-form-urlencoded in "
                "UTF-8",
          &metrics_.refused_parameter});
   }
-  absl::StatusOr<ApiParams> params = ParseParams(route.endpoint, request);
+  absl::StatusOr<ApiParams> params = ParseParams(route->endpoint, *request);
   if (!params.ok()) {
     co_return Refuse(params.status(), &metrics_.refused_parameter);
   }
   facts->query = params->Summary();
-  if (callers.size() > 1 && !InfoOf(route.endpoint).several_tenants) {
+  if (callers.size() > 1 && !InfoOf(route->endpoint).several_tenants) {
     co_return Refuse({400,
-                      absl::StrCat("insula: ", EndpointName(route.endpoint),
+                      absl::StrCat("insula: ", EndpointName(route->endpoint),
                                    " takes one tenant at a time, name one"),
                       &metrics_.refused_parameter});
   }
-  if (IsLocal(route.endpoint)) {
+  if (IsLocal(route->endpoint)) {
     const absl::StatusOr<std::string> json =
-        LocalAnswer(route.endpoint, *params, callers.front(), &pools_);
+        LocalAnswer(route->endpoint, *params, callers.front(), &pools_);
     if (!json.ok()) co_return Refuse(json.status(), &metrics_.refused_query);
     co_return JsonResponse(200, *json);
   }
@@ -308,9 +322,9 @@ asio::awaitable<http::Response> ApiHandler::AnswerCallers(
     policies.push_back(*std::move(policy));
   }
   const QueryWatch::Running running = book_.Watch(*facts);
-  absl::StatusOr<Answer> answer = co_await answering_.Find(
-      std::move(route), *std::move(params), std::move(policies), request.id,
-      request.deadline - kAnswerTime);
+  absl::StatusOr<Answer> answer =
+      co_await answering_.Find(*route, *std::move(params), std::move(policies),
+                               request->id, request->deadline - kAnswerTime);
   if (!answer.ok()) co_return Refuse(answer.status(), nullptr);
   http::Response response = JsonResponse(
       answer->http_status, std::move(answer->body), answer->content_type);

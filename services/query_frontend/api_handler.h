@@ -68,6 +68,11 @@ class ApiHandler : public edge::Handler {
   // must be asked about one of them.
   std::optional<absl::StatusOr<std::vector<auth::Caller>>> TryCallers(
       const std::vector<Inquiry>& inquiries, const auth::Authenticator& auth);
+  // What has to wait for that.
+  boost::asio::awaitable<http::Response> AnswerUnknown(
+      const Route* route, const http::Request* request,
+      std::vector<Inquiry> inquiries, const auth::Authenticator* auth,
+      RequestFacts* facts);
   // One for each inquiry.
   boost::asio::awaitable<absl::StatusOr<std::vector<auth::Caller>>> FindCallers(
       const std::vector<Inquiry>* inquiries, const auth::Authenticator* auth);
@@ -77,15 +82,16 @@ class ApiHandler : public edge::Handler {
       const auth::Authenticator& auth);
   http::Response RefuseCaller(const absl::Status& why);
   http::Response OwnAnswer(Endpoint endpoint);
+  // What these point to outlives the call.
   boost::asio::awaitable<http::Response> AnswerCallers(
-      Route route, http::Request request, std::vector<auth::Caller> callers,
-      RequestFacts* facts);
+      const Route* route, const http::Request* request,
+      std::vector<auth::Caller> callers, RequestFacts* facts);
   boost::asio::awaitable<http::Response> AnswerOperator(
-      Route route, http::Request request, const auth::Authenticator* auth,
-      RequestFacts* facts);
+      Endpoint endpoint, const http::Request* request,
+      const auth::Authenticator* auth, RequestFacts* facts);
   boost::asio::awaitable<http::Response> Dispatch(
-      Route route, http::Request request, const auth::Authenticator* auth,
-      RequestFacts* facts);
+      const Route* route, const http::Request* request,
+      const auth::Authenticator* auth, RequestFacts* facts);
   http::Response Refuse(const Refusal& refusal);
   http::Response Refuse(const absl::Status& why, metrics::Counter* reason);
 

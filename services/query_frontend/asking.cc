@@ -1,6 +1,7 @@
 #include "services/query_frontend/asking.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "libs/http/body_source.h"
@@ -30,18 +31,23 @@ class RestWithPlace : public http::BodySource {
 }  // namespace
 
 asio::awaitable<absl::StatusOr<Answer>> Asking::Ask(UpstreamQuery query,
-                                                    Policy policy,
+                                                    SharedPolicy policy,
                                                     absl::Time deadline) {
   // Till all of the answer is there.
-  CO_ASSIGN_OR_RETURN(Admission::Place place,
-                      co_await admission_.Enter(
-                          query.endpoint, policy.tenant_id, policy.tenant_uid,
-                          policy.limits.places, query.cost, deadline));
+  std::optional<Admission::Place> place = admission_.TryEnter(
+      query.endpoint, policy->tenant_uid, policy->limits.places, query.cost);
+  if (!place.has_value()) {
+    absl::StatusOr<Admission::Place> had = co_await admission_.Enter(
+        query.endpoint, policy->tenant_id, policy->tenant_uid,
+        policy->limits.places, query.cost, deadline);
+    if (!had.ok()) co_return had.status();
+    place.emplace(*std::move(had));
+  }
   absl::StatusOr<Answer> answer =
-      co_await backend_.Ask(std::move(query), std::move(policy), deadline);
+      co_await backend_.Ask(&query, policy.get(), deadline);
   if (answer.ok() && answer->rest != nullptr) {
     answer->rest = std::make_shared<RestWithPlace>(std::move(answer->rest),
-                                                   std::move(place));
+                                                   *std::move(place));
   }
   co_return answer;
 }

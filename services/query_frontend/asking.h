@@ -24,7 +24,7 @@ class Asking {
   // answer, if it has one, keeps the place till it is destroyed. The caller
   // runs on a strand.
   boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery query,
-                                                     Policy policy,
+                                                     SharedPolicy policy,
                                                      absl::Time deadline);
 
  private:

@@ -102,39 +102,37 @@ http::ClientRequest BuildRequest(const UpstreamQuery& query,
   return request;
 }
 
-asio::awaitable<absl::StatusOr<Answer>> Backend::Ask(UpstreamQuery query,
-                                                     Policy policy,
+asio::awaitable<absl::StatusOr<Answer>> Backend::Ask(UpstreamQuery* query,
+                                                     const Policy* policy,
                                                      absl::Time deadline) {
-  deadline = std::min(deadline, clock_.Now() + policy.timeout);
-  if (query.texts.size() > 1) {
-    co_return co_await AskAll(std::move(query), std::move(policy), deadline);
+  deadline = std::min(deadline, clock_.Now() + policy->timeout);
+  if (query->texts.size() > 1) return AskAll(query, policy, deadline);
+  if (!query->texts.empty()) {
+    query->params.emplace_back("query", std::move(query->texts.front()));
   }
-  if (!query.texts.empty()) {
-    query.params.emplace_back("query", std::move(query.texts.front()));
-  }
-  co_return co_await AskOne(&query, &policy, deadline);
+  return AskOne(query, policy, deadline);
 }
 
-asio::awaitable<absl::StatusOr<Answer>> Backend::AskAll(UpstreamQuery query,
-                                                        Policy policy,
+asio::awaitable<absl::StatusOr<Answer>> Backend::AskAll(UpstreamQuery* query,
+                                                        const Policy* policy,
                                                         absl::Time deadline) {
   // Without a time each request would be answered for its own.
-  if (std::none_of(query.params.begin(), query.params.end(),
+  if (std::none_of(query->params.begin(), query->params.end(),
                    [](const auto& param) { return param.first == "time"; })) {
-    query.params.emplace_back(
+    query->params.emplace_back(
         "time", absl::StrFormat("%.3f", absl::ToDoubleSeconds(
                                             clock_.Now() - absl::UnixEpoch())));
   }
-  const size_t own = policy.limits.max_response_bytes;
+  const size_t own = policy->limits.max_response_bytes;
   AnswerUnion whole(own > 0 ? std::min(own, max_response_) : max_response_);
-  query.params.emplace_back("query", "");
-  for (std::string& text : query.texts) {
-    query.params.back().second = std::move(text);
-    absl::StatusOr<Answer> answer = co_await AskOne(&query, &policy, deadline);
+  query->params.emplace_back("query", "");
+  for (std::string& text : query->texts) {
+    query->params.back().second = std::move(text);
+    absl::StatusOr<Answer> answer = co_await AskOne(query, policy, deadline);
     if (!answer.ok() || answer->http_status != 200) co_return answer;
     const absl::Status added = whole.Add(*answer);
-    if (absl::IsResourceExhausted(added)) co_return TooLarge(policy);
-    if (!added.ok()) co_return NoAnswer(query.request_id, policy, 200, added);
+    if (absl::IsResourceExhausted(added)) co_return TooLarge(*policy);
+    if (!added.ok()) co_return NoAnswer(query->request_id, *policy, 200, added);
   }
   co_return std::move(whole).Finish();
 }

@@ -44,14 +44,15 @@ class Backend {
   // DEADLINE_EXCEEDED: none in time. RESOURCE_EXHAUSTED: too large. UNKNOWN:
   // not an answer of a Prometheus. DATA_LOSS: withheld, because it showed what
   // `policy` does not allow. INVALID_ARGUMENT: of the query's own reader.
-  // CANCELLED: the calling coroutine was cancelled.
-  boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery query,
-                                                     Policy policy,
+  // CANCELLED: the calling coroutine was cancelled. Both outlive the call; the
+  // texts of `query` are used up.
+  boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery* query,
+                                                     const Policy* policy,
                                                      absl::Time deadline);
 
  private:
-  boost::asio::awaitable<absl::StatusOr<Answer>> AskAll(UpstreamQuery query,
-                                                        Policy policy,
+  boost::asio::awaitable<absl::StatusOr<Answer>> AskAll(UpstreamQuery* query,
+                                                        const Policy* policy,
                                                         absl::Time deadline);
   boost::asio::awaitable<absl::StatusOr<Answer>> AskOne(
       const UpstreamQuery* query, const Policy* policy, absl::Time deadline);

@@ -181,7 +181,7 @@ struct Caching::Question {
 
   Asking* asking = nullptr;
   UpstreamQuery query;  // With all of the steps.
-  Policy policy;
+  SharedPolicy policy;
   std::shared_ptr<void> in_use;
 };
 
@@ -196,9 +196,8 @@ asio::awaitable<absl::StatusOr<range_cache::Answer>> Caching::Question::Ask(
   const UpstreamQuery::Range& all = *self->query.range;
   part.cost *= StepsBetween(start, end, all.step) /
                StepsBetween(all.start, all.end, all.step);
-  Policy reader = self->policy;
   absl::StatusOr<Answer> answer =
-      co_await self->asking->Ask(std::move(part), std::move(reader), deadline);
+      co_await self->asking->Ask(std::move(part), self->policy, deadline);
   if (!answer.ok()) co_return answer.status();
   range_cache::Answer result;
   result.http_status = answer->http_status;
@@ -232,31 +231,29 @@ Caching::~Caching() {
   unused_.get_future().wait();
 }
 
-asio::awaitable<absl::StatusOr<Answer>> Caching::Ask(UpstreamQuery query,
-                                                     Policy policy,
+asio::awaitable<absl::StatusOr<Answer>> Caching::Ask(UpstreamQuery&& query,
+                                                     const SharedPolicy& policy,
                                                      absl::Time deadline) {
   std::optional<range_cache::RangeQuery> kept;
-  if (cache_ != nullptr) kept = CacheableQuery(query, policy);
+  if (cache_ != nullptr) kept = CacheableQuery(query, *policy);
   if (!kept.has_value()) {
-    return asking_.Ask(std::move(query), std::move(policy), deadline);
+    return asking_.Ask(std::move(query), policy, deadline);
   }
-  return AskCache(*std::move(kept), std::move(query), std::move(policy),
-                  deadline);
+  return AskCache(*std::move(kept), std::move(query), policy, deadline);
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Caching::AskCache(
-    range_cache::RangeQuery kept, UpstreamQuery query, Policy policy,
+    range_cache::RangeQuery kept, UpstreamQuery query, SharedPolicy policy,
     absl::Time deadline) {
   const range_cache::QueryTraits traits = query.range->traits;
-  const std::string upstream_id = policy.upstream_id;
-  const size_t quota = policy.limits.max_cache_bytes > 0
-                           ? policy.limits.max_cache_bytes
+  const size_t quota = policy->limits.max_cache_bytes > 0
+                           ? policy->limits.max_cache_bytes
                            : config_.max_tenant_bytes.value;
   auto question = std::make_shared<Question>();
   question->asking = &asking_;
   question->query = std::move(query);
   question->query.in_pieces = false;  // What is kept is had as a whole.
-  question->policy = std::move(policy);
+  question->policy = policy;
   question->in_use = in_use_;
   range_cache::RangeCache::Fetch fetch =
       [question](absl::Time start, absl::Time end, absl::Time until) {
@@ -264,11 +261,13 @@ asio::awaitable<absl::StatusOr<Answer>> Caching::AskCache(
       };
   absl::StatusOr<range_cache::Answer> answer = co_await cache_->Query(
       std::move(kept), traits, quota, std::move(fetch), deadline);
-  if (!answer.ok()) co_return InOurWords(answer.status(), upstream_id);
+  if (!answer.ok()) {
+    co_return InOurWords(answer.status(), policy->upstream_id);
+  }
   Answer result;
   result.http_status = answer->http_status;
   result.body = std::move(answer->body);
-  CO_RETURN_IF_ERROR(CheckWhole(result, question->policy));
+  CO_RETURN_IF_ERROR(CheckWhole(result, *policy));
   co_return result;
 }
 

@@ -59,15 +59,15 @@ class Caching {
 
   // As Asking::Ask(), which asks for what is not kept. RESOURCE_EXHAUSTED also
   // if the whole is beyond a limit of the tenant. The caller runs on a strand.
-  boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery query,
-                                                     Policy policy,
+  boost::asio::awaitable<absl::StatusOr<Answer>> Ask(UpstreamQuery&& query,
+                                                     const SharedPolicy& policy,
                                                      absl::Time deadline);
 
  private:
   struct Question;
 
   boost::asio::awaitable<absl::StatusOr<Answer>> AskCache(
-      range_cache::RangeQuery kept, UpstreamQuery query, Policy policy,
+      range_cache::RangeQuery kept, UpstreamQuery query, SharedPolicy policy,
       absl::Time deadline);
 
   const CacheConfig config_;

@@ -128,7 +128,7 @@ asio::awaitable<absl::StatusOr<std::string>> CollectMetric(
   };
   const std::string store = policy.upstream_id;
   absl::StatusOr<Answer> answer =
-      co_await backend->Ask(std::move(question), std::move(policy), deadline);
+      co_await backend->Ask(&question, &policy, deadline);
   if (!answer.ok()) co_return answer.status();
   if (answer->http_status != 200) {
     co_return absl::UnavailableError(absl::StrCat(

@@ -38,6 +38,9 @@ struct Policy {
   std::string org_id;
 };
 
+// As it is handed on, one for all who work at a request; never null.
+using SharedPolicy = std::shared_ptr<const Policy>;
+
 // The policy of `tenant`, which is one of `snapshot`. What is not clear is
 // denied, and the message names the object and the cure: PERMISSION_DENIED for
 // a tenant without a store, without the labels that its store needs, or without

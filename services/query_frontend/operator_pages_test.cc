@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "libs/logging/logging.h"
 #include "services/query_frontend/api_fixture.h"
 
 namespace insula::query_frontend {
@@ -249,6 +250,7 @@ TEST_F(OperatorPagesTest, TheRequestLogHasNeitherSecretsNorWhatIsAskedFor) {
         boost::asio::use_future)
         .get();
   }
+  logging::Flush();
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_THAT(log, HasSubstr("msg=answered request_id=id-1 endpoint=query "
                              "tenant=red caller=binding/red code=200"));

@@ -93,14 +93,14 @@ void RequestBook::NoteAnswer(const RequestFacts& facts,
   const logging::Level level =
       options_.request_log ? logging::Level::kInfo : logging::Level::kDebug;
   if (logging::Enabled(level)) {
-    logging::Log(level, "answered",
-                 {{"request_id", facts.id},
-                  {"endpoint", EndpointName(facts.endpoint)},
-                  {"tenant", absl::StrJoin(facts.tenants, "|")},
-                  {"caller", facts.caller},
-                  {"code", response.status},
-                  {"bytes", response.body.size()},
-                  {"duration", time}});
+    logging::LogSoon(level, "answered",
+                     {{"request_id", facts.id},
+                      {"endpoint", EndpointName(facts.endpoint)},
+                      {"tenant", absl::StrJoin(facts.tenants, "|")},
+                      {"caller", facts.caller},
+                      {"code", response.status},
+                      {"bytes", response.body.size()},
+                      {"duration", time}});
   }
   if (facts.query.empty() || !queries_.IsSlow(time)) return;
   queries_.NoteSlow(

@@ -82,11 +82,22 @@ absl::StatusOr<size_t> CountSelectors(const Expr& expr) {
   return selectors.size();
 }
 
+// How the selectors of a text are confined.
+enum class By {
+  kThemselves,
+  kFilters,  // Or by these; what they show is not for the text to say.
+};
+
 // The text of `expr`, which reads as it is meant and shows nothing else.
 absl::StatusOr<std::string> CheckedText(const Expr& expr,
                                         const Clauses& clauses, bool capped,
-                                        const ParseOptions& options) {
-  RETURN_IF_ERROR(CheckConfinedToUnion(expr, clauses));
+                                        const ParseOptions& options,
+                                        By by = By::kThemselves) {
+  const auto check = [&](const Expr& what) {
+    return by == By::kFilters ? absl::OkStatus()
+                              : CheckConfinedToUnion(what, clauses);
+  };
+  RETURN_IF_ERROR(check(expr));
   ASSIGN_OR_RETURN(const size_t meant, CountSelectors(expr));
   if (capped) {
     RETURN_IF_ERROR(CheckSelectorCount(
@@ -115,12 +126,33 @@ absl::StatusOr<std::string> CheckedText(const Expr& expr,
     return absl::InternalError(absl::StrCat(
         "the confined query does not parse: ", sent.status().message()));
   }
-  RETURN_IF_ERROR(CheckConfinedToUnion(**sent, clauses));
+  RETURN_IF_ERROR(check(**sent));
   ASSIGN_OR_RETURN(const size_t found, CountSelectors(**sent));
   if (found != meant || Print(**sent) != text) {
     return absl::InternalError("the confined query reads as another one");
   }
   return text;
+}
+
+// The texts of `filters`, each of which shows nothing that no clause shows.
+absl::StatusOr<std::vector<std::string>> CheckedFilters(
+    const Clauses& filters, const Clauses& clauses,
+    const ParseOptions& options) {
+  ParseOptions again = options;
+  again.max_bytes = kMaxConfinedBytes;
+  again.max_tokens = again.max_regex_cost = std::numeric_limits<size_t>::max();
+  std::vector<std::string> texts;
+  for (const Clause& filter : filters) {
+    std::string text = PrintSelector(filter);
+    const absl::StatusOr<Clause> sent = ParseMetricSelector(text, again);
+    if (!sent.ok() || PrintSelector(*sent) != text ||
+        !IsCovered(*sent, clauses)) {
+      return absl::InternalError(
+          absl::StrCat("the filter ", text, " reads as another one"));
+    }
+    texts.push_back(std::move(text));
+  }
+  return texts;
 }
 
 bool IsEnforceable(const Clause& clause) {
@@ -171,6 +203,55 @@ absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
                      CheckedText(*root, simple, !whole, options));
   }
   return texts;
+}
+
+absl::StatusOr<FilteredQuery> ConfineParsedToFilters(
+    absl::string_view query, ExprPtr parsed, const Clauses& clauses,
+    const ParseOptions& options) {
+  FilteredQuery filtered;
+  const bool whole = clauses.size() == 1;
+  if (whole || !kConfines) {
+    ASSIGN_OR_RETURN(std::vector<std::string> texts,
+                     ConfineParsedToTexts(query, std::move(parsed), clauses,
+                                          options, AbsentLabels::kOfQuery));
+    filtered.text = std::move(texts.front());
+    if (!kConfines) return filtered;
+    ASSIGN_OR_RETURN(filtered.filters,
+                     CheckedFilters(clauses, clauses, options));
+    return filtered;
+  }
+  RETURN_IF_ERROR(CheckClauses(clauses));
+  RETURN_IF_ERROR(CheckExplicitSelectors(*parsed, query));
+  const Clauses simple = SimplifyClauses(clauses);
+  RETURN_IF_ERROR(CheckSize(query.size(), simple));
+  ASSIGN_OR_RETURN(const size_t selectors, CountSelectors(*parsed));
+  RETURN_IF_ERROR(CheckSelectorCount(selectors, "the query"));
+  UnionRewriter rewriter(query, simple, false, AbsentLabels::kOfQuery);
+  rewriter.LeaveUnions();
+  ASSIGN_OR_RETURN(const std::vector<ExprPtr> roots,
+                   rewriter.Run(std::move(parsed)));
+  if (roots.size() != 1) return absl::InternalError("the query became several");
+  filtered.needs_filters = rewriter.left_unions();
+  Clauses seen = rewriter.SeenClauses();
+  // Each contradicts itself: any of them shows as much as all.
+  if (filtered.needs_filters && seen.empty()) seen.push_back(simple.front());
+  if (seen.size() > kMaxFilters && filtered.needs_filters) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the selectors of the query see ", seen.size(),
+        " grants, more than the ", kMaxFilters,
+        " that a query may be confined to; add matchers, such as a metric "
+        "name"));
+  }
+  if (seen.size() <= kMaxFilters) {
+    ASSIGN_OR_RETURN(filtered.filters, CheckedFilters(seen, simple, options));
+  }
+  // That there are filters is what lets selectors stay.
+  const By by = filtered.needs_filters && !filtered.filters.empty()
+                    ? By::kFilters
+                    : By::kThemselves;
+  ASSIGN_OR_RETURN(filtered.text,
+                   CheckedText(*roots.front(), simple, true, options, by));
+  return filtered;
 }
 
 absl::StatusOr<std::string> ConfineQueryToUnion(absl::string_view query,

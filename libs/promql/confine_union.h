@@ -94,4 +94,30 @@ absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
     const ParseOptions& options,
     AbsentLabels absent_labels = AbsentLabels::kOfQuery);
 
+// What a store is sent that takes a union of selectors beside the query, as a
+// VictoriaMetrics does by `extra_filters[]`.
+struct FilteredQuery {
+  std::string text;
+  // Selectors. Every series that is read has to pass one of them.
+  std::vector<std::string> filters;
+  // Whether there are selectors in the text which nothing but these confines:
+  // whoever passes over the filters must not be sent it.
+  bool needs_filters = false;
+};
+
+// The most filters.
+inline constexpr size_t kMaxFilters = 64;
+
+// The text and the filters to send instead of `query`, which was parsed with
+// these options. Selectors that see one clause at most are confined in the
+// text, as ConfineQueryToTexts() does; others stay as they are. The filters are
+// the clauses that a selector of the query sees something of; none where they
+// are more than kMaxFilters and the text needs none.
+//
+// INVALID_ARGUMENT as there, but no query is refused for a union that no text
+// can hold; instead for more than kMaxFilters that it needs.
+absl::StatusOr<FilteredQuery> ConfineParsedToFilters(
+    absl::string_view query, ExprPtr parsed, const Clauses& clauses,
+    const ParseOptions& options);
+
 }  // namespace insula::promql

@@ -217,6 +217,23 @@ absl::Status UnionRewriter::Refuse(const VectorSelector& selector, size_t arms,
                    shown, " is a union of ", arms, " grants, ", why));
 }
 
+void UnionRewriter::NoteSeen(const VectorSelector& selector) {
+  seen_.resize(simple_.size());
+  for (size_t i = 0; i < simple_.size(); ++i) {
+    if (!seen_[i] && !IsContradiction(And(selector.matchers, simple_[i]))) {
+      seen_[i] = true;
+    }
+  }
+}
+
+Clauses UnionRewriter::SeenClauses() const {
+  Clauses clauses;
+  for (size_t i = 0; i < seen_.size(); ++i) {
+    if (seen_[i]) clauses.push_back(simple_[i]);
+  }
+  return clauses;
+}
+
 absl::StatusOr<const UnionRewriter::Plan*> UnionRewriter::PlanOf(
     const VectorSelector& selector) {
   std::string key = PrintSelector(selector.matchers);
@@ -225,6 +242,15 @@ absl::StatusOr<const UnionRewriter::Plan*> UnionRewriter::PlanOf(
   }
   const Clauses residuals =
       whole_ ? simple_ : Residuals(selector.matchers, simple_);
+  if (leaves_unions_) {
+    NoteSeen(selector);
+    if (residuals.size() > 1) {
+      left_unions_ = true;
+      Plan as_it_is = {
+          .arms = {selector.matchers}, .fixed = false, .separate = false};
+      return &plans_.emplace(std::move(key), std::move(as_it_is)).first->second;
+    }
+  }
   if (residuals.size() > kMaxArms) {
     return Refuse(selector, residuals.size(),
                   absl::StrCat("more than the ", kMaxArms,

@@ -28,6 +28,14 @@ class UnionRewriter {
         whole_(whole),
         absent_labels_(absent_labels) {}
 
+  // For a store that takes a union beside the query: selectors of several arms
+  // are left as they are. Before Run().
+  void LeaveUnions() { leaves_unions_ = true; }
+  // Then, after Run(): whether there were such selectors, and the clauses that
+  // any selector may see something of.
+  bool left_unions() const { return left_unions_; }
+  Clauses SeenClauses() const;
+
   // The expressions whose answers are together the answer: one, unless `root`
   // is a range selector.
   absl::StatusOr<std::vector<ExprPtr>> Run(ExprPtr root);
@@ -41,6 +49,7 @@ class UnionRewriter {
   };
 
   absl::StatusOr<const Plan*> PlanOf(const VectorSelector& selector);
+  void NoteSeen(const VectorSelector& selector);
   absl::Status Walk(ExprPtr* root);
   absl::Status RewriteSelector(ExprPtr* slot);
   absl::Status RewriteCall(ExprPtr* slot, size_t index);
@@ -60,6 +69,9 @@ class UnionRewriter {
   const Clauses& simple_;
   const bool whole_;
   const AbsentLabels absent_labels_;
+  bool leaves_unions_ = false;
+  bool left_unions_ = false;
+  std::vector<bool> seen_;  // By index in `simple_`.
   // For copies; see clone.h. A tree of which nothing is too large when printed
   // takes no more.
   size_t budget_ = size_t{8} << 20;

@@ -212,11 +212,18 @@ absl::Status CheckReads(const v1::Upstream& upstream) {
                               " is not known: must be QUERY_BALANCE_LOAD or "
                               "QUERY_BALANCE_FIRST"));
   }
+  if (!v1::Upstream::QueryStore_IsValid(upstream.query_store())) {
+    return Wrong("spec.query_store",
+                 absl::StrCat(static_cast<int>(upstream.query_store()),
+                              " is not known: must be QUERY_STORE_PROMETHEUS "
+                              "or QUERY_STORE_VICTORIA_METRICS"));
+  }
   if (upstream.query_url().empty()) {
     if (!upstream.more_query_urls().empty()) {
       return Wrong(kUrls, "needs spec.query_url, put the first one there");
     }
     if (upstream.query_balance() != v1::Upstream::QUERY_BALANCE_UNSPECIFIED ||
+        upstream.query_store() != v1::Upstream::QUERY_STORE_UNSPECIFIED ||
         upstream.query_dns() || !upstream.query_file().empty() ||
         upstream.has_query_services()) {
       return Wrong("spec.query_url", "must be set for queries");

@@ -112,6 +112,8 @@ TEST(CheckObjectTest, AcceptsSoundObjects) {
                         "query_balance: QUERY_BALANCE_FIRST isolation: "
                         "ISOLATION_LABEL"),
            UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                        "query_store: QUERY_STORE_VICTORIA_METRICS"),
+           UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
                         "query_dns: true"),
            UpstreamWith("query_url: 'https://a' isolation: ISOLATION_LABEL "
                         "query_file: 'a-1.json'"),
@@ -454,6 +456,12 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
                          "query_balance: 9"),
             "spec.query_balance: 9 is not known"},
+        Bad{UpstreamWith("query_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_store: 9"),
+            "spec.query_store: 9 is not known"},
+        Bad{UpstreamWith("write_url: 'http://a' isolation: ISOLATION_LABEL "
+                         "query_store: QUERY_STORE_VICTORIA_METRICS"),
+            "spec.query_url: must be set for queries"},
         Bad{LimitsWith("max_cache_bytes: 1099511627777"),
             "spec.max_cache_bytes: "},
         Bad{LimitsWith("write_requests_burst: 1"),

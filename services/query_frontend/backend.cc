@@ -54,8 +54,23 @@ bool IsJson(const http::Response& response) {
   if (response.headers.Count("Content-Type") != 1) return false;
   const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(
       *response.headers.Get("Content-Type"), absl::MaxSplits(';', 1));
-  return absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(parts.first),
-                                "application/json");
+  const absl::string_view type = absl::StripAsciiWhitespace(parts.first);
+  // The other one is what a VictoriaMetrics says of a range of series.
+  return absl::EqualsIgnoreCase(type, "application/json") ||
+         absl::EqualsIgnoreCase(type, "application/stream+json");
+}
+
+// What a VictoriaMetrics is to know beside what a Prometheus is asked.
+void AddForVictoriaMetrics(const UpstreamQuery& query, http::Params* params) {
+  for (const std::string& filter : query.filters) {
+    params->emplace_back("extra_filters[]", filter);
+  }
+  // Of a cluster: all of the data or none of it.
+  params->emplace_back("deny_partial_response", "1");
+  // Without it the times of the user are moved to multiples of the step.
+  if (query.endpoint == Endpoint::kQueryRange) {
+    params->emplace_back("nocache", "1");
+  }
 }
 
 // Cache-Control that wants each request answered anew.
@@ -77,7 +92,14 @@ bool ForbidsKeeping(const http::Headers& headers) {
 http::ClientRequest BuildRequest(const UpstreamQuery& query,
                                  const Policy& policy, const http::Url& base) {
   http::ClientRequest request;
-  const std::string form = http::EncodeForm(query.params);
+  std::string form;
+  if (policy.victoria_metrics) {
+    http::Params params = query.params;
+    AddForVictoriaMetrics(query, &params);
+    form = http::EncodeForm(params);
+  } else {
+    form = http::EncodeForm(query.params);
+  }
   request.headers.Set("Accept", AcceptOf(query.endpoint));
   request.headers.Set("X-Request-Id", query.request_id);
   if (!policy.tenant_header.empty()) {

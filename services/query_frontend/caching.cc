@@ -156,6 +156,9 @@ std::optional<range_cache::RangeQuery> CacheableQuery(
     if (name != "lookback_delta") return std::nullopt;
     kept.scope.push_back(value);
   }
+  for (const std::string& filter : query.filters) {
+    kept.scope.push_back(absl::StrCat("filter ", filter));
+  }
   kept.tenant_uid = policy.tenant_uid;
   kept.policy = DigestOf(*policy.reads);
   kept.text = query.texts.front();

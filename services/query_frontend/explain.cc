@@ -50,6 +50,8 @@ absl::StatusOr<v1::ExplainResponse> ExplainQuery(
   const std::vector<std::string>& texts = confined.texts;
   response.set_query(texts.front());
   response.mutable_queries()->Assign(texts.begin(), texts.end());
+  response.mutable_extra_filters()->Assign(confined.filters.begin(),
+                                           confined.filters.end());
   const tenancy::ReadPolicy& reads = *policy->reads;
   for (const tenancy::Clause& clause : reads.clauses()) {
     response.add_clauses(promql::PrintSelector(clause));

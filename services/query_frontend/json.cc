@@ -111,6 +111,10 @@ absl::StatusOr<Answer> ReadSuccess(element document, std::string body,
     ++members;
   }
   if (status_members != 1) return NotAnAnswer("its status comes twice");
+  bool partial = false;
+  if (document["isPartial"].get(partial) == simdjson::SUCCESS && partial) {
+    return NotAnAnswer("it lacks a part of the data");
+  }
   element data;
   // One, or what we check is not what the client reads.
   if (data_members != 1 || document["data"].get(data) != simdjson::SUCCESS) {
@@ -171,12 +175,22 @@ struct ErrorKind {
   absl::string_view type;
   int http_status;
   bool about_query;  // Its text is the asker's own business.
+  absl::string_view said_as = type;
 };
 constexpr ErrorKind kErrorKinds[] = {
-    {"bad_data", 400, true},     {"execution", 422, true},
-    {"timeout", 503, true},      {"canceled", 503, true},
-    {"not_found", 404, true},    {"not_acceptable", 406, false},
-    {"unavailable", 503, false}, {"internal", 500, false},
+    {"bad_data", 400, true},
+    {"execution", 422, true},
+    {"timeout", 503, true},
+    {"canceled", 503, true},
+    {"not_found", 404, true},
+    {"not_acceptable", 406, false},
+    {"unavailable", 503, false},
+    {"internal", 500, false},
+    // Those of a VictoriaMetrics, whose texts name its parts.
+    {"400", 400, false, "bad_data"},
+    {"422", 422, false, "execution"},
+    {"429", 503, false, "unavailable"},
+    {"503", 503, false, "unavailable"},
 };
 
 absl::StatusOr<Answer> ReadError(element document) {
@@ -187,9 +201,9 @@ absl::StatusOr<Answer> ReadError(element document) {
     Answer answer;
     answer.http_status = kind.http_status;
     if (kind.about_query) {
-      answer.body = ErrorJson(type, text.substr(0, kMaxErrorBytes));
+      answer.body = ErrorJson(kind.said_as, text.substr(0, kMaxErrorBytes));
     } else {
-      answer.body = ErrorJson(type, kReplacedError);
+      answer.body = ErrorJson(kind.said_as, kReplacedError);
       answer.withheld = std::string(text.substr(0, kMaxErrorBytes));
     }
     return answer;

@@ -89,7 +89,7 @@ TEST(ReadAnswerTest, RelaysAnAnswerUntouched) {
 TEST(ReadAnswerTest, KeepsDataAndWarningsOfPromqlOnly) {
   const auto answer = Read(
       Endpoint::kQuery,
-      R"({"status":"success", "secret":"x", "isPartial":true,)"
+      R"({"status":"success", "secret":"x", "isPartial":false,)"
       R"( "data" : {"resultType":"scalar","result":[1,"} ,\"data\":\\"]} ,)"
       R"("warnings":["PromQL info: a","http://store:9090 is down"],)"
       R"("infos":["PromQL info: b"]})");
@@ -101,6 +101,13 @@ TEST(ReadAnswerTest, KeepsDataAndWarningsOfPromqlOnly) {
             R"(warning of its own, the operator finds it in the log"],)"
             R"("infos":["PromQL info: b"]})");
   EXPECT_THAT(answer->withheld, HasSubstr("http://store:9090"));
+}
+
+TEST(ReadAnswerTest, RefusesAPartOfTheData) {
+  EXPECT_THAT(
+      Read(Endpoint::kQuery, R"({"status":"success","isPartial":true,"data":)"
+                             R"({"resultType":"vector","result":[]}})"),
+      StatusIs(absl::StatusCode::kInternal));
 }
 
 TEST(ReadAnswerTest, KeepsTheTextOfErrorsAboutTheQuery) {

@@ -71,6 +71,29 @@ absl::Status CheckSize(const std::vector<std::string>& matches,
   return absl::OkStatus();
 }
 
+// A VictoriaMetrics takes the value for a pattern of Graphite, which is no
+// matcher of a label.
+constexpr absl::string_view kGraphite = "__graphite__";
+
+bool HoldsGraphite(const promql::Clause& matchers) {
+  return std::any_of(matchers.begin(), matchers.end(),
+                     [](const labels::Matcher& matcher) {
+                       return matcher.name() == kGraphite;
+                     });
+}
+
+// Whether the store of `policy` reads the selector as a Prometheus does.
+absl::Status CheckMeaning(const promql::Clause& selector,
+                          const Policy& policy) {
+  if (!policy.victoria_metrics || !HoldsGraphite(selector)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "insula: tenant ", policy.tenant_id, ": a matcher on ", kGraphite,
+      " means something else to the VictoriaMetrics of upstream ",
+      policy.upstream_id, "; leave it out"));
+}
+
 // One match[]: what the tenant sees of what the user wrote. None: nothing.
 absl::StatusOr<promql::Clauses> ConfineMatch(const std::string& text,
                                              const Policy& policy) {
@@ -83,6 +106,7 @@ absl::StatusOr<promql::Clauses> ConfineMatch(const std::string& text,
     return absl::InvalidArgumentError(
         "match[] must contain at least one non-empty matcher");
   }
+  RETURN_IF_ERROR(CheckMeaning(selector, policy));
   return ConfineSelector(selector, policy);
 }
 
@@ -139,10 +163,46 @@ absl::StatusOr<promql::ExprPtr> ParseQuery(absl::string_view query,
   if (!parsed.ok()) {
     return Annotate(parsed.status(), "invalid parameter \"query\"");
   }
+  RETURN_IF_ERROR(CheckMeaning(**parsed, policy));
   return parsed;
 }
 
+// Fills `confined` with what any store understands.
+absl::Status ConfineInText(absl::string_view query, promql::ExprPtr parsed,
+                           const Policy& policy, ConfinedQuery* confined) {
+  ASSIGN_OR_RETURN(confined->texts,
+                   promql::ConfineParsedToTexts(query, std::move(parsed),
+                                                policy.reads->clauses(),
+                                                ParseOptionsOf(policy)));
+  return absl::OkStatus();
+}
+
+// And with what a VictoriaMetrics does.
+absl::Status ConfineWithFilters(absl::string_view query, promql::ExprPtr parsed,
+                                const Policy& policy, ConfinedQuery* confined) {
+  ASSIGN_OR_RETURN(promql::FilteredQuery filtered,
+                   promql::ConfineParsedToFilters(query, std::move(parsed),
+                                                  policy.reads->clauses(),
+                                                  ParseOptionsOf(policy)));
+  // MetricsQL alone has WITH: another store, which would pass over the filters,
+  // refuses it.
+  if (filtered.needs_filters) filtered.text.insert(0, "WITH () ");
+  confined->texts.push_back(std::move(filtered.text));
+  confined->filters = std::move(filtered.filters);
+  return absl::OkStatus();
+}
+
 }  // namespace
+
+absl::Status CheckMeaning(const promql::Expr& expr, const Policy& policy) {
+  if (!policy.victoria_metrics) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<const promql::VectorSelector*> selectors,
+                   promql::Selectors(expr));
+  for (const promql::VectorSelector* const selector : selectors) {
+    RETURN_IF_ERROR(CheckMeaning(selector->matchers, policy));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
                                 const tenancy::Snapshot& snapshot,
@@ -183,6 +243,19 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
   policy.pool = pools->Of(*upstream);
   RETURN_IF_ERROR(policy.pool->usable());
   policy.dialect = policy.pool->dialect();
+  policy.victoria_metrics = upstream->spec.query_store() ==
+                            v1::Upstream::QUERY_STORE_VICTORIA_METRICS;
+  if (policy.victoria_metrics) {
+    policy.takes_filters = policy.pool->takes_filters();
+    const auto& clauses = policy.reads->clauses();
+    if (std::any_of(clauses.begin(), clauses.end(), HoldsGraphite)) {
+      return Denied(tenant, absl::StrCat("is granted series by ", kGraphite,
+                                         ", which means something else to the "
+                                         "VictoriaMetrics of its upstream ",
+                                         policy.upstream_id,
+                                         "; take it out of the Access"));
+    }
+  }
   return policy;
 }
 
@@ -238,21 +311,17 @@ absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,
     confined.texts.push_back(promql::Print(*parsed));
     return confined;
   }
-  absl::StatusOr<std::vector<std::string>> texts = promql::ConfineParsedToTexts(
-      query, std::move(parsed), policy.reads->clauses(),
-      ParseOptionsOf(policy));
-  if (texts.ok()) {
-    confined.texts = *std::move(texts);
-    return confined;
-  }
-  if (!absl::IsInvalidArgument(texts.status())) {
-    return Annotate(texts.status(), "insula: query");
-  }
+  const absl::Status made =
+      policy.takes_filters
+          ? ConfineWithFilters(query, std::move(parsed), policy, &confined)
+          : ConfineInText(query, std::move(parsed), policy, &confined);
+  if (made.ok()) return confined;
+  if (!absl::IsInvalidArgument(made)) return Annotate(made, "insula: query");
   // A Prometheus would take it, so that it is not the text that is at fault.
   return absl::FailedPreconditionError(
       absl::StrCat("insula: tenant ", policy.tenant_id,
                    ": the query can't be confined to what the tenant reads: ",
-                   texts.status().message()));
+                   made.message()));
 }
 
 absl::StatusOr<ConfinedQuery> ConfineSelectors(absl::string_view query,

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/promql/ast.h"
 #include "libs/promql/clause_union.h"
 #include "libs/promql/dialect.h"
 #include "libs/promql/parser.h"
@@ -30,8 +31,11 @@ struct Policy {
   QueryLimits limits;
 
   std::string upstream_id;
-  std::shared_ptr<Pool> pool;  // Not null.
-  promql::Dialect dialect;     // What the replicas of the pool understand.
+  std::shared_ptr<Pool> pool;     // Not null.
+  promql::Dialect dialect;        // What the replicas of the pool understand.
+  bool victoria_metrics = false;  // Whether they are said to be such.
+  // Whether they take a union of selectors beside a query: `extra_filters[]`.
+  bool takes_filters = false;
   absl::Duration timeout;
   // Not empty if the store isolates by header: its name and the tenant's.
   std::string tenant_header;
@@ -52,6 +56,10 @@ absl::StatusOr<Policy> PolicyOf(const tenancy::Tenant& tenant,
 // How the tenant's texts are read.
 promql::ParseOptions ParseOptionsOf(const Policy& policy);
 
+// FAILED_PRECONDITION if the store of `policy` reads a selector of `expr`
+// otherwise than a Prometheus does.
+absl::Status CheckMeaning(const promql::Expr& expr, const Policy& policy);
+
 // match[] for the upstream: selectors which together select what the tenant
 // sees of `matches`, each of which must be a selector with a matcher that does
 // not match "" (before ours are added: Prometheus' rule). Without any, what it
@@ -65,6 +73,8 @@ struct ConfinedQuery {
   // At least one. Several only for a range selector by itself; their answers,
   // united, are the answer.
   std::vector<std::string> texts;
+  // Sent beside them; see promql::FilteredQuery.
+  std::vector<std::string> filters;
   // It is one selector, perhaps in parentheses: its answer is series with all
   // their labels.
   bool raw = false;

@@ -34,7 +34,8 @@ bool SameReads(const v1::Upstream& a, const v1::Upstream& b) {
   if (a.query_url() != b.query_url() || a.isolation() != b.isolation() ||
       a.tenant_header() != b.tenant_header() ||
       a.query_balance() != b.query_balance() ||
-      a.query_dns() != b.query_dns() || a.query_file() != b.query_file() ||
+      a.query_store() != b.query_store() || a.query_dns() != b.query_dns() ||
+      a.query_file() != b.query_file() ||
       a.more_query_urls_size() != b.more_query_urls_size()) {
     return false;
   }
@@ -174,6 +175,8 @@ std::shared_ptr<Pool> Pools::Make(const tenancy::Upstream& upstream) const {
   StoreVersion::Options version;
   version.ask_interval = config_.version_interval;
   version.timeout = config_.probe_timeout;
+  version.ask_filters =
+      spec.query_store() == v1::Upstream::QUERY_STORE_VICTORIA_METRICS;
   pool->version_ = std::make_unique<StoreVersion>(
       version, pool->backends_->replicas(), environment_.client,
       environment_.executor);

@@ -56,6 +56,8 @@ class Pool {
   const std::string& identity() const { return identity_; }
   // What all of its replicas understand.
   promql::Dialect dialect() const { return version_->dialect(); }
+  // See StoreVersion.
+  bool takes_filters() const { return version_->takes_filters(); }
   std::vector<backend_pool::ReplicaSet::Status> Statuses() const {
     return backends_->Statuses();
   }

@@ -27,6 +27,7 @@ Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
   query.cost = confined.cost.samples_per_series *
                static_cast<double>(confined.texts.size());
   query.texts = std::move(confined.texts);
+  query.filters = std::move(confined.filters);
   // A range query of a range selector is refused by the store, in its words.
   if (range_query) {
     query.texts.resize(1);

@@ -270,6 +270,7 @@ absl::StatusOr<ConfinedQuery> ConfineQueryForTenants(
   if (!parsed.ok()) {
     return Annotate(parsed.status(), "invalid parameter \"query\"");
   }
+  RETURN_IF_ERROR(CheckMeaning(**parsed, policies.front()));
   ConfinedQuery confined;
   ASSIGN_OR_RETURN(confined.cost, CostOf(**parsed, params));
   for (const Policy& policy : policies) {

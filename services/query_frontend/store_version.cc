@@ -19,6 +19,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -36,6 +37,26 @@ namespace {
 constexpr promql::Version kOldest = {2, 42};
 constexpr size_t kMaxAnswerBytes = 64 << 10;
 constexpr int kMaxNumber = 1'000'000;
+
+// Whether the store took the filter; nothing if it did neither that nor refuse
+// it, saying so.
+std::optional<bool> ReadsFilter(const http::Response& response) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  if (parser
+          .parse(simdjson::padded_string(response.body.data(),
+                                         response.body.size()))
+          .get(root) != simdjson::SUCCESS) {
+    return std::nullopt;
+  }
+  const absl::string_view status = StringAt(root, "status");
+  if (response.status == 200 && status == "success") return true;
+  if (response.status / 100 == 4 && status == "error" &&
+      absl::StrContains(StringAt(root, "error"), "extra_filters")) {
+    return false;
+  }
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -69,6 +90,7 @@ struct StoreVersion::State {
     std::optional<promql::Version> version;
     absl::Time ask_at = absl::InfinitePast();
     bool well = true;
+    bool takes_filters = false;
   };
 
   State(Options o, std::shared_ptr<const backend_pool::ReplicaSet> s,
@@ -101,11 +123,35 @@ struct StoreVersion::State {
     request.max_response_bytes = kMaxAnswerBytes;
     const absl::StatusOr<http::Response> answer = co_await self->client->Send(
         std::move(request), absl::Now() + self->options.timeout);
+    bool takes_filters = false;
+    if (self->options.ask_filters && answer.ok()) {
+      takes_filters = co_await AskFilters(self, *url);
+    }
     // Who does not answer may be asked anything when it is back.
     self->Note(replica, answer.ok(),
                answer.ok() && answer->status == 200
                    ? ParseBuildInfo(answer->body)
-                   : std::nullopt);
+                   : std::nullopt,
+               takes_filters);
+  }
+
+  static asio::awaitable<bool> AskFilters(std::shared_ptr<State> self,
+                                          http::Url url) {
+    for (const bool right : {true, false}) {
+      http::ClientRequest request;
+      request.method = "POST";
+      request.url = url.Join("/api/v1/query");
+      request.headers.Set("Accept", "application/json");
+      request.headers.Set("Content-Type", "application/x-www-form-urlencoded");
+      request.body = http::EncodeForm(
+          {{"query", "1"},
+           {"extra_filters[]", right ? R"({__name__="insula"})" : "{"}});
+      request.max_response_bytes = kMaxAnswerBytes;
+      const absl::StatusOr<http::Response> answer = co_await self->client->Send(
+          std::move(request), absl::Now() + self->options.timeout);
+      if (!answer.ok() || ReadsFilter(*answer) != right) co_return false;
+    }
+    co_return true;
   }
 
   // Takes over which replicas there are. Those that are to be asked.
@@ -119,7 +165,10 @@ struct StoreVersion::State {
       Replica& replica = next[status.url];
       const auto known = replicas.find(status.url);
       if (known != replicas.end()) replica = known->second;
-      if (status.well && !replica.well) replica.ask_at = absl::InfinitePast();
+      if (status.well && !replica.well) {
+        replica.ask_at = absl::InfinitePast();
+        replica.takes_filters = false;
+      }
       replica.well = status.well;
       if (now >= replica.ask_at) due.push_back(status.url);
     }
@@ -128,16 +177,29 @@ struct StoreVersion::State {
   }
 
   void Note(const std::string& url, bool answered,
-            std::optional<promql::Version> version) ABSL_LOCKS_EXCLUDED(mutex) {
+            std::optional<promql::Version> version, bool takes_filters)
+      ABSL_LOCKS_EXCLUDED(mutex) {
     sync::MutexLock lock(&mutex);
     const auto found = replicas.find(url);
     if (found == replicas.end()) return;
     // What it said before counts until it says something else.
     if (answered) found->second.version = version;
+    found->second.takes_filters = takes_filters;
+    const bool done = answered && takes_filters == options.ask_filters;
     found->second.ask_at =
         absl::Now() +
-        (answered ? options.ask_interval
-                  : std::min(options.ask_interval, 10 * options.look_interval));
+        (done ? options.ask_interval
+              : std::min(options.ask_interval, 10 * options.look_interval));
+  }
+
+  bool AllTakeFilters() ABSL_LOCKS_EXCLUDED(mutex) {
+    const auto now_there = set->Statuses();
+    sync::MutexLock lock(&mutex);
+    for (const auto& status : now_there) {
+      const auto found = replicas.find(status.url);
+      if (found == replicas.end() || !found->second.takes_filters) return false;
+    }
+    return !now_there.empty();
   }
 
   promql::Version Oldest() ABSL_LOCKS_EXCLUDED(mutex) {
@@ -180,6 +242,8 @@ StoreVersion::~StoreVersion() {
 }
 
 promql::Version StoreVersion::version() const { return state_->Oldest(); }
+
+bool StoreVersion::takes_filters() const { return state_->AllTakeFilters(); }
 
 promql::Dialect StoreVersion::dialect() const {
   promql::Dialect dialect;

@@ -20,12 +20,17 @@ std::optional<promql::Version> ParseBuildInfo(absl::string_view body);
 
 // Asks each replica which version it is: at once, when it is back after it was
 // out, and now and then. Thread-safe.
+//
+// Asks a VictoriaMetrics, too, whether it takes `extra_filters[]`: whether it
+// refuses what is no selector there, and not what is one. Whoever stands
+// between and drops them, or is no VictoriaMetrics, answers both.
 class StoreVersion {
  public:
   struct Options {
     absl::Duration look_interval = absl::Seconds(1);  // At who is well.
     absl::Duration ask_interval = absl::Minutes(5);
     absl::Duration timeout = absl::Seconds(2);
+    bool ask_filters = false;
   };
 
   StoreVersion(Options options,
@@ -41,6 +46,10 @@ class StoreVersion {
   // are well has not said.
   promql::Version version() const;
   promql::Dialect dialect() const;
+  // Whether each of the replicas that there are now has shown, since it was
+  // last out, that it takes `extra_filters[]`. Not without
+  // Options::ask_filters.
+  bool takes_filters() const;
 
  private:
   struct State;

@@ -24,6 +24,7 @@ struct UpstreamQuery {
   // What is sent as `query`, in a request each. Several: their answers are
   // united, see answer_union.h. None: there is no such parameter.
   std::vector<std::string> texts;
+  std::vector<std::string> filters;  // Sent beside each as `extra_filters[]`.
   // Of an answer in JSON.
   DataReader read_data;
   // Of another one; set in place of `read_data`. With the errors of such a one.

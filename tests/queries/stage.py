@@ -1,7 +1,9 @@
-"""The servers of the suite: three Prometheus, a tenant-registry and a query-frontend."""
+"""The servers of the suite: three stores, Prometheus if nothing else is said, a tenant-registry
+and a query-frontend."""
 
 import json
 import os
+import urllib.parse
 
 import world
 from insula import Service
@@ -22,14 +24,17 @@ class Stage:
         self._frontend = None
         self._frontends = 0
         series = world.make_series()
-        self._start_prometheus("mixed", series, _TENANTS)
-        self._start_prometheus("red", [each for each in series
-                                       if each[0]["namespace"] == "red"])
-        self._start_prometheus("green", [each for each in series
-                                         if world.visible_to_green(each[0])])
+        self._start_store("mixed", series, _TENANTS)
+        self._start_store("red", [each for each in series
+                                  if each[0]["namespace"] == "red"])
+        self._start_store("green", [each for each in series
+                                    if world.visible_to_green(each[0])])
         self._start_registry()
 
-    def _start_prometheus(self, name, series, tenants=()):
+    # What the upstream is beside a URL.
+    _UPSTREAM = {}
+
+    def _start_store(self, name, series, tenants=()):
         directory = self._lab.path(f"{name}-tsdb")
         self._lab.run("/usr/bin/promtool", "tsdb", "create-blocks-from", "openmetrics",
                       self._lab.write(f"{name}.om", world.open_metrics(series)), directory)
@@ -62,7 +67,7 @@ class Stage:
     def _start_registry(self):
         objects = [("Upstream", "store",
                     {"query_url": f"http://127.0.0.1:{self._ports['mixed']}",
-                     "isolation": "ISOLATION_LABEL"})]
+                     "isolation": "ISOLATION_LABEL", **self._UPSTREAM})]
         for each in _TENANTS:
             objects += [
                 ("Tenant", each, {"enforced_labels": {"namespace": each},
@@ -113,6 +118,40 @@ class Stage:
 
     def stop_frontend(self):
         self._frontend.process.stop()
+
+
+class VictoriaMetricsStage(Stage):
+    """The same with VictoriaMetrics, which have no rules and targets."""
+
+    _UPSTREAM = {"query_store": "QUERY_STORE_VICTORIA_METRICS"}
+
+    def _start_store(self, name, series, tenants=()):
+        process = self._lab.start(name, [
+            "/usr/bin/victoria-metrics", f"-storageDataPath={self._lab.path(name)}",
+            f"-httpListenAddr=127.0.0.1:{self._ports[name]}", "-retentionPeriod=100y",
+            "-memory.allowedBytes=128MiB", "-search.latencyOffset=0s"])
+
+        def get(target, method="GET", body=b""):
+            try:
+                return send(self._ports[name], method, target, body=body)
+            except OSError:
+                return None
+
+        def ready():
+            answer = get("/health")
+            return answer is not None and answer.status == 200
+
+        def found():
+            get("/internal/force_flush")
+            answer = get("/api/v1/series?" + urllib.parse.urlencode(
+                {"match[]": '{__name__!=""}', "start": world.START,
+                 "end": world.START + world.SECONDS}))
+            return answer is not None and len(json.loads(answer.body)["data"]) == len(series)
+
+        process.wait_for("readiness", ready)
+        text = world.open_metrics(series, unit=1000).encode()
+        assert get("/api/v1/import/prometheus", "POST", text).status == 204
+        process.wait_for("its series", found)
 
 
 def _word(tenant):

@@ -51,12 +51,13 @@ def _samples(numbers, namespace):
     return samples
 
 
-def open_metrics(series):
+def open_metrics(series, unit=1):
+    """In text, with times in so many parts of a second."""
     lines = []
     for labels, samples in series:
         pairs = ",".join(f'{name}="{value}"' for name, value in labels.items()
                          if name != "__name__")
-        lines += [f"{labels['__name__']}{{{pairs}}} {value} {at}.000"
+        lines += [f"{labels['__name__']}{{{pairs}}} {value} {at * unit}{'.000' if unit == 1 else ''}"
                   for at, value in samples.items()]
     return "\n".join(lines) + "\n# EOF\n"
 

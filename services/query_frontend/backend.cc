@@ -15,6 +15,7 @@
 #include "libs/logging/logging.h"
 #include "libs/runtime/run_on.h"
 #include "services/query_frontend/answer_union.h"
+#include "services/query_frontend/plain_matrix.h"
 #include "services/query_frontend/result_filter.h"
 #include "services/query_frontend/result_stream.h"
 
@@ -295,10 +296,15 @@ absl::Status Backend::TooManySeriesFor(const Policy& policy) {
 absl::StatusOr<Answer> Backend::Check(const UpstreamQuery& query,
                                       const Policy& policy,
                                       http::Response response) {
-  absl::StatusOr<Answer> answer = absl::InternalError("it is not JSON");
+  absl::StatusOr<Answer> answer = Answer();
   if (query.read_response) {
     answer = query.read_response(response);
-  } else if (IsJson(response)) {
+  } else if (!IsJson(response)) {
+    answer = absl::InternalError("it is not JSON");
+  } else if (query.any_matrix && response.status == 200 &&
+             IsPlainMatrix(response.body)) {
+    answer->body = std::move(response.body);
+  } else {
     answer =
         ReadAnswer(response.status, std::move(response.body), query.read_data);
   }

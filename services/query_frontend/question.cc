@@ -39,6 +39,7 @@ Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
   query.in_pieces = !confined.raw && query.texts.size() == 1 &&
                     policy.limits.max_response_bytes == 0 &&
                     policy.limits.max_response_series == 0;
+  query.any_matrix = query.in_pieces && range_query;
   query.read_data = ReadResult(range_query, confined.raw, policy.reads);
   return query;
 }

@@ -44,6 +44,8 @@ struct UpstreamQuery {
   // Whether a long result may be handed on before it has come as a whole, which
   // `read_data` is not asked about then: Answer::rest.
   bool in_pieces = false;
+  // Whether `read_data` hands on every matrix as it is.
+  bool any_matrix = false;
 };
 
 }  // namespace insula::query_frontend

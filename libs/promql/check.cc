@@ -94,7 +94,7 @@ Fault CheckOperator(const Binary& binary, absl::string_view text) {
       binary.type == ValueType::kScalar) {
     return fault("comparisons between scalars must use BOOL modifier");
   }
-  if (!binary.matching->on) return std::nullopt;
+  if (!binary.matching.has_value() || !binary.matching->on) return std::nullopt;
   // Sorted copies: the lists may be long.
   std::vector<absl::string_view> included(binary.matching->include.begin(),
                                           binary.matching->include.end());
@@ -119,6 +119,10 @@ Fault CheckBinary(Binary& binary, absl::string_view text) {
     }
   }
   const bool set = IsSetOperator(binary.op);
+  if (!binary.matching.has_value()) {  // Two scalars.
+    if (!set) return std::nullopt;
+    binary.matching.emplace();
+  }
   VectorMatching& matching = *binary.matching;
   const bool fills =
       matching.fill_left.has_value() || matching.fill_right.has_value();

@@ -117,6 +117,8 @@ ExprPtr Parser::Reduce(ExprPtr operand) {
   if (binary.lhs->type == ValueType::kScalar &&
       operand->type == ValueType::kScalar) {
     binary.type = ValueType::kScalar;
+  } else if (!binary.matching.has_value()) {
+    binary.matching.emplace();
   }
   binary.rhs = std::move(operand);
   return ExprPtr(op.binary.release());

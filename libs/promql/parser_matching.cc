@@ -20,14 +20,14 @@ bool IsFill(TokenType type) {
 }  // namespace
 
 bool Parser::ParseBinaryModifiers(Binary& binary) {
-  VectorMatching& matching = binary.matching.emplace();
   if (Is(TokenType::kBool)) {
     binary.return_bool = true;
     Advance();
   }
-  if (!Is(TokenType::kOn) && !Is(TokenType::kIgnoring)) {
-    return ParseFill(matching);
-  }
+  const bool listed = Is(TokenType::kOn) || Is(TokenType::kIgnoring);
+  if (!listed && !IsFill(token_.type)) return true;
+  VectorMatching& matching = binary.matching.emplace();
+  if (!listed) return ParseFill(matching);
   matching.on = Is(TokenType::kOn);
   Advance();
   if (!ParseLabels(&matching.labels)) return false;

@@ -23,8 +23,9 @@ namespace {
 // Milliseconds from which on seconds in a double are not exact.
 constexpr double kMaxTime = 9007199254740992.0;
 
-// Expressions that are kept to be used again.
+// Expressions that are kept to be used again. Cheap ones labels::Matcher keeps.
 constexpr size_t kMaxCompiled = 16;
+constexpr size_t kCheap = 1024;
 
 // A metric name, two labels and one that is enforced.
 constexpr size_t kUsualMatchers = 4;
@@ -149,7 +150,7 @@ bool Parser::AddMatcher(labels::MatchType type, int32_t position,
     return Fail(position, std::string(matcher.status().message()));
   }
   regex_budget_ -= matcher->regex_cost();
-  if (matcher->regex_cost() > 0 && compiled_.size() < kMaxCompiled) {
+  if (matcher->regex_cost() > kCheap && compiled_.size() < kMaxCompiled) {
     compiled_.push_back(*matcher);
   }
   matchers->push_back(*std::move(matcher));

@@ -1,5 +1,6 @@
 #include "libs/range_cache/json_scanner.h"
 
+#include <array>
 #include <cstdint>
 
 #include "absl/strings/ascii.h"
@@ -7,11 +8,17 @@
 namespace insula::range_cache {
 namespace {
 
-bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+constexpr std::array<bool, 256> MakeNumberCharacters() {
+  std::array<bool, 256> of_number{};
+  for (const char c : "0123456789-+.eE")
+    of_number[static_cast<uint8_t>(c)] = true;
+  of_number[0] = false;  // The end of the literal.
+  return of_number;
+}
+constexpr std::array<bool, 256> kNumberCharacters = MakeNumberCharacters();
 
 bool IsNumberCharacter(char c) {
-  return absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '-' ||
-         c == '+' || c == '.' || c == 'e' || c == 'E';
+  return kNumberCharacters[static_cast<uint8_t>(c)];
 }
 
 int HexValue(char c) {
@@ -72,21 +79,6 @@ bool TakeUnicode(absl::string_view* text, std::string* out) {
 
 }  // namespace
 
-void JsonScanner::SkipSpace() {
-  while (at_ < text_.size() && IsSpace(text_[at_])) ++at_;
-}
-
-bool JsonScanner::Sees(char c) {
-  SkipSpace();
-  return at_ < text_.size() && text_[at_] == c;
-}
-
-bool JsonScanner::Eat(char c) {
-  if (!Sees(c)) return false;
-  ++at_;
-  return true;
-}
-
 bool JsonScanner::AtEnd() {
   SkipSpace();
   return at_ == text_.size();
@@ -95,19 +87,24 @@ bool JsonScanner::AtEnd() {
 std::optional<absl::string_view> JsonScanner::String() {
   if (!Sees('"')) return std::nullopt;
   const size_t begin = at_++;
-  while (at_ < text_.size() && text_[at_] != '"') {
-    at_ += text_[at_] == '\\' ? 2 : 1;
-  }
-  if (at_ >= text_.size()) return std::nullopt;
-  ++at_;
+  const char* const text = text_.data();
+  const size_t size = text_.size();
+  size_t at = at_;
+  while (at < size && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
+  if (at >= size) return std::nullopt;
+  at_ = at + 1;
   return From(begin);
 }
 
 std::optional<absl::string_view> JsonScanner::Number() {
   SkipSpace();
   const size_t begin = at_;
-  while (at_ < text_.size() && IsNumberCharacter(text_[at_])) ++at_;
-  if (at_ == begin) return std::nullopt;
+  const char* const text = text_.data();
+  const size_t size = text_.size();
+  size_t at = at_;
+  while (at < size && IsNumberCharacter(text[at])) ++at;
+  if (at == begin) return std::nullopt;
+  at_ = at;
   return From(begin);
 }
 

@@ -16,9 +16,16 @@ class JsonScanner {
   explicit JsonScanner(absl::string_view text) : text_(text) {}
 
   // Skips white space, and then `c` if it is there.
-  bool Eat(char c);
+  bool Eat(char c) {
+    const bool there = Sees(c);
+    at_ += there;
+    return there;
+  }
   // The same, without skipping `c`.
-  bool Sees(char c);
+  bool Sees(char c) {
+    SkipSpace();
+    return at_ < text_.size() && text_.data()[at_] == c;
+  }
   bool AtEnd();
 
   // A string, with its quotes.
@@ -32,11 +39,16 @@ class JsonScanner {
 
   size_t place() const { return at_; }
   absl::string_view From(size_t place) const {
-    return text_.substr(place, at_ - place);
+    return absl::string_view(text_.data() + place, at_ - place);
   }
 
  private:
-  void SkipSpace();
+  static bool IsSpace(char c) {
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+  }
+  void SkipSpace() {
+    while (at_ < text_.size() && IsSpace(text_.data()[at_])) ++at_;
+  }
 
   const absl::string_view text_;
   size_t at_ = 0;

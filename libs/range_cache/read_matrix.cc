@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "libs/range_cache/extent.h"
 #include "libs/range_cache/json_scanner.h"
@@ -21,26 +20,30 @@ absl::Status Odd(absl::string_view what) {
 
 // "1760003000.123" in milliseconds: digits, and up to three behind a point.
 std::optional<int64_t> ParseMillis(absl::string_view text) {
-  const bool negative = !text.empty() && text[0] == '-';
-  if (negative) text.remove_prefix(1);
-  const size_t point = std::min(text.find('.'), text.size());
-  const absl::string_view whole = text.substr(0, point);
-  absl::string_view part = text.substr(point);
-  if (!part.empty()) part.remove_prefix(1);
-  if (whole.empty() || whole.size() > 13 || part.size() > 3 ||
-      (part.empty() && point != text.size())) {
-    return std::nullopt;
-  }
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const bool negative = at != end && *at == '-';
+  if (negative) ++at;
   int64_t millis = 0;
-  for (const absl::string_view digits : {whole, part}) {
-    for (const char c : digits) {
-      if (!absl::ascii_isdigit(static_cast<unsigned char>(c))) {
-        return std::nullopt;
-      }
-      millis = millis * 10 + (c - '0');
+  // How many there were, which are not too many to be counted.
+  const auto digits = [&](int most) {
+    int count = 0;
+    while (at != end && *at >= '0' && *at <= '9' && count <= most) {
+      millis = millis * 10 + (*at++ - '0');
+      ++count;
     }
+    return count;
+  };
+  const int whole = digits(13);
+  if (whole == 0 || whole > 13) return std::nullopt;
+  int part = 0;
+  if (at != end && *at == '.') {
+    ++at;
+    part = digits(3);
+    if (part == 0 || part > 3) return std::nullopt;
   }
-  for (size_t i = part.size(); i < 3; ++i) millis *= 10;
+  if (at != end) return std::nullopt;
+  for (; part < 3; ++part) millis *= 10;
   return negative ? -millis : millis;
 }
 
@@ -217,10 +220,14 @@ absl::Status Reader::ReadPoint(bool histogram, int64_t* previous,
   const bool value = histogram ? json_.Sees('{') && json_.Value().has_value()
                                : json_.String().has_value();
   if (!value || !json_.Eat(']')) return Odd("a value that can't be read");
-  const int64_t since = *time - steps_.first;
-  const int64_t step = since / steps_.step;
-  if (since < 0 || since % steps_.step != 0 || step >= steps_.count) {
-    return Odd("a point at a time that was not asked for");
+  // Most points follow the one before by a step.
+  int64_t step = *previous + 1;
+  if (step >= steps_.count || *time != steps_.at(step)) {
+    const int64_t since = *time - steps_.first;
+    step = since / steps_.step;
+    if (since < 0 || since % steps_.step != 0 || step >= steps_.count) {
+      return Odd("a point at a time that was not asked for");
+    }
   }
   if (step <= *previous) return Odd("points out of order");
   *previous = step;

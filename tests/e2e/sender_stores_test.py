@@ -43,8 +43,9 @@ _PATIENCE = 120 + 3 * _SCRAPES
 class Exporter:
     """A target whose values are what is easily lost: it counts its scrapes by path."""
 
-    # Not -0, which Prometheus 2.42 sends as 0, nor less than VictoriaMetrics keeps.
-    ODD = ("NaN", "+Inf", "-Inf", "0", "2.3e-300", "1.7976931348623157e+308",
+    # Not -0, which Prometheus 2.42 sends as 0, nor less than about 1e-290: VictoriaMetrics has
+    # 18 digits to spare when it merges blocks.
+    ODD = ("NaN", "+Inf", "-Inf", "0", "2.3e-280", "1.7976931348623157e+308",
            "0.30000000000000004", "9007199254740993", "-1e-7")
 
     def __init__(self):

@@ -53,20 +53,12 @@ constexpr absl::Duration kLeastIdle = absl::Seconds(5);
 }  // namespace
 
 AddressKey AddressKeyOf(const boost::asio::ip::address& address) {
-  if (address.is_v6() && !address.to_v6().is_v4_mapped()) {
-    AddressKey key = address.to_v6().to_bytes();
-    std::fill(key.begin() + 8, key.end(), 0);
-    return key;
-  }
-  const auto v4 = address.is_v4()
-                      ? address.to_v4()
-                      : boost::asio::ip::make_address_v4(
-                            boost::asio::ip::v4_mapped, address.to_v6());
-  // As in ::ffff:0:0/96, which is in no network of the above.
-  AddressKey key = {};
-  key[10] = key[11] = 0xff;
-  const auto bytes = v4.to_bytes();
-  std::copy(bytes.begin(), bytes.end(), key.begin() + 12);
+  namespace ip = boost::asio::ip;
+  const ip::address_v6 v6 =
+      address.is_v6() ? address.to_v6()
+                      : ip::make_address_v6(ip::v4_mapped, address.to_v4());
+  AddressKey key = v6.to_bytes();
+  if (!v6.is_v4_mapped()) std::fill(key.begin() + 8, key.end(), 0);
   return key;
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "libs/files/write_all.h"
 #include "libs/logging/logging.h"
 #include "libs/status/status_macros.h"
 
@@ -176,14 +177,7 @@ void AuditLog::ReopenIfMoved() {
 void AuditLog::WriteLine(const std::string& line) {
   // What was begun is ended, so that this line can be read.
   const std::string text = within_line_ ? "\n" + line : line;
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t written =
-        write(descriptor_, text.data() + done, text.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) break;
-    done += static_cast<size_t>(written);
-  }
+  const size_t done = files::WriteAll(descriptor_, text);
   if (done == text.size()) {
     within_line_ = false;
     results_.written->Increment();

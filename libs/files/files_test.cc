@@ -1,7 +1,9 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "libs/files/replace_file.h"
 #include "libs/files/settled_file.h"
+#include "libs/files/write_all.h"
 #include "libs/status/status_matchers.h"
 
 namespace insula::files {
@@ -101,6 +104,22 @@ TEST_F(FilesTest, AFileThatCantBePutInPlaceLeavesTheOldOneAndNoPart) {
   EXPECT_FALSE(std::filesystem::exists(Path("d.tmp")));
   EXPECT_THAT(ReplaceFile(Path("no/such/dir"), "text"),
               StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST(WriteAllTest, SaysHowMuchWasWrittenAndWhyNotAll) {
+  const std::string path = testing::TempDir() + "/write_all";
+  int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(WriteAll(fd, "some "), 5u);
+  EXPECT_EQ(WriteAll(fd, "text"), 4u);
+  EXPECT_EQ(WriteAll(fd, ""), 0u);
+  close(fd);
+  EXPECT_EQ(std::filesystem::file_size(path), 9u);
+  fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(WriteAll(fd, "text"), 0u);
+  EXPECT_EQ(errno, ENOSPC);
+  close(fd);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "libs/files/write_all.h"
 #include "libs/status/status_macros.h"
 
 namespace insula::files {
@@ -16,12 +17,10 @@ absl::Status Failed(absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(path, ": ", what));
 }
 
-absl::Status WriteAll(int fd, const std::string& path, absl::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Failed("can't be written", path);
-    text.remove_prefix(static_cast<size_t>(written));
+absl::Status WriteAndSync(int fd, const std::string& path,
+                          absl::string_view text) {
+  if (WriteAll(fd, text) != text.size()) {
+    return Failed("can't be written", path);
   }
   if (fsync(fd) != 0) return Failed("can't be synced", path);
   return absl::OkStatus();
@@ -47,7 +46,7 @@ absl::Status ReplaceFile(const std::string& path, absl::string_view text) {
   const int fd = open(
       part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
   if (fd < 0) return Failed("can't be made", part);
-  absl::Status status = WriteAll(fd, part, text);
+  absl::Status status = WriteAndSync(fd, part, text);
   if (close(fd) != 0 && status.ok()) status = Failed("can't be closed", part);
   if (status.ok() && rename(part.c_str(), path.c_str()) != 0) {
     status = Failed("can't be put in place", path);

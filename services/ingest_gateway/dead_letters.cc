@@ -14,6 +14,7 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "libs/files/write_all.h"
 #include "libs/logging/logging.h"
 #include "libs/status/status_macros.h"
 
@@ -55,17 +56,6 @@ bool EndsWithinALine(int descriptor, uint64_t size) {
   return size > 0 &&
          pread(descriptor, &last, 1, static_cast<off_t>(size - 1)) == 1 &&
          last != '\n';
-}
-
-absl::Status WriteAll(const std::string& file, int descriptor,
-                      absl::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return FileError(file, "can't be written");
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return absl::OkStatus();
 }
 
 metrics::Counter& Letters(metrics::Registry* registry, const char* result) {
@@ -150,7 +140,7 @@ asio::awaitable<void> DeadLetters::Keep(const DeadLetter* letter) {
 absl::Status DeadLetters::Write(const DeadLetter& letter) {
   // One at a time, so that the lines of large parts are not held side by side.
   sync::MutexLock lock(&mutex_);
-  const std::string line = FormatDeadLetter(clock_->Now(), letter);
+  std::string line = FormatDeadLetter(clock_->Now(), letter);
   if (line.size() > max_file_bytes_) {
     return absl::ResourceExhaustedError(
         absl::StrCat("a part takes ", line.size(), " bytes of ",
@@ -167,10 +157,9 @@ absl::Status DeadLetters::Write(const DeadLetter& letter) {
     close(std::exchange(descriptor, fresh));
     size = 0;
   }
-  if (EndsWithinALine(descriptor, size)) {
-    RETURN_IF_ERROR(WriteAll(file_, descriptor, "\n"));
-  }
-  return WriteAll(file_, descriptor, line);
+  if (EndsWithinALine(descriptor, size)) line.insert(0, "\n");
+  if (files::WriteAll(descriptor, line) == line.size()) return absl::OkStatus();
+  return FileError(file_, "can't be written");
 }
 
 void DeadLetters::NoteFailure(const absl::Status& why) {

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "libs/files/replace_file.h"
+#include "libs/files/write_all.h"
 
 namespace insula::insulactl {
 namespace {
@@ -35,13 +36,8 @@ absl::Status PrivateFile::Open() {
 }
 
 absl::Status PrivateFile::Write(absl::string_view data) {
-  while (!data.empty()) {
-    const ssize_t size = write(fd_, data.data(), data.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return Failed(part_, "can't be written");
-    data.remove_prefix(static_cast<size_t>(size));
-  }
-  return absl::OkStatus();
+  if (files::WriteAll(fd_, data) == data.size()) return absl::OkStatus();
+  return Failed(part_, "can't be written");
 }
 
 absl::Status PrivateFile::Commit() {

@@ -3,11 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <thread>
 
 #include "absl/time/clock.h"
 #include "libs/files/replace_file.h"
@@ -73,6 +75,34 @@ TEST_F(FilesTest, WhatIsNoFileOrTooLargeIsRefused) {
   EXPECT_THAT(
       Read(Path("a"), std::nullopt, small),
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at most 4")));
+}
+
+// Kept secrets are replaced at any moment; a reader that took that for a file
+// being written would go on with one that is no longer valid.
+TEST_F(FilesTest, AFileThatIsReplacedWhileItIsReadIsReadAgain) {
+  const std::string text(1 << 20, 'x');
+  ASSERT_THAT(ReplaceFile(Path("a"), text), IsOk());
+  ASSERT_THAT(ReplaceFile(Path("next"), text), IsOk());
+  std::atomic<int> reads{0};
+  std::atomic<bool> stop{false};
+  // Never twice within one read.
+  std::thread writer([this, &text, &reads, &stop] {
+    for (int seen = 0; !stop; seen = reads) {
+      std::filesystem::rename(Path("next"), Path("a"));
+      std::ofstream(Path("next"), std::ios::binary) << text;
+      while (reads < seen + 2 && !stop) std::this_thread::yield();
+    }
+  });
+  int unsettled = 0;
+  SettledFileOptions options;
+  options.max_bytes = text.size();
+  for (; reads < 500; ++reads) {
+    const auto file = Read(Path("a"), std::nullopt, options);
+    if (!file.ok() || file->text != text) ++unsettled;
+  }
+  stop = true;
+  writer.join();
+  EXPECT_EQ(unsettled, 0);
 }
 
 TEST_F(FilesTest, ALinkIsFollowedOnlyIfThatIsWanted) {

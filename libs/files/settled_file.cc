@@ -13,6 +13,9 @@ namespace insula::files {
 namespace {
 
 constexpr absl::Duration kSettleTime = absl::Milliseconds(30);
+// How often a file is replaced while it is read, before that is a reason to
+// look again later.
+constexpr int kMaxReplacements = 3;
 
 absl::StatusOr<FileStamp> StampOf(int fd, const std::string& path,
                                   size_t max_bytes) {
@@ -53,11 +56,17 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& path,
   return text;
 }
 
-}  // namespace
+// Whether no name leads to the open file any more.
+bool IsReplaced(int fd) {
+  struct stat info = {};
+  return fstat(fd, &info) == 0 && info.st_nlink == 0;
+}
 
-absl::StatusOr<SettledFile> ReadSettledFile(
-    const std::string& path, const std::optional<FileStamp>& known,
-    const SettledFileOptions& options, absl::Time now) {
+// `*replaced`: another file took the place of the one that was being read.
+absl::StatusOr<SettledFile> ReadOnce(const std::string& path,
+                                     const std::optional<FileStamp>& known,
+                                     const SettledFileOptions& options,
+                                     absl::Time now, bool* replaced) {
   // Not blocking: the path may have become a FIFO.
   const int fd =
       open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK |
@@ -86,8 +95,22 @@ absl::StatusOr<SettledFile> ReadSettledFile(
     file.text = std::move(text);
   } else {
     file.settled = false;
+    *replaced = IsReplaced(fd);
   }
   return file;
+}
+
+}  // namespace
+
+absl::StatusOr<SettledFile> ReadSettledFile(
+    const std::string& path, const std::optional<FileStamp>& known,
+    const SettledFileOptions& options, absl::Time now) {
+  for (int replacements = 0;; ++replacements) {
+    bool replaced = false;
+    ASSIGN_OR_RETURN(SettledFile file,
+                     ReadOnce(path, known, options, now, &replaced));
+    if (!replaced || replacements == kMaxReplacements) return file;
+  }
 }
 
 }  // namespace insula::files

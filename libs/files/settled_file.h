@@ -35,7 +35,8 @@ struct SettledFileOptions {
 
 // Reads `path` unless its stamp is `known`. A file that was written to less
 // than 30 ms ago, or while it was read, is not settled: a half-written file
-// would look as if something had vanished from it. NOT_FOUND, INVALID_ARGUMENT
+// would look as if something had vanished from it. One that is replaced while
+// it is read is read from its new place at once. NOT_FOUND, INVALID_ARGUMENT
 // (not a regular file, too large, a link that is not followed), and the codes
 // of errno. Blocks, but not for a FIFO.
 absl::StatusOr<SettledFile> ReadSettledFile(

@@ -173,7 +173,7 @@ absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
 
 absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
     absl::string_view query, ExprPtr expr, const Clauses& clauses,
-    const ParseOptions& options, AbsentLabels absent_labels) {
+    const ParseOptions& options, AbsentLabels absent_labels, Clauses* unlike) {
   RETURN_IF_ERROR(CheckClauses(clauses));
   std::vector<std::string> texts;
   const bool relabels = absent_labels == AbsentLabels::kOfQuery &&
@@ -196,6 +196,7 @@ absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
   RETURN_IF_ERROR(whole ? CheckSelectorLimit(selectors)
                         : CheckSelectorCount(selectors, "the query"));
   UnionRewriter rewriter(query, simple, whole, absent_labels);
+  rewriter.TakeForUnlike(unlike);
   ASSIGN_OR_RETURN(const std::vector<ExprPtr> roots,
                    rewriter.Run(std::move(expr)));
   for (const ExprPtr& root : roots) {

@@ -88,11 +88,15 @@ absl::StatusOr<std::vector<std::string>> ConfineQueryToTexts(
     const ParseOptions& options = {},
     AbsentLabels absent_labels = AbsentLabels::kOfQuery);
 
-// The same of a query that was parsed with these options.
+// The same of a query that was parsed with these options. With `unlike` it
+// refuses none for want of a fixed metric name: the selectors that lack one go
+// there, each once. The texts are exact if, of what is visible of each, no two
+// series are alike but for the name, and else lack some of these.
 absl::StatusOr<std::vector<std::string>> ConfineParsedToTexts(
     absl::string_view query, ExprPtr expr, const Clauses& clauses,
     const ParseOptions& options,
-    AbsentLabels absent_labels = AbsentLabels::kOfQuery);
+    AbsentLabels absent_labels = AbsentLabels::kOfQuery,
+    Clauses* unlike = nullptr);
 
 // What a store is sent that takes a union of selectors beside the query, as a
 // VictoriaMetrics does by `extra_filters[]`.

@@ -248,6 +248,35 @@ TEST(ConfineUnionTest, CheckProvesByCases) {
   EXPECT_FALSE(IsCovered(Grants("{a=\"\xc3\xb6\"}")[0], Grants("{a=~\".\"}")));
 }
 
+TEST(ConfineUnionTest, SaysWhichSelectorsMustBeOfUnlikeSeries) {
+  const Clauses clauses =
+      Grants("{__name__=~\"a.*\"} or {__name__=~\".*b\",c=\"1\"}");
+  const auto confine = [&clauses](absl::string_view query, Clauses* unlike) {
+    return ConfineParsedToTexts(query, MustParse(query), clauses, {},
+                                AbsentLabels::kOfQuery, unlike);
+  };
+  Clauses unlike;
+  const auto texts = confine(
+      "rate({d=\"2\"}[5m]) + timestamp({d=\"2\"}) / rate(ab[5m])", &unlike);
+  ASSERT_THAT(texts, IsOk());
+  EXPECT_EQ(texts->front(),
+            "(rate({__name__=~\"a.*\",d=\"2\"}[5m]) or "
+            "rate({__name__=~\".*b\",c=\"1\",d=\"2\"}[5m])) + "
+            "(timestamp({__name__=~\"a.*\",d=\"2\"}) or "
+            "timestamp({__name__=~\".*b\",c=\"1\",d=\"2\"})) / "
+            "rate(ab[5m])");
+  EXPECT_EQ(unlike, Grants("{d=\"2\"}"));
+  // Where the name can be kept, nothing is to be known.
+  for (const char* query : {"{d=\"2\"}", "last_over_time({d=\"2\"}[5m])",
+                            "absent({d=\"2\"})", "{d=\"2\"}[5m]"}) {
+    unlike.clear();
+    EXPECT_THAT(confine(query, &unlike), IsOk()) << query;
+    EXPECT_THAT(unlike, SizeIs(0)) << query;
+  }
+  EXPECT_THAT(confine("rate({d=\"2\"}[5m])", nullptr),
+              StatusIs(kInvalid, HasSubstr("add a metric name")));
+}
+
 TEST(ConfineUnionTest, ARangeAsTheWholeQueryNeedsSeveralTexts) {
   const Clauses clauses = Grants("{a=\"1\"} or {b=\"2\"}");
   const auto texts = ConfineQueryToTexts("up[5m]", clauses);

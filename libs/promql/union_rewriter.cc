@@ -389,7 +389,14 @@ absl::Status UnionRewriter::RewriteCall(ExprPtr* slot, size_t index) {
                   absl::StrCat("which cannot be put together behind ", function,
                                "(); add matchers so that one is left"));
   }
-  const bool told_apart = plan->fixed || plan->separate;
+  bool told_apart = plan->fixed || plan->separate;
+  if (!told_apart && function != "last_over_time" && unlike_ != nullptr) {
+    if (std::find(unlike_->begin(), unlike_->end(), selector.matchers) ==
+        unlike_->end()) {
+      unlike_->push_back(selector.matchers);
+    }
+    told_apart = true;
+  }
   if (!told_apart && function != "last_over_time") {
     return Refuse(
         selector, plan->arms.size(),

@@ -36,6 +36,12 @@ class UnionRewriter {
   bool left_unions() const { return left_unions_; }
   Clauses SeenClauses() const;
 
+  // Selectors of several arms whose series are to be taken apart by their other
+  // labels go into `*unlike`, each once, and are not refused for want of a
+  // metric name: no two of what each sees may be alike but for the name. Before
+  // Run().
+  void TakeForUnlike(Clauses* unlike) { unlike_ = unlike; }
+
   // The expressions whose answers are together the answer: one, unless `root`
   // is a range selector.
   absl::StatusOr<std::vector<ExprPtr>> Run(ExprPtr root);
@@ -72,6 +78,7 @@ class UnionRewriter {
   bool leaves_unions_ = false;
   bool left_unions_ = false;
   std::vector<bool> seen_;  // By index in `simple_`.
+  Clauses* unlike_ = nullptr;
   // For copies; see clone.h. A tree of which nothing is too large when printed
   // takes no more.
   size_t budget_ = size_t{8} << 20;

@@ -380,13 +380,13 @@ constexpr char kOverlapping[] = R"(
 
 TEST_F(AccessTest, WhatCanNotBeConfinedIsAnExecutionError) {
   Access("x", kOverlapping);
-  const http::Response refused = Query(R"(rate({job="a"}[5m]))");
+  const http::Response refused = Query(R"(abs({job="a",__insula_name__=""}))");
   EXPECT_EQ(refused.status, 422);
   EXPECT_THAT(refused.body, HasSubstr(R"("errorType":"execution")"));
   EXPECT_THAT(
       refused.body,
       HasSubstr("insula: tenant viewer: the query can't be confined to what "
-                "the tenant reads: 1:6: the selector"));
+                "the tenant reads: 1:5: the selector"));
   EXPECT_THAT(store_.asked(), IsEmpty());
   EXPECT_EQ(metrics_.refused_query.Value(), 1);
   EXPECT_THAT(Texts(R"(rate(a{job="a"}[5m]))"), SizeIs(1));
@@ -567,7 +567,7 @@ TEST_F(RangeTest, ExplainShowsClausesGrantsAndTexts) {
   DeleteAccess("pods");
   DeleteAccess("codes");
   Access("x", kOverlapping);
-  request.set_query(R"(rate({job="a"}[5m]))");
+  request.set_query(R"(abs({job="a",__insula_name__=""}))");
   EXPECT_EQ(ExplainQuery(request, *snapshot_, &pools_).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }

@@ -179,7 +179,62 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::AskOne(
     std::string&& request_id, absl::Time deadline) {
   if (!query.ok()) return Say(Refused(query.status()));
   query->request_id = std::move(request_id);
+  if (query->unlike != nullptr) {
+    return AskIfUnlike(*std::move(query), policy, deadline);
+  }
   return Ask(*std::move(query), policy, deadline);
+}
+
+asio::awaitable<absl::StatusOr<Answer>> Answering::AskIfUnlike(
+    UpstreamQuery query, SharedPolicy policy, absl::Time deadline) {
+  const absl::Time now = absl::Now();
+  deadline = std::min(deadline, now + policy->limits.timeout);
+  const std::shared_ptr<const Unlike> unlike = std::move(query.unlike);
+  for (size_t i = 0; i < unlike->selectors.size(); ++i) {
+    std::optional<absl::StatusOr<Answer>> instead =
+        co_await FindAlike(unlike, i, query.request_id, policy, now, deadline);
+    if (instead.has_value()) co_return *std::move(instead);
+  }
+  co_return co_await Ask(std::move(query), policy, deadline);
+}
+
+asio::awaitable<std::optional<absl::StatusOr<Answer>>> Answering::FindAlike(
+    std::shared_ptr<const Unlike> unlike, size_t index, std::string request_id,
+    SharedPolicy policy, absl::Time now, absl::Time deadline) {
+  const auto compared = std::make_shared<ComparedSeries>();
+  for (int step = 0; step < 2; ++step) {
+    const bool by_name = step == 0;
+    UpstreamQuery first =
+        by_name ? AskForNames(*unlike, index, *policy, now, compared)
+                : AskForSeries(*unlike, index, *policy, now, compared);
+    first.request_id = request_id;
+    absl::StatusOr<Answer> answer =
+        co_await Ask(std::move(first), policy, deadline);
+    if (!answer.ok() || answer->http_status != 200) {
+      metrics_.unnamed_unknown.Increment();
+      co_return answer;
+    }
+    if (answer->warned || compared->too_many) {
+      metrics_.unnamed_unknown.Increment();
+      co_return Refused(CannotTellApart(
+          *unlike, index, *policy,
+          compared->too_many
+              ? absl::StrCat("and of more than ", kMaxCompared, " series")
+              : "and the store does not say of all series which they are"));
+    }
+    if (by_name && !compared->several_names) {
+      metrics_.unnamed_of_one_name.Increment();
+      co_return std::nullopt;
+    }
+  }
+  if (!compared->alike) {
+    metrics_.unnamed_unlike.Increment();
+    co_return std::nullopt;
+  }
+  metrics_.unnamed_alike.Increment();
+  co_return Refused(
+      CannotTellApart(*unlike, index, *policy,
+                      "and two of its series differ in nothing but the name"));
 }
 
 asio::awaitable<absl::StatusOr<Answer>> Answering::FindMetadata(

@@ -4,6 +4,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "services/query_frontend/policy.h"
 #include "services/query_frontend/question.h"
 #include "services/query_frontend/route.h"
+#include "services/query_frontend/unlike_series.h"
 
 namespace insula::query_frontend {
 
@@ -57,6 +60,16 @@ class Answering {
                                        const SharedPolicy& policy,
                                        std::string&& request_id,
                                        absl::Time deadline);
+  // What has to be known first, and then that.
+  boost::asio::awaitable<Found> AskIfUnlike(UpstreamQuery query,
+                                            SharedPolicy policy,
+                                            absl::Time deadline);
+  // Nothing if that is so of unlike->selectors[index], else what to say instead
+  // of an answer.
+  boost::asio::awaitable<std::optional<Found>> FindAlike(
+      std::shared_ptr<const Unlike> unlike, size_t index,
+      std::string request_id, SharedPolicy policy, absl::Time now,
+      absl::Time deadline);
   boost::asio::awaitable<Found> FindForSeveral(const Route& route,
                                                ApiParams&& params,
                                                std::vector<Policy>&& policies,

@@ -52,6 +52,9 @@ absl::StatusOr<v1::ExplainResponse> ExplainQuery(
   response.mutable_queries()->Assign(texts.begin(), texts.end());
   response.mutable_extra_filters()->Assign(confined.filters.begin(),
                                            confined.filters.end());
+  for (const promql::Clause& selector : confined.unlike) {
+    response.add_unlike(promql::PrintSelector(selector));
+  }
   const tenancy::ReadPolicy& reads = *policy->reads;
   for (const tenancy::Clause& clause : reads.clauses()) {
     response.add_clauses(promql::PrintSelector(clause));

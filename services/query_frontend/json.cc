@@ -69,6 +69,15 @@ nlohmann::ordered_json Notes(element document, const char* name,
   return kept;
 }
 
+// Whether it holds any, or what could be.
+bool HasWarnings(element document) {
+  element warnings;
+  if (document["warnings"].get(warnings) != simdjson::SUCCESS) return false;
+  simdjson::dom::array notes;
+  return warnings.get(notes) == simdjson::SUCCESS ? notes.size() > 0
+                                                  : !warnings.is_null();
+}
+
 // Where the value of the top-level member "data" stands in `body`. The document
 // is known to be valid, so that brackets and strings are all there is to it.
 absl::string_view FindData(absl::string_view body) {
@@ -131,6 +140,7 @@ absl::StatusOr<Answer> ReadSuccess(element document, std::string body,
   const absl::string_view raw =
       replaced.has_value() ? absl::string_view(*replaced) : FindData(body);
   if (raw.empty()) return NotAnAnswer("it holds no plain data");
+  answer.warned = HasWarnings(document);
   const nlohmann::ordered_json warnings =
       Notes(document, "warnings", &answer.withheld);
   const nlohmann::ordered_json infos =

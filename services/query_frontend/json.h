@@ -30,6 +30,7 @@ struct Answer {
   std::string content_encoding;  // "": none.
   std::string body;      // What to send: rebuilt, `data` untouched or replaced.
   std::string withheld;  // Texts left out of it, for our log.
+  bool warned = false;   // With warnings, as where some of the data is lacking.
   bool storable = true;  // Whether it may be kept for the same question.
   // Of an answer that was asked for in pieces, what comes behind `body`. Its
   // errors have been told already.

@@ -33,6 +33,10 @@ struct Metrics {
         upstream_timeout(UpstreamError(registry, "timeout")),
         upstream_too_large(UpstreamError(registry, "too_large")),
         upstream_garbage(UpstreamError(registry, "garbage")),
+        unnamed_of_one_name(Unnamed(registry, "one_name")),
+        unnamed_unlike(Unnamed(registry, "unlike")),
+        unnamed_alike(Unnamed(registry, "alike")),
+        unnamed_unknown(Unnamed(registry, "unknown")),
         upstream_seconds(registry->AddHistogram(
             "query_frontend_upstream_seconds",
             "Time from sending a request to an upstream to its answer.")),
@@ -69,6 +73,10 @@ struct Metrics {
   metrics::Counter& upstream_timeout;
   metrics::Counter& upstream_too_large;
   metrics::Counter& upstream_garbage;
+  metrics::Counter& unnamed_of_one_name;
+  metrics::Counter& unnamed_unlike;
+  metrics::Counter& unnamed_alike;
+  metrics::Counter& unnamed_unknown;
   metrics::Histogram& upstream_seconds;
   ProxyMetrics proxy;
 
@@ -85,6 +93,16 @@ struct Metrics {
         "query_frontend_refused_total",
         "Requests refused before any upstream saw them.",
         {{"reason", std::string(reason)}});
+  }
+  static metrics::Counter& Unnamed(metrics::Registry* registry,
+                                   absl::string_view series) {
+    return registry->AddCounter(
+        "query_frontend_unnamed_unions_total",
+        "Selectors without a metric name below a function that drops it, to "
+        "which several grants apply, by what the store says of their series: "
+        "they are of one name, or unlike in other labels; or alike, or it is "
+        "not known, and the query is refused.",
+        {{"series", std::string(series)}});
   }
   static metrics::Counter& UpstreamError(metrics::Registry* registry,
                                          absl::string_view reason) {

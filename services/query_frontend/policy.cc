@@ -171,9 +171,10 @@ absl::StatusOr<promql::ExprPtr> ParseQuery(absl::string_view query,
 absl::Status ConfineInText(absl::string_view query, promql::ExprPtr parsed,
                            const Policy& policy, ConfinedQuery* confined) {
   ASSIGN_OR_RETURN(confined->texts,
-                   promql::ConfineParsedToTexts(query, std::move(parsed),
-                                                policy.reads->clauses(),
-                                                ParseOptionsOf(policy)));
+                   promql::ConfineParsedToTexts(
+                       query, std::move(parsed), policy.reads->clauses(),
+                       ParseOptionsOf(policy), promql::AbsentLabels::kOfQuery,
+                       &confined->unlike));
   return absl::OkStatus();
 }
 

@@ -75,6 +75,9 @@ struct ConfinedQuery {
   std::vector<std::string> texts;
   // Sent beside them; see promql::FilteredQuery.
   std::vector<std::string> filters;
+  // Of each of these no two series that the tenant sees may be alike but for
+  // the name, or `texts` are not the query; see promql::ConfineParsedToTexts().
+  promql::Clauses unlike;
   // It is one selector, perhaps in parentheses: its answer is series with all
   // their labels.
   bool raw = false;

@@ -14,6 +14,7 @@
 #include "services/query_frontend/answer_data.h"
 #include "services/query_frontend/federate_answer.h"
 #include "services/query_frontend/rules_answer.h"
+#include "services/query_frontend/unlike_series.h"
 
 namespace insula::query_frontend {
 namespace {
@@ -26,6 +27,10 @@ Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
                    ConfineQuery(params.query, params, policy));
   query.cost = confined.cost.samples_per_series *
                static_cast<double>(confined.texts.size());
+  if (!confined.unlike.empty()) {
+    ASSIGN_OR_RETURN(query.unlike,
+                     MakeUnlike(params, policy, std::move(confined.unlike)));
+  }
   query.texts = std::move(confined.texts);
   query.filters = std::move(confined.filters);
   // A range query of a range selector is refused by the store, in its words.

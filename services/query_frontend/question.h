@@ -28,7 +28,8 @@ struct AnswerOptions {
 
 // The question to the store of `policy`. INVALID_ARGUMENT in Prometheus' words
 // for what a Prometheus would refuse. FAILED_PRECONDITION for what can't be
-// confined to what the tenant reads.
+// confined to what the tenant reads. One that has UpstreamQuery::unlike must
+// not be asked before that is known.
 absl::StatusOr<UpstreamQuery> MakeQuestion(const Route& route, ApiParams params,
                                            const Policy& policy,
                                            const AnswerOptions& options);

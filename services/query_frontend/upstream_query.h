@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@
 #include "services/query_frontend/json.h"
 
 namespace insula::query_frontend {
+
+struct Unlike;
 
 struct UpstreamQuery {
   Endpoint endpoint = Endpoint::kOther;
@@ -32,6 +35,8 @@ struct UpstreamQuery {
   // What is sent in place of `params`, if not empty: a block of a remote read.
   std::string body;
   std::string request_id;
+  // Not null: what has to be so of the store's series, or it must not be asked.
+  std::shared_ptr<const Unlike> unlike;
   double cost = 1;  // Beside that of others; see fair_queue::FairQueue.
   // Of a query_range about one tenant: what its `start`, `end` and `step` say.
   struct Range {

@@ -36,6 +36,8 @@ FUNCTIONS = {
 }
 _OF_SCALARS = {"pi", "scalar", "time"}  # Return one.
 _OF_VECTORS = sorted(set(FUNCTIONS) - _OF_SCALARS)
+_OF_RANGES = sorted(["timestamp", *(name for name, kinds in FUNCTIONS.items()
+                                    if "m" in (kinds or ()))])
 AGGREGATIONS = ("avg bottomk count count_values group max min quantile stddev stdvar sum topk"
                 .split())
 _ARITHMETIC = ["+", "-", "*", "/", "%", "^", "atan2"]
@@ -52,12 +54,14 @@ LABELS = ("namespace", "pod", "code")
 
 class Grammar:
     """Makes queries with numbers of `random`, and counts in `counts` what they hold. After
-    query() and match(), `fragile` says whether rounding or order may show in an answer."""
+    query() and match(), `fragile` says whether rounding or order may show in an answer.
+    `unnamed_one_in` says how many selectors have no metric name."""
 
     def __init__(self, random):
         self._random = random
         self.counts = collections.Counter()
         self.fragile = False
+        self.unnamed_one_in = 6  # Of selectors.
 
     def _pick(self, choices):
         return self._random.choice(choices)
@@ -85,6 +89,16 @@ class Grammar:
             self._count("text", "comment")
             text += self._pick([" # } or a{namespace=\"blue\"}", "\n# (", "#"])
         return text
+
+    def of_range(self):
+        """A query that is a function of a range of series, or of what timestamp() looks at."""
+        self.fragile = False
+        text = self._call(self._pick(_OF_RANGES), 1)
+        if self._one_in(2):
+            return text
+        self._count("node", "aggregate")
+        self._count("aggregation", name := self._pick(["count", "max", "sum"]))
+        return f"{name}{self._pick(['', ' by (pod)', ' without (code)'])} ({text})"
 
     def match(self):
         """One for match[]."""
@@ -146,7 +160,7 @@ class Grammar:
         self._count("node", "vector selector")
         matchers = [self._matcher() for _ in range(self._pick([0, 0, 0, 1, 1, 2]))]
         name = self._pick(METRICS)
-        if self._one_in(6):
+        if self._one_in(self.unnamed_one_in):
             self._count("matcher", "__name__")
             operator, value = self._pick([("=", name), ("=~", "a|c"), ("=~", ".+"),
                                           ("!=", ""), ("=~", ".*5c1.*"), ("!~", "b.*")])

@@ -5,7 +5,8 @@ Sends N queries (1,000,000 by default) over the whole grammar, to every endpoint
 through the query-frontend of BIN_DIR to a Prometheus that holds red, blue and green. Nothing of
 blue may be in an answer. The first of them (20,000 by default) are compared with the answers of
 a Prometheus which holds nothing but red's series; every fifth of those is asked as green, who
-reads its own series and some of red and blue, and compared with one that holds only these.
+reads its own series and some of red and blue, and compared with one that holds only these; every
+fifth as amber, whose grants overlap in names and whose queries have none.
 
 The same questions to the query-frontend-broken of TEST_BIN_DIR, which confines nothing, must
 fail soon; and within 10,000 of them each fault that is planted in its query-frontend-faulty."""
@@ -35,7 +36,7 @@ from stage import Stage  # noqa: E402
 
 # See libs/promql/planted_faults.h.
 _FAULTS = ("aggregation_parameter", "subquery", "right_operand", "at_modifier", "match_in_body",
-           "cache_key", "union_arm")
+           "cache_key", "union_arm", "alike_series")
 # What the binary with faults looks them up by, and no other one may.
 _FAULT_VARIABLE = b"INSULA_FAULT"
 _BROKEN_QUERIES = 1000
@@ -49,6 +50,7 @@ _ENDPOINTS = {"query": 500, "query_range": 200, "series": 60, "labels": 40, "lab
               "query_exemplars": 30, "federate": 20, "metadata": 10, "targets": 10,
               "targets_metadata": 10, "rules": 10, "alerts": 10, "format_query": 20,
               "parse_query": 20, "explain": 10, "read": 10}
+_ASKERS = 6 * ["red"] + 2 * ["green"] + 2 * ["amber"]
 _COMPARED = {"query", "query_range", "series", "labels", "label_values"}
 _CANARIES = (world.CANARY.encode(), str(world.SECRET).encode())
 
@@ -167,12 +169,15 @@ class Batch:
         return [self._grammar.match()
                 for _ in range(self._random.randrange(least, 3))]
 
-    def _question(self, endpoint):
+    def _question(self, endpoint, tenant):
         """(method, path, params, headers, body)"""
+        self._grammar.unnamed_one_in = 1 if tenant == "amber" else 6
         pick = self._random.choice
         method, path, params, headers, body = pick(["GET", "POST"]), endpoint, [], (), None
         if endpoint in ("query", "query_range", "query_exemplars"):
-            params = [("query", self._grammar.query(endpoint == "query")), *self._times(endpoint)]
+            query = (self._grammar.of_range() if tenant == "amber" and self._random.randrange(2)
+                     else self._grammar.query(endpoint == "query"))
+            params = [("query", query), *self._times(endpoint)]
         elif endpoint in ("format_query", "parse_query", "explain"):
             params = [("query", self._grammar.query(True))]
             if endpoint == "explain":
@@ -206,10 +211,9 @@ class Batch:
 
     def step(self, compared):
         """Asks one question; raises Mismatch."""
-        tenant = "green" if compared and self._random.randrange(5) == 0 else "red"
-        endpoint = self._random.choice(
-            sorted(_COMPARED) if tenant == "green" else self._endpoints)
-        method, target, params, headers, body = self._question(endpoint)
+        tenant = self._random.choice(_ASKERS) if compared else "red"
+        endpoint = self._random.choice(self._endpoints if tenant == "red" else sorted(_COMPARED))
+        method, target, params, headers, body = self._question(endpoint, tenant)
         if endpoint in ("series", "labels") and method == "POST" and params:
             # URL and body together.
             if params[0][0] == "match[]" and self._random.randrange(2) == 0:
@@ -236,20 +240,38 @@ class Batch:
             self.counts[f"refused {tenant}"] += 1
             if tenant == "red":
                 raise Mismatch(f"{shown}\nis refused: {status} {answer[:2000]}")
+            if b"differ in nothing but the name" in answer:
+                status, _, _ = self._ask_own(tenant, question)
+                self.counts["refused amber, by one of its own: "
+                            + ("no" if status == 200 else "yes")] += 1
             return
         if compared and endpoint in _COMPARED:
             self._compare(tenant, question, shown, status, answer)
 
+    def _ask_own(self, tenant, question):
+        """What a server says that holds nothing but what the tenant may see."""
+        method, target, params, headers, body = question
+        return self._asker.ask(tenant, tenant, method, target.replace("/prometheus/", "/"), params,
+                               headers, body)
+
+    def _is_looked_up(self, query):
+        """Whether the store is asked of amber's series before it is asked the query."""
+        _, _, answer = self._asker.ask("frontend", "amber", "GET", "/api/v1/insula/explain",
+                                       [("query", query)])
+        explained = json.loads(answer)
+        return explained["status"] == "success" and bool(explained["data"]["unlike"])
+
     def _compare(self, tenant, question, shown, status, answer):
-        if tenant == "green" and self._grammar.fragile:
+        if tenant != "red" and self._grammar.fragile:
             return
         self.counts[f"compared {tenant}"] += 1
-        method, target, params, headers, body_sent = question
-        target = target.replace("/prometheus/", "/")
+        query = dict(question[2]).get("query")
+        if tenant == "amber" and query is not None and self._is_looked_up(query):
+            self.counts["compared amber, looked up"] += 1
+            self.counts["compared amber, looked up, filled"] += is_filled(status, answer)
         own, alone = gist(status, answer), []
         for _ in range(10):
-            alone_status, _, body = self._asker.ask(tenant, tenant, method, target, params,
-                                                    headers, body_sent)
+            alone_status, _, body = self._ask_own(tenant, question)
             alone.append(gist(alone_status, body))
             if same(own, alone[-1]):
                 return
@@ -356,10 +378,21 @@ def check_counts(run, queries):
                 "number", "paren", "string", "subquery", "unary", "vector selector")]
     seldom = [f"{each}: {run.counts[each]} times, at least {least} are wanted"
               for each in wanted if run.counts[each] < least]
-    compared = run.counts["compared red"] + run.counts["compared green"]
-    undecided = run.counts["undecided red"] + run.counts["undecided green"]
+    compared = sum(run.counts[f"compared {each}"] for each in ("red", *world.READERS))
+    undecided = sum(run.counts[f"undecided {each}"] for each in ("red", *world.READERS))
     if undecided > 1 + 0.002 * compared:
         seldom.append(f"{undecided} of {compared} answers could not be compared")
+    # Of amber's selectors without a name, by what the store says of their series.
+    for each in ("one_name", "unlike", "alike"):
+        if run.counts[f"unnamed {each}"] < run.counts["compared amber"] // 100:
+            seldom.append(f"selectors whose series are {each}: "
+                          f"{run.counts[f'unnamed {each}']} times")
+    if run.counts["compared amber, looked up, filled"] < run.counts["compared amber"] // 40:
+        seldom.append("amber's answers after a look-up that are not empty: "
+                      f"{run.counts['compared amber, looked up, filled']}")
+    if run.counts["unnamed unknown"]:
+        seldom.append(f"{run.counts['unnamed unknown']} times the store did not say which series "
+                      "there are")
     if run.counts["filled"] < 0.3 * run.asked:
         seldom.append(f"{run.counts['filled']} of {run.asked} answers are not empty")
     return seldom
@@ -406,6 +439,11 @@ def main():
         stage = Stage(lab, arguments.bin_dir, arguments.test_bin_dir, claim_ports)
         run = Run(stage.start_frontend(), arguments.seed, arguments.queries, arguments.compared,
                   show_progress=True)
+        if not run.failure:
+            for series, value in re.findall(
+                    r'^query_frontend_unnamed_unions_total\{series="(\w+)"\} (\S+)$', stage.metrics(),
+                    re.M):
+                run.counts[f"unnamed {series}"] = int(float(value))
         stage.stop_frontend()
         for name, count in sorted(run.counts.items()):
             print(f"{count:9d} {name}")

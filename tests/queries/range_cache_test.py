@@ -112,6 +112,17 @@ class RangeCacheTest(unittest.TestCase):
                 self.check(tenant, query, BESIDE)
         self.assertEqual(self.counts()["miss"], 2 * each)
 
+    def test_a_union_of_what_differs_in_more_than_names(self):
+        query = 'count by (code) (rate({__name__=~"[a-z_]*",namespace="red"}[2m]))'
+        for span in (FIRST, FIRST, *LATER, BESIDE):
+            self.assertIn(b'"values"', self.check("amber", query, span))
+        looked_up = re.search(r'unnamed_unions_total\{series="unlike"\} (\S+)', self.stage.metrics())
+        # Each time, also before what is kept is used.
+        self.assertEqual(int(float(looked_up[1])), 3 + len(LATER))
+        counts = self.counts()
+        self.assertEqual((counts["miss"], counts["bypass"]), (2, 0))
+        self.assertGreaterEqual(counts["hit"], 2)
+
     def test_what_is_of_one_range_alone_is_not_kept(self):
         for span in (FIRST, FIRST, *LATER):
             for query in NOT_KEPT:

@@ -10,16 +10,18 @@ from insula import Service
 from processes import send, sha256
 
 _TENANTS = ("red", "blue", "green")
+_READERS = (*_TENANTS, "amber")
 
 
 class Stage:
-    """`mixed` has all series, rules and targets; `red` and `green` what those may read."""
+    """`mixed` has all series, rules and targets; `red`, `green` and `amber` what those may
+    read."""
 
     def __init__(self, lab, bin_dir, test_bin_dir, claim_ports):
         self._lab = lab
         self._bin = bin_dir
         self._test_bin = test_bin_dir
-        names = ("mixed", "red", "green", "registry")
+        names = ("mixed", "red", *world.READERS, "registry")
         self._ports = dict(zip(names, claim_ports(len(names))))
         self._frontend = None
         self._frontends = 0
@@ -27,8 +29,8 @@ class Stage:
         self._start_store("mixed", series, _TENANTS)
         self._start_store("red", [each for each in series
                                   if each[0]["namespace"] == "red"])
-        self._start_store("green", [each for each in series
-                                    if world.visible_to_green(each[0])])
+        for name, may_read in world.READERS.items():
+            self._start_store(name, [each for each in series if may_read(each[0])])
         self._start_registry()
 
     # What the upstream is beside a URL.
@@ -68,16 +70,17 @@ class Stage:
         objects = [("Upstream", "store",
                     {"query_url": f"http://127.0.0.1:{self._ports['mixed']}",
                      "isolation": "ISOLATION_LABEL", **self._UPSTREAM})]
-        for each in _TENANTS:
+        for each in _READERS:
             objects += [
                 ("Tenant", each, {"enforced_labels": {"namespace": each},
                                   "upstream_id": "store"}),
                 ("Binding", each, {"token_sha256": sha256(each), "tenant_ids": [each],
                                    "roles": ["ROLE_READ"]})]
-        objects += [("Access", f"green/{number}",
-                     {"tenant_id": "green", "source_tenant_ids": [source],
+        objects += [("Access", f"{reader}/{number}",
+                     {"tenant_id": reader, "source_tenant_ids": [source],
                       "selectors": [selector]})
-                    for number, (source, selector) in enumerate(world.GRANTS)]
+                    for reader, grants in world.GRANTS.items()
+                    for number, (source, selector) in enumerate(grants)]
         resources = self._lab.write("tenants.yaml", "---\n".join(
             json.dumps({"kind": kind, "id": name, "spec": spec}) + "\n"
             for kind, name, spec in objects))

@@ -2,7 +2,7 @@
 """victoria_metrics_test BIN_DIR TEST_BIN_DIR [--queries N] [--seed N]
 
 The queries of queries_test through the query-frontend of BIN_DIR to a VictoriaMetrics that holds
-red, blue and green. Red is shown nothing of blue's, and both red and green, who reads a union of
+red, blue and green. Red is shown nothing of blue's, and red, green and amber, who read unions of
 grants, are told what a VictoriaMetrics says that holds only what they read. What it says otherwise
 than a Prometheus is the same in both.
 
@@ -53,9 +53,9 @@ class Batch(queries_test.Batch):
 
     def step(self, compared=True):
         """Asks one question; raises Mismatch."""
-        tenant = self._random.choice(["red", "green"])
+        tenant = self._random.choice(["red", "green", "amber"])
         endpoint = self._random.choice(self._endpoints if tenant == "red" else self._unions)
-        method, target, params, headers, body = self._question(endpoint)
+        method, target, params, headers, body = self._question(endpoint, tenant)
         status, fields, answer = self._asker.ask("frontend", tenant, method, target, params,
                                                  headers, body)
         self.counts["filled"] += is_filled(status, answer)
@@ -151,7 +151,7 @@ def main():
             print(f"{count:6d} {name}")
         if failure:
             raise SystemExit(failure)
-        for tenant in ("red", "green"):
+        for tenant in ("red", *world.READERS):
             compared = counts[f"compared {tenant}"]
             if compared < arguments.queries / 10 or counts[f"undecided {tenant}"] > compared / 100:
                 raise SystemExit(f"{compared} answers of {tenant} were compared, "

@@ -63,7 +63,7 @@ def open_metrics(series, unit=1):
 
 
 def visible_to_green(labels):
-    """By its own label and by GRANTS."""
+    """By its own label and by GRANTS["green"]."""
     name, namespace = labels["__name__"], labels["namespace"]
     return (namespace == "green"
             or (namespace == "red" and labels.get("code", "").startswith("5"))
@@ -71,8 +71,26 @@ def visible_to_green(labels):
             or (namespace == "blue" and name == "c" and labels.get("pod") == "p2"))
 
 
-# Of green: what visible_to_green() says.
-GRANTS = [("red", '{code=~"5.."}'), ("red", 'b_total{pod!="p1"}'), ("blue", 'c{pod="p2"}')]
+def visible_to_amber(labels):
+    """By GRANTS["amber"]; it has no series of its own. `le` keeps those of red apart without
+    their names, nothing those of blue, of which each is granted by another one."""
+    name, namespace = labels["__name__"], labels["namespace"]
+    pod, code = labels.get("pod"), labels.get("code", "")
+    return ((namespace == "red" and name in ("a", "h_bucket") and pod in ("p1", "p2"))
+            or (namespace == "red" and name in ("a", "h_bucket") and code in ("404", "503"))
+            or (namespace == "blue" and name in ("b_total", "c") and pod == "p3"
+                and code == "200"))
+
+
+# Who reads more than its own series, and which. Neither names nor labels keep apart what two of
+# amber's of one source select.
+READERS = {"green": visible_to_green, "amber": visible_to_amber}
+GRANTS = {
+    "green": [("red", '{code=~"5.."}'), ("red", 'b_total{pod!="p1"}'), ("blue", 'c{pod="p2"}')],
+    "amber": [("red", '{__name__=~"a|h_.*",pod=~"p[12]"}'),
+              ("red", '{__name__=~"a|.*_bucket",code=~"404|503"}'),
+              ("blue", '{__name__=~"b_.*",pod="p3",code="200"}'),
+              ("blue", '{__name__=~"c|x",pod="p3",code=~"20."}')]}
 
 
 # Protobuf and snappy, as remote read speaks them.

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "libs/limits/refusals.h"
 #include "libs/status/status_macros.h"
+#include "libs/time/clock.h"
 #include "services/query_frontend/collected_metrics.h"
 
 namespace insula::query_frontend {
@@ -84,29 +85,66 @@ OperatorPages::OperatorPages(SnapshotSource snapshots, const Clock* clock,
       metrics_(*metrics) {
   hook_ = registry->OnCollect([this] {
     size_t readers = 0;
-    const std::vector<Store> stores = StoresOf(*snapshots_(), &readers);
-    metrics_.proxy.targets_discovered.Set(static_cast<double>(stores.size()));
+    const std::vector<Target> targets = TargetsOf(*snapshots_(), &readers);
+    metrics_.proxy.targets_discovered.Set(static_cast<double>(targets.size()));
     metrics_.proxy.tenants_active.Set(static_cast<double>(readers));
   });
 }
 
-std::vector<OperatorPages::Store> OperatorPages::StoresOf(
-    const tenancy::Snapshot& snapshot, size_t* readers) {
+std::vector<OperatorPages::Target> OperatorPages::TargetsOf(
+    const tenancy::Snapshot& snapshot, size_t* readers) const {
   std::set<std::string> ids;
   snapshot.ForEachTenant([&](const tenancy::Tenant& tenant) {
     if (!tenant.may_read()) return;
     ++*readers;
     ids.insert(tenant.spec.upstream_id());
   });
-  std::vector<Store> stores;
+  std::map<std::string, Pools::Status> pools;
+  for (Pools::Status& status : pools_.Statuses()) {
+    pools.emplace(status.upstream_id, std::move(status));
+  }
+  std::vector<Target> targets;
   for (const std::string& id : ids) {
     const tenancy::Upstream* const upstream = snapshot.FindUpstream(id);
     if (upstream == nullptr || upstream->spec.query_url().empty()) continue;
-    absl::StatusOr<http::Url> url =
+    const absl::StatusOr<http::Url> url =
         http::Url::Parse(upstream->spec.query_url());
-    if (url.ok()) stores.push_back({id, *std::move(url)});
+    if (!url.ok()) continue;
+    const auto pool = pools.find(id);
+    AddTargets(id, *url, pool == pools.end() ? nullptr : &pool->second.replicas,
+               &targets);
   }
-  return stores;
+  return targets;
+}
+
+void OperatorPages::AddTargets(
+    const std::string& upstream_id, const http::Url& url,
+    const std::vector<backend_pool::ReplicaSet::Status>* replicas,
+    std::vector<Target>* targets) const {
+  const auto add = [&](const http::Url& at) -> Target& {
+    const ProxyMetrics::Store known = metrics_.proxy.StoreAt(at);
+    return targets->emplace_back(
+        Target{.upstream_id = upstream_id,
+               .url = known.url,
+               .healthy = known.answered,
+               .last_seen = std::max(known.last_seen, begun_at_)});
+  };
+  if (replicas == nullptr) {
+    add(url);
+    return;
+  }
+  // Those that were looked for are not there, or not found yet.
+  if (replicas->empty()) add(url).healthy = false;
+  const absl::Time now = clock_.Now();
+  const absl::Time steady_now = SteadyClock::Get()->Now();
+  for (const backend_pool::ReplicaSet::Status& replica : *replicas) {
+    const absl::StatusOr<http::Url> at = http::Url::Parse(replica.url);
+    if (!at.ok()) continue;
+    Target& target = add(*at);
+    if (replicas->size() > 1) target.healthy = replica.well;
+    target.last_seen =
+        std::max(target.last_seen, now - (steady_now - replica.last_seen));
+  }
 }
 
 asio::awaitable<absl::StatusOr<Page>> OperatorPages::Show(
@@ -140,13 +178,12 @@ asio::awaitable<absl::StatusOr<Page>> OperatorPages::Show(
 
 std::string OperatorPages::Health() const {
   size_t tenants = 0;
-  const std::vector<Store> stores = StoresOf(*snapshots_(), &tenants);
+  const std::vector<Target> targets = TargetsOf(*snapshots_(), &tenants);
   const auto healthy =
-      std::count_if(stores.begin(), stores.end(), [this](const Store& store) {
-        return metrics_.proxy.StoreAt(store.url).answered;
-      });
+      std::count_if(targets.begin(), targets.end(),
+                    [](const Target& target) { return target.healthy; });
   return Print({{"status", "healthy"},
-                {"total_targets", stores.size()},
+                {"total_targets", targets.size()},
                 {"healthy_targets", healthy},
                 {"tenants", tenants}});
 }
@@ -154,12 +191,10 @@ std::string OperatorPages::Health() const {
 std::string OperatorPages::Targets() const {
   size_t tenants = 0;
   Json targets = Json::array();
-  for (const Store& store : StoresOf(*snapshots_(), &tenants)) {
-    const ProxyMetrics::Store known = metrics_.proxy.StoreAt(store.url);
-    targets.push_back(
-        {{"url", known.url},
-         {"healthy", known.answered},
-         {"last_seen", TimeText(std::max(known.last_seen, begun_at_))}});
+  for (const Target& target : TargetsOf(*snapshots_(), &tenants)) {
+    targets.push_back({{"url", target.url},
+                       {"healthy", target.healthy},
+                       {"last_seen", TimeText(target.last_seen)}});
   }
   return Print({{"targets", std::move(targets)}});
 }
@@ -225,6 +260,11 @@ std::string OperatorPages::Queries() const {
 
 std::vector<Policy> OperatorPages::SharedStores() const {
   const std::shared_ptr<const tenancy::Snapshot> snapshot = snapshots_();
+  size_t readers = 0;
+  std::set<std::string> well;
+  for (const Target& target : TargetsOf(*snapshot, &readers)) {
+    if (target.healthy) well.insert(target.upstream_id);
+  }
   std::map<std::string, Policy> found;
   std::map<std::string, int> tried;
   snapshot->ForEachTenant([&](const tenancy::Tenant& tenant) {
@@ -232,8 +272,7 @@ std::vector<Policy> OperatorPages::SharedStores() const {
     if (found.contains(id) || tried[id] == kMaxTries) return;
     ++tried[id];
     absl::StatusOr<Policy> policy = PolicyOf(tenant, *snapshot, &pools_);
-    if (policy.ok() && policy->tenant_header.empty() &&
-        metrics_.proxy.StoreAt(policy->pool->base()).answered) {
+    if (policy.ok() && policy->tenant_header.empty() && well.contains(id)) {
       found.emplace(id, *std::move(policy));
     }
   });

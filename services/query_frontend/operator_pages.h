@@ -11,6 +11,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "libs/backend_pool/replica_set.h"
+#include "libs/http/url.h"
 #include "libs/metrics/metrics.h"
 #include "libs/tenancy/snapshot.h"
 #include "libs/time/clock.h"
@@ -32,8 +34,8 @@ struct Page {
 // escaped as JSON demands, what is not UTF-8 in them is replaced.
 //
 //   /health             {"status","total_targets","healthy_targets","tenants"}
-//   /debug/targets      {"targets":[{"url","healthy","last_seen"}]}: the stores
-//                       that tenants are read from
+//   /debug/targets      {"targets":[{"url","healthy","last_seen"}]}: the
+//                       replicas of stores that tenants are read from
 //   /debug/tenants      {"tenants":[{"id","name","namespace","patterns"}]}: at
 //                       most 10,000, then "more" says how many are left out
 //   /debug/rejected     of whom there are refusals, the last first, and the
@@ -62,13 +64,22 @@ class OperatorPages {
                                                     absl::Time deadline) const;
 
  private:
-  struct Store {
-    std::string id;
-    http::Url url;
+  // A replica of a store that tenants are read from.
+  struct Target {
+    std::string upstream_id;
+    std::string url;
+    bool healthy = true;
+    absl::Time last_seen;  // It answered, a request or a probe.
   };
-  // By their ids, which name a store each; with the number of those who read.
-  static std::vector<Store> StoresOf(const tenancy::Snapshot& snapshot,
-                                     size_t* readers);
+  // By upstream id; with the number of those who read. A replica that has
+  // others beside it is probed, by which it is known how it is; one that is
+  // alone is as the last request to it has shown. A store that was not asked
+  // yet has its URL for the only one.
+  std::vector<Target> TargetsOf(const tenancy::Snapshot& snapshot,
+                                size_t* readers) const;
+  void AddTargets(const std::string& upstream_id, const http::Url& url,
+                  const std::vector<backend_pool::ReplicaSet::Status>* replicas,
+                  std::vector<Target>* targets) const;
 
   std::string Health() const;
   std::string Targets() const;

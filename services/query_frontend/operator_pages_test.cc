@@ -90,6 +90,55 @@ TEST_F(OperatorPagesTest, HealthAndTargetsTellOfStores) {
                           Pair(store_.url(), true), Pair(store_.url(), true)));
 }
 
+TEST_F(OperatorPagesTest, EachReplicaIsAsItsProbesAndRequestsFindIt) {
+  store_.SetAnswer(200, kVector);
+  tenancy::SnapshotBuilder builder(*snapshot_);
+  const auto put = [&](const char* id, const std::string& url,
+                       const std::function<void(v1::Upstream*)>& fill) {
+    Put(&builder, v1::KIND_UPSTREAM, id, [&](v1::Object* object) {
+      object->mutable_upstream()->set_isolation(v1::Upstream::ISOLATION_LABEL);
+      object->mutable_upstream()->set_query_url(url);
+      fill(object->mutable_upstream());
+    });
+  };
+  put("shared", "http://127.0.0.1:1/", [&](v1::Upstream* upstream) {
+    upstream->add_more_query_urls(store_.url());
+    upstream->set_query_balance(v1::Upstream::QUERY_BALANCE_FIRST);
+  });
+  // Found nowhere.
+  put("down", "http://127.0.0.1:2/",
+      [](v1::Upstream* upstream) { upstream->set_query_file("missing.json"); });
+  snapshot_ = std::move(builder).Build(8, "e");
+  const auto targets = [this](const char* member) {
+    std::vector<json> values;
+    const json page = Page("/debug/targets");
+    for (const json& target : page["targets"]) {
+      values.push_back(target[member]);
+    }
+    return values;
+  };
+  EXPECT_EQ(Page("/health")["total_targets"], 3);  // None was asked yet.
+  EXPECT_EQ(Get("/api/v1/query?query=up", "token-cut").status, 503);
+  const std::string begun = targets("last_seen")[1];
+  // Answered by the second replica, in the end without asking the first.
+  WaitFor([&] {
+    EXPECT_EQ(Get("/api/v1/query?query=up").status, 200);
+    return Page("/health")["healthy_targets"] == 2;
+  });
+  EXPECT_EQ(Page("/health")["total_targets"], 4);
+  EXPECT_THAT(targets("url"),
+              ElementsAre("http://127.0.0.1:2/", "http://127.0.0.1:1/",
+                          store_.url(), store_.url()));
+  EXPECT_THAT(targets("healthy"), ElementsAre(false, false, true, true));
+  const std::vector<json> seen = targets("last_seen");
+  EXPECT_EQ(seen[1], begun);
+  EXPECT_GT(seen[2].get<std::string>(), begun);
+  EXPECT_THAT(Exposed(),
+              HasSubstr("\nprometheus_proxy_targets_discovered 4\n"));
+  // One that is well is enough.
+  EXPECT_EQ(Get("/collected-metrics?metric=up", "token-operator").status, 200);
+}
+
 TEST_F(OperatorPagesTest, TenantsAreListedWithTheirNamespace) {
   const json tenants = Page("/debug/tenants")["tenants"];
   ASSERT_EQ(tenants.size(), 9);

@@ -37,8 +37,8 @@ std::string PlainUrl(const http::Url& url) {
 ProxyMetrics::ProxyMetrics(metrics::Registry* registry)
     : targets_discovered(registry->AddGauge(
           "prometheus_proxy_targets_discovered",
-          "Stores that tenants are read from; as prometheus-multi-tenant-"
-          "proxy.")),
+          "Replicas of stores that tenants are read from; as "
+          "prometheus-multi-tenant-proxy.")),
       tenants_active(registry->AddGauge(
           "prometheus_proxy_tenants_active",
           "Tenants that may read; as prometheus-multi-tenant-proxy.")),

@@ -34,6 +34,8 @@ struct Dialect {
   bool HasDurationExpressions() const {
     return duration_expressions || version >= Version{3, 14};
   }
+
+  friend bool operator==(const Dialect&, const Dialect&) = default;
 };
 
 // Prometheus 3.14 with all that it has.

@@ -15,7 +15,7 @@ namespace insula::promql {
 
 // Whether the environment's INSULA_FAULT names this one:
 // aggregation_parameter, subquery, right_operand, at_modifier, match_in_body,
-// cache_key, union_arm, alike_series. Any other word is none.
+// cache_key, memory_key, union_arm, alike_series. Any other word is none.
 bool IsPlanted(absl::string_view fault);
 
 // The selectors that a confinement with the planted fault reaches.

@@ -129,8 +129,8 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindUnion(
     const absl::StatusOr<bool> asked = KeepMatchesOf(policy, &own);
     if (!asked.ok()) co_return Refused(asked.status());
     if (!*asked) continue;
-    absl::StatusOr<UpstreamQuery> query =
-        MakeQuestion(route, std::move(own), policy, options_);
+    absl::StatusOr<UpstreamQuery> query = MakeQuestion(
+        route, std::move(own), policy, options_, &confined_queries_);
     if (!query.ok()) co_return Refused(query.status());
     query->request_id = request_id;
     query->read_data = TenantsUnion::ReaderOf(all, policy.tenant_id,
@@ -159,7 +159,8 @@ asio::awaitable<absl::StatusOr<Answer>> Answering::FindForOne(
   if (route.endpoint == Endpoint::kFederate && params.matches.empty()) {
     return Say(EmptyExposition(FormatFor(params.accept)));
   }
-  return AskOne(MakeQuestion(route, std::move(params), *policy, options_),
+  return AskOne(MakeQuestion(route, std::move(params), *policy, options_,
+                             &confined_queries_),
                 policy, std::move(request_id), deadline);
 }
 

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "services/query_frontend/caching.h"
+#include "services/query_frontend/confined_queries.h"
 #include "services/query_frontend/json.h"
 #include "services/query_frontend/metrics.h"
 #include "services/query_frontend/params.h"
@@ -25,11 +26,12 @@ namespace insula::query_frontend {
 // Thread-safe.
 class Answering {
  public:
-  // `caching` and `metrics` outlive it. `max_response` bounds answers that are
-  // put together, in bytes.
-  Answering(Caching* caching, Metrics* metrics, size_t max_response,
-            AnswerOptions options)
-      : caching_(*caching),
+  // `confined_queries`, `caching` and `metrics` outlive it. `max_response`
+  // bounds answers that are put together, in bytes.
+  Answering(ConfinedQueries* confined_queries, Caching* caching,
+            Metrics* metrics, size_t max_response, AnswerOptions options)
+      : confined_queries_(*confined_queries),
+        caching_(*caching),
         metrics_(*metrics),
         max_response_(max_response),
         options_(options) {}
@@ -90,6 +92,7 @@ class Answering {
       ApiParams params, SharedPolicy policy, std::string request_id,
       absl::Time deadline);
 
+  ConfinedQueries& confined_queries_;
   Caching& caching_;
   Metrics& metrics_;
   const size_t max_response_;

@@ -310,7 +310,9 @@ class ApiTest : public testing::Test {
                    {.executor = pool_.get_executor(),
                     .clock = &clock_,
                     .metrics = &registry_}};
-  Answering answering_{&caching_, &metrics_, kMaxResponse, AnswerOptions()};
+  ConfinedQueries confined_queries_{1 << 20, &registry_};
+  Answering answering_{&confined_queries_, &caching_, &metrics_, kMaxResponse,
+                       AnswerOptions()};
   RequestBook book_{{.slow_query = absl::Nanoseconds(1)}, &clock_, &metrics_};
   const OperatorPages pages_{[this] { return snapshot_; },
                              &clock_,

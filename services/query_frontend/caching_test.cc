@@ -264,7 +264,8 @@ TEST_F(CachingTest, CanBeTurnedOff) {
                   {.executor = pool_.get_executor(),
                    .clock = &clock_,
                    .metrics = &registry_});
-  Answering answering(&caching, &metrics_, kMaxResponse, AnswerOptions());
+  Answering answering(&confined_queries_, &caching, &metrics_, kMaxResponse,
+                      AnswerOptions());
   ApiHandler handler([this] { return snapshot_; }, &clock_, &pools_,
                      &admission_, &answering, &book_, &pages_, &metrics_);
   for (int i = 0; i < 2; ++i) {

@@ -71,8 +71,10 @@ absl::Status Run(const Config& config, runtime::Process& process) {
                   {.executor = process.executor(),
                    .clock = &process.clock(),
                    .metrics = &process.metrics()});
-  Answering answering(&caching, &metrics, config.upstream.max_response.value,
-                      config.api.answers);
+  ConfinedQueries confined_queries(ConfinedQueries::kMaxBytes,
+                                   &process.metrics());
+  Answering answering(&confined_queries, &caching, &metrics,
+                      config.upstream.max_response.value, config.api.answers);
   RequestBook book(config.api.book, &process.clock(), &metrics);
   const OperatorPages pages(snapshots, &process.clock(), &book, &pools,
                             &backend, &metrics, &process.metrics());

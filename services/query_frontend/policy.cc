@@ -152,12 +152,7 @@ absl::Status TooMany(const Policy& policy, absl::string_view what) {
 
 absl::StatusOr<promql::ExprPtr> ParseQuery(absl::string_view query,
                                            const Policy& policy) {
-  if (query.size() > policy.max_query_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "insula: tenant ", policy.tenant_id, ": the query has ", query.size(),
-        " bytes, the limit max_query_bytes is ", policy.max_query_bytes,
-        "; shorten it or have Limits.max_query_bytes raised"));
-  }
+  RETURN_IF_ERROR(CheckQueryBytes(query, policy));
   absl::StatusOr<promql::ExprPtr> parsed =
       promql::Parse(query, ParseOptionsOf(policy));
   if (!parsed.ok()) {
@@ -293,6 +288,14 @@ absl::StatusOr<std::vector<std::string>> ConfineMatches(
     confined.texts().emplace_back(kNothing);
   }
   return std::move(confined.texts());
+}
+
+absl::Status CheckQueryBytes(absl::string_view query, const Policy& policy) {
+  if (query.size() <= policy.max_query_bytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "insula: tenant ", policy.tenant_id, ": the query has ", query.size(),
+      " bytes, the limit max_query_bytes is ", policy.max_query_bytes,
+      "; shorten it or have Limits.max_query_bytes raised"));
 }
 
 absl::StatusOr<ConfinedQuery> ConfineQuery(absl::string_view query,

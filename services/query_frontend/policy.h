@@ -86,6 +86,9 @@ struct ConfinedQuery {
   range_cache::QueryTraits traits;  // Of a range query.
 };
 
+// INVALID_ARGUMENT for a text over the tenant's limit.
+absl::Status CheckQueryBytes(absl::string_view query, const Policy& policy);
+
 // INVALID_ARGUMENT in Prometheus' words for what is no query.
 // FAILED_PRECONDITION for one that can't be confined to what the tenant reads;
 // see promql/confine_union.h. RESOURCE_EXHAUSTED for one that is, with these

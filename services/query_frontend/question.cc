@@ -21,31 +21,32 @@ namespace {
 
 using Question = absl::StatusOr<UpstreamQuery>;
 
-Question ForQuery(bool range_query, ApiParams params, const Policy& policy) {
+Question ForQuery(bool range_query, ApiParams params, const Policy& policy,
+                  ConfinedQueries* confined_queries) {
   UpstreamQuery query;
-  ASSIGN_OR_RETURN(ConfinedQuery confined,
-                   ConfineQuery(params.query, params, policy));
-  query.cost = confined.cost.samples_per_series *
-               static_cast<double>(confined.texts.size());
-  if (!confined.unlike.empty()) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const ConfinedQuery> confined,
+                   confined_queries->Confine(params.query, params, policy));
+  query.cost = confined->cost.samples_per_series *
+               static_cast<double>(confined->texts.size());
+  if (!confined->unlike.empty()) {
     ASSIGN_OR_RETURN(query.unlike,
-                     MakeUnlike(params, policy, std::move(confined.unlike)));
+                     MakeUnlike(params, policy, confined->unlike));
   }
-  query.texts = std::move(confined.texts);
-  query.filters = std::move(confined.filters);
+  query.texts = confined->texts;
+  query.filters = confined->filters;
   // A range query of a range selector is refused by the store, in its words.
   if (range_query) {
     query.texts.resize(1);
-    query.range = {*params.start, *params.end, params.step, confined.traits};
+    query.range = {*params.start, *params.end, params.step, confined->traits};
   }
   query.params = std::move(params.rest);
   // Of what is not series as they are stored, there is nothing to check; and
   // nothing to count where the tenant has no limit.
-  query.in_pieces = !confined.raw && query.texts.size() == 1 &&
+  query.in_pieces = !confined->raw && query.texts.size() == 1 &&
                     policy.limits.max_response_bytes == 0 &&
                     policy.limits.max_response_series == 0;
   query.any_matrix = query.in_pieces && range_query;
-  query.read_data = ReadResult(range_query, confined.raw, policy.reads);
+  query.read_data = ReadResult(range_query, confined->raw, policy.reads);
   return query;
 }
 
@@ -154,12 +155,13 @@ Question ForRules(const ApiParams& params, const Policy& policy,
 }
 
 Question MakeByEndpoint(const Route& route, ApiParams params,
-                        const Policy& policy, const AnswerOptions& options) {
+                        const Policy& policy, const AnswerOptions& options,
+                        ConfinedQueries* confined_queries) {
   switch (route.endpoint) {
     case Endpoint::kQuery:
     case Endpoint::kQueryRange:
       return ForQuery(route.endpoint == Endpoint::kQueryRange,
-                      std::move(params), policy);
+                      std::move(params), policy, confined_queries);
     case Endpoint::kQueryExemplars:
       return ForExemplars(std::move(params), policy);
     case Endpoint::kSeries:
@@ -188,8 +190,10 @@ Question MakeByEndpoint(const Route& route, ApiParams params,
 
 absl::StatusOr<UpstreamQuery> MakeQuestion(const Route& route, ApiParams params,
                                            const Policy& policy,
-                                           const AnswerOptions& options) {
-  Question query = MakeByEndpoint(route, std::move(params), policy, options);
+                                           const AnswerOptions& options,
+                                           ConfinedQueries* confined_queries) {
+  Question query = MakeByEndpoint(route, std::move(params), policy, options,
+                                  confined_queries);
   if (query.ok()) query->endpoint = route.endpoint;
   return query;
 }
@@ -212,8 +216,8 @@ absl::StatusOr<UpstreamQuery> MakeNamesQuestion(
   Route route;
   route.endpoint = Endpoint::kLabelValues;
   route.label_name = std::string(labels::kMetricName);
-  ASSIGN_OR_RETURN(UpstreamQuery query,
-                   MakeQuestion(route, ApiParams(), policy, AnswerOptions()));
+  ASSIGN_OR_RETURN(UpstreamQuery query, ForMatches(route, ApiParams(), policy));
+  query.endpoint = route.endpoint;
   query.read_data = CollectNames(std::move(names));
   return query;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "services/query_frontend/confined_queries.h"
 #include "services/query_frontend/params.h"
 #include "services/query_frontend/policy.h"
 #include "services/query_frontend/remote_read.h"
@@ -32,7 +33,8 @@ struct AnswerOptions {
 // not be asked before that is known.
 absl::StatusOr<UpstreamQuery> MakeQuestion(const Route& route, ApiParams params,
                                            const Policy& policy,
-                                           const AnswerOptions& options);
+                                           const AnswerOptions& options,
+                                           ConfinedQueries* confined_queries);
 
 // The question of a remote read. `max_bytes` bounds the answer, decompressed.
 UpstreamQuery MakeReadQuestion(ReadQuestion question, const Policy& policy,

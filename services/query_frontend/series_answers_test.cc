@@ -61,7 +61,8 @@ class SeriesAnswersTest : public ApiTest {
     return SendOpen(std::move(request));
   }
 
-  Answering open_{&caching_, &metrics_, kMaxResponse, Open()};
+  Answering open_{&confined_queries_, &caching_, &metrics_, kMaxResponse,
+                  Open()};
   ApiHandler open_handler_{[this] { return snapshot_; },
                            &clock_,
                            &pools_,

@@ -129,7 +129,7 @@ std::string RangeRequest(absl::string_view query,
 // Of the form and the length of the longest rule of kubernetes-mixin, the
 // availability of an API server in 30 days: eight selectors and twelve regular
 // expressions in 1.5 kB.
-std::string LongestRule() {
+std::string LongestRule(absl::string_view comment = "") {
   const auto took = [](absl::string_view more) {
     return absl::StrCat(
         "      sum by (cluster) (cluster_verb_scope_le:"
@@ -143,7 +143,7 @@ std::string LongestRule() {
         verbs, "\"})\n    -\n");
   };
   return absl::StrCat(
-      "1 - (\n  (\n    # writes that took too long\n",
+      comment, "1 - (\n  (\n    # writes that took too long\n",
       count("POST|PUT|PATCH|DELETE"), "    (\n",
       took(R"(verb=~"POST|PUT|PATCH|DELETE",le=~"1(\\.0)?")"),
       "      or\n      vector(0)\n    )\n  ) +\n"
@@ -204,6 +204,17 @@ void MeasureLongestRule(const std::string& bin, Figures* figures) {
   const QuerySetup setup({.bin = bin, .answer = RangeResult(kNoStore)});
   figures->Print("longest_rule.cpu_us",
                  setup.MeasureCpu(RangeRequest(LongestRule()), 1000), "us");
+}
+
+// The same, but never with the same text.
+std::string NewRule() {
+  return RangeRequest(LongestRule(absl::StrCat("# ", kAnew, "\n")));
+}
+
+void MeasureLongestRuleAnew(const std::string& bin, Figures* figures) {
+  const QuerySetup setup({.bin = bin, .answer = RangeResult(kNoStore)});
+  figures->Print("longest_rule_anew.cpu_us", setup.MeasureCpu(NewRule(), 1000),
+                 "us");
 }
 
 void MeasureSelectors64(const std::string& bin, Figures* figures) {
@@ -286,6 +297,7 @@ void MeasureInstructions(const std::string& bin, Figures* figures) {
   for (const Asked& asked : std::vector<Asked>{
            {"small", SmallRequest(), Vector()},
            {"longest_rule", RangeRequest(LongestRule()), RangeResult(kNoStore)},
+           {"longest_rule_anew", NewRule(), RangeResult(kNoStore)},
            {"series20", Series20(), SeriesList()},
            {"cache_hit", RangeRequest("sum by (instance) (up)"),
             RangeResult("")}}) {
@@ -300,6 +312,7 @@ constexpr Measurement<Figures> kMeasurements[] = {
     {"small", MeasureSmall},
     {"relays", MeasureRelays},
     {"longest_rule", MeasureLongestRule},
+    {"longest_rule_anew", MeasureLongestRuleAnew},
     {"selectors64", MeasureSelectors64},
     {"series20", MeasureSeries20},
     {"chains", MeasureChains},

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdint>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -47,14 +48,21 @@ std::string Resources(int store_port) {
 // 0 if every answer was as wanted.
 int SendAll(int port, const std::string& request, int count,
             absl::string_view wanted) {
+  const size_t anew = request.find(kAnew.data(), 0, kAnew.size());
+  std::atomic<int64_t> number = absl::GetCurrentTimeNanos();
   std::atomic<int> left = count;
   std::atomic<int> failed = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < kConnections; ++i) {
     threads.emplace_back([&] {
       Connection connection(Connection::Dial(port));
+      std::string own = request;
       while (failed == 0 && left.fetch_sub(1) > 0) {
-        if (!connection.Send(request) ||
+        if (anew != std::string::npos) {
+          own.replace(anew, kAnew.size(),
+                      absl::StrCat(absl::Hex(++number, absl::kZeroPad16)));
+        }
+        if (!connection.Send(own) ||
             !absl::StartsWith(connection.Receive(), wanted)) {
           ++failed;
         }

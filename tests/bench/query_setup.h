@@ -19,6 +19,9 @@ std::string Get(absl::string_view target);
 std::string PostForm(absl::string_view path, absl::string_view form,
                      absl::string_view more_headers = "");
 
+// In a request: each time it is sent, another sixteen hex digits in its place.
+inline constexpr absl::string_view kAnew = "anewanewanewanew";
+
 struct QuerySetupOptions {
   std::string bin;         // Directory of the services.
   std::string answer;      // Of the store to everything, head and body.

@@ -36,7 +36,7 @@ from stage import Stage  # noqa: E402
 
 # See libs/promql/planted_faults.h.
 _FAULTS = ("aggregation_parameter", "subquery", "right_operand", "at_modifier", "match_in_body",
-           "cache_key", "union_arm", "alike_series")
+           "cache_key", "memory_key", "union_arm", "alike_series")
 # What the binary with faults looks them up by, and no other one may.
 _FAULT_VARIABLE = b"INSULA_FAULT"
 _BROKEN_QUERIES = 1000

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <cstdint>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
@@ -39,20 +39,25 @@ bool IsTargetCharacter(char c) {
                                 absl::string_view::npos;
 }
 
-int HexValue(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
+// By character; -1 for what is no hex digit.
+constexpr std::array<int8_t, 256> MakeHexValues() {
+  std::array<int8_t, 256> values{};
+  for (int c = 0; c < 256; ++c) {
+    values[c] = static_cast<int8_t>(c >= '0' && c <= '9'   ? c - '0'
+                                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                                           : -1);
+  }
+  return values;
 }
+constexpr std::array<int8_t, 256> kHexValues = MakeHexValues();
 
-// The byte that "%XX" at `at` stands for.
-std::optional<char> EscapeAt(absl::string_view text, size_t at) {
-  if (at + 2 >= text.size()) return std::nullopt;
-  const int high = HexValue(text[at + 1]);
-  const int low = HexValue(text[at + 2]);
-  if (high < 0 || low < 0) return std::nullopt;
-  return static_cast<char>(high << 4 | low);
+// The byte that the two characters behind a '%' stand for; negative if they are
+// no hex digits.
+int UnescapedByte(const char* digits) {
+  const int high = kHexValues[static_cast<unsigned char>(digits[0])];
+  const int low = kHexValues[static_cast<unsigned char>(digits[1])];
+  return high < 0 ? high : low < 0 ? low : high << 4 | low;
 }
 
 absl::Status UrlError(absl::string_view text, absl::string_view what) {
@@ -65,7 +70,7 @@ absl::Status CheckTarget(absl::string_view text, absl::string_view target) {
     const char c = target[i];
     if (c == '#') return UrlError(text, "has a fragment, remove it");
     if (c == '%') {
-      if (!EscapeAt(target, i)) {
+      if (i + 2 >= target.size() || UnescapedByte(&target[i + 1]) < 0) {
         return UrlError(text, "has a '%' without two hex digits");
       }
       i += 2;
@@ -210,20 +215,22 @@ void AppendEncoded(absl::string_view text, std::string* encoded) {
 absl::StatusOr<std::string> Decode(absl::string_view text, char plus) {
   std::string decoded(text.size(), '\0');
   char* to = decoded.data();
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data(); at != end; ++at) {
+    const char c = *at;
     if (c != '%') {
       *to++ = c == '+' ? plus : c;
       continue;
     }
-    const std::optional<char> byte = EscapeAt(text, i);
-    if (!byte) {
+    const int byte = end - at > 2 ? UnescapedByte(at + 1) : -1;
+    if (byte < 0) {
+      const auto from = static_cast<size_t>(at - text.data());
       return absl::InvalidArgumentError(absl::StrCat(
-          "'", absl::CHexEscape(text.substr(i, 3)),
+          "'", absl::CHexEscape(text.substr(from, 3)),
           "' is not a percent-escape: write a literal '%' as %25"));
     }
-    *to++ = *byte;
-    i += 2;
+    *to++ = static_cast<char>(byte);
+    at += 2;
   }
   decoded.resize(static_cast<size_t>(to - decoded.data()));
   return decoded;
@@ -247,11 +254,8 @@ absl::StatusOr<Params> ParseForm(absl::string_view text, size_t max_params) {
         "form parameters hold a ';': separate them by '&', write ';' as %3B");
   }
   Params params;
-  if (!text.empty()) {
-    constexpr size_t kUsual = 8;
-    params.reserve(std::min(kUsual, 1 + static_cast<size_t>(std::count(
-                                            text.begin(), text.end(), '&'))));
-  }
+  constexpr size_t kUsual = 4;
+  if (!text.empty()) params.reserve(kUsual);
   while (!text.empty()) {
     const size_t end = std::min(text.find('&'), text.size());
     const absl::string_view piece = text.substr(0, end);

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
-#include "libs/http/strand.h"
 #include "libs/http/watchdog.h"
+#include "libs/sync/strand.h"
 
 namespace insula::http {
 
@@ -19,7 +19,7 @@ constexpr std::chrono::seconds kLongestWait(1);
 }  // namespace
 
 Alarms::Alarms(asio::any_io_executor executor)
-    : timer_(MakeStrand(std::move(executor))) {}
+    : timer_(sync::MakeStrand(std::move(executor))) {}
 
 Alarms::Key Alarms::Add(Clock::time_point when, Watchdog* watchdog) {
   const Clock::time_point latest = Clock::now() + kLongestWait;

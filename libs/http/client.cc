@@ -17,10 +17,10 @@
 #include "libs/http/client_exchange.h"
 #include "libs/http/code_counters.h"
 #include "libs/http/connection_pool.h"
-#include "libs/http/strand.h"
 #include "libs/http/tls_source.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/sync/strand.h"
 
 namespace insula::http {
 
@@ -170,10 +170,11 @@ asio::awaitable<absl::StatusOr<Response>> Client::Impl::Send(
     ClientRequest request, absl::Time deadline) {
   const auto self = shared_from_this();
   const auto executor = co_await asio::this_coro::executor;
-  if (IsStrand(executor)) co_return co_await SendOnStrand(&request, deadline);
+  if (sync::IsStrand(executor))
+    co_return co_await SendOnStrand(&request, deadline);
   request.max_whole_bytes = std::numeric_limits<size_t>::max();
   // The deadline and the operations it cancels must not run at the same time.
-  const asio::any_io_executor strand = MakeStrand(executor);
+  const asio::any_io_executor strand = sync::MakeStrand(executor);
   co_return co_await asio::co_spawn(strand, SendOnStrand(&request, deadline),
                                     asio::use_awaitable);
 }
@@ -261,7 +262,7 @@ asio::awaitable<StreamOr> Client::Impl::Open(
 asio::awaitable<absl::StatusOr<ResponseHead>> Client::Impl::OpenExchange(
     ResponseStream::State* state, absl::Time deadline) {
   const asio::any_io_executor strand = co_await asio::this_coro::executor;
-  if (!IsStrand(strand)) {
+  if (!sync::IsStrand(strand)) {
     co_return absl::InternalError("a stream was not opened on a strand");
   }
   if (IsCovered(state->request)) {

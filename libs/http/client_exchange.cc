@@ -18,11 +18,11 @@
 #include "libs/http/body.h"
 #include "libs/http/gzip.h"
 #include "libs/http/literal_address.h"
-#include "libs/http/strand.h"
 #include "libs/http/tls_context.h"
 #include "libs/secret/secret.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "libs/sync/strand.h"
 
 namespace insula::http {
 namespace {
@@ -270,7 +270,8 @@ asio::awaitable<absl::Status> ClientExchange::Connect() {
     co_return Failure(absl::UnavailableError("connecting took too long"));
   }
   lease_.connection = std::make_unique<ClientConnection>(
-      tcp::socket(ExecutorBelow(strand_)), context_.tls, context_.connections);
+      tcp::socket(sync::ExecutorBelow(strand_)), context_.tls,
+      context_.connections);
   CO_RETURN_IF_ERROR(co_await ConnectTo(endpoints));
   if (lease_.connection->stream.is_tls()) {
     if (context_.proxy != nullptr) CO_RETURN_IF_ERROR(co_await OpenTunnel());

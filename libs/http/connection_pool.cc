@@ -5,7 +5,7 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
-#include "libs/http/strand.h"
+#include "libs/sync/strand.h"
 
 namespace insula::http {
 
@@ -42,7 +42,7 @@ ConnectionPool::ConnectionPool(asio::any_io_executor executor, int max_per_host,
       idle_timeout_(std::chrono::duration_cast<Clock::duration>(
           absl::ToChronoMilliseconds(std::clamp(
               idle_timeout, absl::ZeroDuration(), absl::Hours(24 * 365))))),
-      reaper_(MakeStrand(std::move(executor))) {}
+      reaper_(sync::MakeStrand(std::move(executor))) {}
 
 ConnectionPool::Lease ConnectionPool::TryAcquire(const std::string& host,
                                                  Context context) {

@@ -21,10 +21,10 @@
 #include "libs/http/alarms.h"
 #include "libs/http/connection.h"
 #include "libs/http/server_core.h"
-#include "libs/http/strand.h"
 #include "libs/http/tls_source.h"
 #include "libs/logging/logging.h"
 #include "libs/status/status_macros.h"
+#include "libs/sync/strand.h"
 
 namespace insula::http {
 
@@ -97,7 +97,7 @@ class Server::Impl : public std::enable_shared_from_this<Server::Impl> {
   Impl(std::shared_ptr<ServerCore> core, asio::any_io_executor executor)
       : core_(std::move(core)),
         executor_(std::move(executor)),
-        strand_(MakeStrand(executor_)),
+        strand_(sync::MakeStrand(executor_)),
         acceptor_(strand_),
         pause_(strand_) {}
 
@@ -171,7 +171,7 @@ asio::awaitable<void> Server::Impl::Accept() {
     const size_t number = core_->IdlestExecutor();
     const auto& executors = core_->options.connection_executors;
     const asio::any_io_executor strand =
-        MakeStrand(executors.empty() ? executor_ : executors[number]);
+        sync::MakeStrand(executors.empty() ? executor_ : executors[number]);
     tcp::endpoint peer;
     auto [error, socket] =
         co_await acceptor_.async_accept(strand, peer, kAwaitTuple);

@@ -10,7 +10,7 @@
 
 #include "absl/time/time.h"
 #include "libs/http/alarms.h"
-#include "libs/http/strand.h"
+#include "libs/sync/strand.h"
 
 namespace insula::http {
 namespace {
@@ -28,8 +28,8 @@ class WatchdogTest : public ::testing::Test {
  protected:
   std::shared_ptr<Owner> NewOwner() {
     auto owner = std::make_shared<Owner>();
-    owner->watchdog.emplace(alarms_, MakeStrand(context_.get_executor()), owner,
-                            [each = owner.get()] { ++each->rung; });
+    owner->watchdog.emplace(alarms_, sync::MakeStrand(context_.get_executor()),
+                            owner, [each = owner.get()] { ++each->rung; });
     return owner;
   }
   // Lets the watchdogs work until `done` or for as long as they have work.

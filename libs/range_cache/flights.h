@@ -8,7 +8,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "libs/sync/event.h"
 #include "libs/sync/mutex.h"
+#include "libs/sync/strand.h"
 
 namespace insula::range_cache {
 
@@ -40,14 +41,11 @@ class Flights : public std::enable_shared_from_this<Flights<Value>> {
   using Work =
       std::function<boost::asio::awaitable<Result>(absl::Time deadline)>;
 
-  explicit Flights(boost::asio::any_io_executor executor)
-      : executor_(std::move(executor)) {}
-
  private:
   struct Flight {
     explicit Flight(const boost::asio::any_io_executor& executor)
-        : strand(boost::asio::make_strand(executor)) {}
-    const boost::asio::strand<boost::asio::any_io_executor> strand;
+        : strand(sync::MakeStrand(sync::ExecutorBelow(executor))) {}
+    const boost::asio::any_io_executor strand;
     boost::asio::cancellation_signal cancel;  // On the strand.
     // The rest under the mutex of Flights.
     int waiting = 0;
@@ -84,8 +82,10 @@ class Flights : public std::enable_shared_from_this<Flights<Value>> {
     bool first_ = false;
   };
 
-  // Joins the work of `key` that is under way, or begins it.
-  Seat Join(std::string key, const Work& work, absl::Time deadline)
+  // Joins the work of `key` that is under way, or begins it, where the caller
+  // runs: on what its strand, `executor`, is a strand on.
+  Seat Join(std::string key, const Work& work,
+            const boost::asio::any_io_executor& executor, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     Seat seat;
     seat.landed_ = std::make_shared<sync::Event>();
@@ -93,7 +93,7 @@ class Flights : public std::enable_shared_from_this<Flights<Value>> {
       sync::MutexLock lock(&mutex_);
       std::shared_ptr<Flight>& flight = flights_[key];
       if (flight == nullptr) {
-        flight = std::make_shared<Flight>(executor_);
+        flight = std::make_shared<Flight>(executor);
         seat.first_ = true;
       }
       ++flight->waiting;
@@ -129,7 +129,9 @@ class Flights : public std::enable_shared_from_this<Flights<Value>> {
         co_return result;
       }
       const std::shared_ptr<Flights> flights = seat.flights_;
-      seat = flights->Join(seat.key_, work, deadline);
+      const boost::asio::any_io_executor executor =
+          co_await boost::asio::this_coro::executor;
+      seat = flights->Join(seat.key_, work, executor, deadline);
     }
   }
 
@@ -192,7 +194,6 @@ class Flights : public std::enable_shared_from_this<Flights<Value>> {
     }
   }
 
-  const boost::asio::any_io_executor executor_;
   mutable sync::Mutex mutex_;
   absl::flat_hash_map<std::string, std::shared_ptr<Flight>> flights_
       ABSL_GUARDED_BY(mutex_);

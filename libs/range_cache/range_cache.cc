@@ -1,6 +1,8 @@
 #include "libs/range_cache/range_cache.h"
 
 #include <algorithm>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -86,7 +88,7 @@ struct RangeCache::State {
         environment(e),
         store(
             {.max_bytes = o.max_bytes, .ttl = o.ttl, .hash_mask = o.hash_mask}),
-        flights(std::make_shared<PieceFlights>(e.executor)),
+        flights(std::make_shared<PieceFlights>()),
         hits(Requests(e.metrics, "hit")),
         partial(Requests(e.metrics, "partial")),
         misses(Requests(e.metrics, "miss")),
@@ -180,7 +182,7 @@ struct RangeCache::Request {
   size_t Holes() const;
   // Asks for what is missing next, while fewer than max_parallel requests are
   // under way.
-  void Begin();
+  void Begin(const asio::any_io_executor& executor);
   // The store has answered for a slot. The answer to the whole, if that is
   // clear now.
   std::optional<Answer> Fill(Slot* slot, PiecePtr piece);
@@ -230,13 +232,14 @@ size_t RangeCache::Request::Holes() const {
                     [](const Slot& slot) { return slot.extent == nullptr; }));
 }
 
-void RangeCache::Request::Begin() {
+void RangeCache::Request::Begin(const asio::any_io_executor& executor) {
   for (; next < slots.size(); ++next) {
     Slot& slot = slots[next];
     if (slot.extent != nullptr) continue;
     if (under_way == std::max(1, asked->state->options.max_parallel)) return;
     ++under_way;
-    slot.seat = asked->state->flights->Join(slot.key, slot.work, deadline);
+    slot.seat =
+        asked->state->flights->Join(slot.key, slot.work, executor, deadline);
     if (!slot.seat.first()) asked->state->joined.Increment();
   }
 }
@@ -308,6 +311,7 @@ asio::awaitable<absl::StatusOr<Answer>> RangeCache::Query(RangeQuery query,
     state->bypassed.Increment();
     co_return co_await fetch(query.start, query.end, deadline);
   }
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
   Request request;
   auto asked = std::make_shared<Asked<State>>();
   asked->state = state;
@@ -328,7 +332,7 @@ asio::awaitable<absl::StatusOr<Answer>> RangeCache::Query(RangeQuery query,
       .Increment();
   for (Request::Slot& slot : request.slots) {
     if (slot.extent != nullptr) continue;
-    request.Begin();
+    request.Begin(executor);
     absl::StatusOr<PiecePtr> piece =
         co_await PieceFlights::Wait(std::move(slot.seat), slot.work, deadline);
     if (!piece.ok()) co_return piece.status();

@@ -2,7 +2,6 @@
 // new.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <functional>
@@ -62,15 +61,15 @@ class RangeCache {
     uint64_t hash_mask = ~uint64_t{0};   // See ExtentStore.
   };
   struct Environment {
-    boost::asio::any_io_executor executor;
     const Clock* clock = nullptr;  // Wall-clock.
     metrics::Registry* metrics = nullptr;
     // All outlive it.
   };
 
   // Asks the store for the steps start, start + step, ... up to end, until
-  // `deadline`. Runs on a strand of its own, may outlive the call that it was
-  // given to, and so owns what it uses. Cancelled when nobody waits for it.
+  // `deadline`. Runs on a strand of its own, on what the caller's strand is on;
+  // may outlive the call that it was given to, and so owns what it uses.
+  // Cancelled when nobody waits for it.
   using Fetch = std::function<boost::asio::awaitable<absl::StatusOr<Answer>>(
       absl::Time start, absl::Time end, absl::Time deadline)>;
 

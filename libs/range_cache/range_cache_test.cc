@@ -68,9 +68,8 @@ class RangeCacheTest : public ::testing::Test {
   RangeCache& cache() {
     if (cache_ == nullptr) {
       cache_ = std::make_unique<RangeCache>(
-          options_, RangeCache::Environment{.executor = context_.get_executor(),
-                                            .clock = &clock_,
-                                            .metrics = &metrics_});
+          options_,
+          RangeCache::Environment{.clock = &clock_, .metrics = &metrics_});
     }
     return *cache_;
   }
@@ -555,10 +554,7 @@ class Crowd {
   std::atomic<int> wrong_ = 0;
   std::atomic<int> asked_ = 0;
   asio::thread_pool pool_{4};
-  RangeCache cache_{{},
-                    {.executor = pool_.get_executor(),
-                     .clock = &clock_,
-                     .metrics = &metrics_}};
+  RangeCache cache_{{}, {.clock = &clock_, .metrics = &metrics_}};
 };
 
 TEST(RangeCacheThreadsTest, ManyAskOnManyThreads) { Crowd().Run(); }

@@ -1,7 +1,6 @@
 // Range queries whose answers are kept in part.
 #pragma once
 
-#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <future>
 #include <memory>
@@ -44,7 +43,6 @@ std::optional<range_cache::RangeQuery> CacheableQuery(
 class Caching {
  public:
   struct Environment {
-    boost::asio::any_io_executor executor;
     const Clock* clock = nullptr;
     metrics::Registry* metrics = nullptr;
     // All outlive it.

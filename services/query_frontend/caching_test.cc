@@ -261,9 +261,7 @@ TEST_F(CachingTest, CanBeTurnedOff) {
   CacheConfig config;
   config.enabled = false;
   Caching caching(config, &asking_, kMaxResponse,
-                  {.executor = pool_.get_executor(),
-                   .clock = &clock_,
-                   .metrics = &registry_});
+                  {.clock = &clock_, .metrics = &registry_});
   Answering answering(&confined_queries_, &caching, &metrics_, kMaxResponse,
                       AnswerOptions());
   ApiHandler handler([this] { return snapshot_; }, &clock_, &pools_,

@@ -1,4 +1,4 @@
-// Strands that cost little. For libs/http alone.
+// Strands that cost little.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -7,7 +7,7 @@
 #include <boost/asio/thread_pool.hpp>
 #include <utility>
 
-namespace insula::http {
+namespace insula::sync {
 
 // A strand on `executor`. One that knows the type of what runs it schedules
 // without memory from the heap, which a strand on an any_io_executor can't.
@@ -53,4 +53,4 @@ inline bool IsStrand(const boost::asio::any_io_executor& executor) {
              nullptr;
 }
 
-}  // namespace insula::http
+}  // namespace insula::sync

@@ -195,9 +195,15 @@ void MeasureSmall(const std::string& bin, Figures* figures) {
 
 // A proxy in the middle has a cost of its own, which varies with the machine.
 void MeasureRelays(const std::string& bin, Figures* figures) {
-  const QuerySetup setup({.bin = bin, .answer = Vector()});
-  figures->Print("small.relays", setup.MeasureRelays(SmallRequest(), 2000),
-                 "x");
+  const BareRelay relay(Vector(), SmallRequest());
+  const auto print = [&](absl::string_view name, const std::string& request,
+                         const std::string& answer) {
+    const QuerySetup setup({.bin = bin, .answer = answer});
+    figures->Print(name, setup.MeasureRelays(request, relay, 2000), "x");
+  };
+  print("small.relays", SmallRequest(), Vector());
+  print("longest_rule.relays", RangeRequest(LongestRule()),
+        RangeResult(kNoStore));
 }
 
 void MeasureLongestRule(const std::string& bin, Figures* figures) {

@@ -73,6 +73,19 @@ int SendAll(int port, const std::string& request, int count,
   return failed == 0 ? 0 : 1;
 }
 
+// CPU microseconds of `who`, which listens on `at`, for each of `count`
+// requests. From another process, by several connections. Each answer begins
+// with `wanted`.
+double Cost(pid_t who, int at, const std::string& request, int count,
+            absl::string_view wanted) {
+  const absl::Duration before = CpuTime(who);
+  Child sender([&] { return SendAll(at, request, count, wanted); });
+  if (sender.Wait() != 0) {
+    Die(absl::StrCat("a request was not answered with '", wanted, "'"));
+  }
+  return absl::ToDoubleMicroseconds(CpuTime(who) - before) / count;
+}
+
 }  // namespace
 
 std::string Get(absl::string_view target) {
@@ -85,6 +98,20 @@ std::string PostForm(absl::string_view path, absl::string_view form,
                       "Content-Type: application/x-www-form-urlencoded\r\n"
                       "Content-Length: ",
                       form.size(), "\r\n\r\n", form);
+}
+
+BareRelay::BareRelay(std::string answer, std::string request)
+    : request_(std::move(request)),
+      store_listener_(Listen(&store_port_)),
+      listener_(Listen(&port_)),
+      store_([&] { return ServeAlways(store_listener_, answer); }),
+      relay_([this] { return Relay(listener_, store_port_); }) {
+  close(store_listener_);
+  close(listener_);
+}
+
+double BareRelay::Cost(int requests) const {
+  return bench::Cost(relay_.pid(), port_, request_, requests, kOk);
 }
 
 QuerySetup::QuerySetup(const QuerySetupOptions& options)
@@ -116,17 +143,13 @@ double QuerySetup::MeasureCpu(const std::string& request,
 }
 
 double QuerySetup::MeasureRelays(const std::string& request,
+                                 const BareRelay& relay,
                                  int requests_of_slice) const {
-  int relay_port = 0;
-  const int listener = Listen(&relay_port);
-  const Child relay([&] { return Relay(listener, store_port_); });
   std::vector<double> ratios;
   for (int slice = 0; slice < kSlices; ++slice) {
     const double ours = Cost(pid(), port(), request, requests_of_slice, kOk);
-    ratios.push_back(
-        ours / Cost(relay.pid(), relay_port, request, requests_of_slice, kOk));
+    ratios.push_back(ours / relay.Cost(requests_of_slice));
   }
-  close(listener);
   return MedianOf(std::move(ratios));
 }
 
@@ -180,16 +203,6 @@ double QuerySetup::MeasureInstructions(const std::string& request,
   const auto send = [&] { Cost(pid(), port(), request, requests, kOk); };
   send();
   return CountInstructions(temp_, pid(), send) / requests;
-}
-
-double QuerySetup::Cost(pid_t who, int at, const std::string& request,
-                        int count, absl::string_view wanted) const {
-  const absl::Duration before = CpuTime(who);
-  Child sender([&] { return SendAll(at, request, count, wanted); });
-  if (sender.Wait() != 0) {
-    Die(absl::StrCat("a request was not answered with '", wanted, "'"));
-  }
-  return absl::ToDoubleMicroseconds(CpuTime(who) - before) / count;
 }
 
 }  // namespace insula::bench

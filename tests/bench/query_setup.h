@@ -29,6 +29,24 @@ struct QuerySetupOptions {
   bool cache = true;       // Answers to range queries are kept.
 };
 
+// A relay and the store behind it, which answers everything with `answer`.
+class BareRelay {
+ public:
+  BareRelay(std::string answer, std::string request);
+
+  // CPU microseconds of the relay for the request, of so many.
+  double Cost(int requests) const;
+
+ private:
+  const std::string request_;
+  int store_port_ = 0;
+  int port_ = 0;
+  const int store_listener_;
+  const int listener_;
+  const Child store_;
+  const Child relay_;
+};
+
 // A tenant-registry with one tenant, kept apart by a label; a query-frontend
 // that logs each request; and a store that answers each with the same; each is
 // a process of its own. Everything that goes wrong dies, also an answer other
@@ -40,9 +58,10 @@ class QuerySetup {
   // CPU microseconds of the frontend, user and system, for a request: the
   // median of slices of so many requests each.
   double MeasureCpu(const std::string& request, int requests_of_slice) const;
-  // How many times as much that is as a bare relay needs in the same run: the
-  // median of the slices' ratios. Of a request that the store is asked, too.
-  double MeasureRelays(const std::string& request, int requests_of_slice) const;
+  // How many times as much that is as what `relay` needs in the same run: the
+  // median of the slices' ratios.
+  double MeasureRelays(const std::string& request, const BareRelay& relay,
+                       int requests_of_slice) const;
   // As MeasureCpu(), of requests that may be refused.
   double MeasureCpuOfAny(const std::string& request,
                          int requests_of_slice) const;
@@ -60,12 +79,6 @@ class QuerySetup {
  private:
   double Measure(const std::string& request, int requests_of_slice,
                  absl::string_view wanted) const;
-  // CPU microseconds of `who`, which listens on `at`, for each of `count`
-  // requests. From another process, by several connections. Each answer begins
-  // with `wanted`.
-  double Cost(pid_t who, int at, const std::string& request, int count,
-              absl::string_view wanted) const;
-
   int store_port_ = 0;
   const int listener_;
   const Child store_;

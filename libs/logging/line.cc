@@ -1,6 +1,7 @@
 #include "libs/logging/line.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -63,8 +64,26 @@ bool IsControl(absl::string_view character) {
   return character == "\u2028" || character == "\u2029";
 }
 
+// What a character needs, by its byte.
+enum Need : uint8_t {
+  kNothing,  // Stands for itself anywhere.
+  kQuotes,   // Stands for itself between double quotes.
+  kEscape,   // A look of its own.
+};
+constexpr std::array<Need, 256> MakeNeeds() {
+  std::array<Need, 256> needs{};
+  for (int c = 0; c < 256; ++c) {
+    const bool escape = c < 0x20 || c >= 0x7F || c == '"' || c == '\\';
+    needs[c] = escape ? kEscape : c == ' ' || c == '=' ? kQuotes : kNothing;
+  }
+  return needs;
+}
+constexpr std::array<Need, 256> kNeeds = MakeNeeds();
+
+Need NeedOf(char c) { return kNeeds[static_cast<uint8_t>(c)]; }
+
 // Whether it stands for itself between double quotes, as most do.
-bool IsPlain(char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+bool IsPlain(char c) { return NeedOf(c) != kEscape; }
 
 // Appends `text` for the inside of double quotes. `hex` starts the escape of a
 // byte that has no other: JSON knows no \x, there it becomes text.
@@ -104,7 +123,7 @@ void AppendEscaped(absl::string_view text, absl::string_view hex,
 
 bool IsBare(absl::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
-    return c > 0x20 && c < 0x7F && c != '"' && c != '=' && c != '\\';
+    return NeedOf(c) == kNothing;
   });
 }
 

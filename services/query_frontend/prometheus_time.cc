@@ -100,6 +100,14 @@ std::optional<absl::Duration> ParseUnits(absl::string_view text) {
 }  // namespace
 
 absl::StatusOr<absl::Time> ParseTime(absl::string_view text) {
+  // So many digits are a double to the last.
+  constexpr size_t kExactDigits = 15;
+  int64_t second = 0;
+  if (text.size() <= kExactDigits &&
+      std::all_of(text.begin(), text.end(), absl::ascii_isdigit) &&
+      absl::SimpleAtoi(text, &second)) {
+    return absl::FromUnixSeconds(second);
+  }
   if (const std::optional<double> seconds = ParseDecimal(text)) {
     // Beyond this Go's conversion to int64 is undefined.
     if (std::abs(*seconds) < 9.2e18) {

@@ -12,6 +12,7 @@
 #include "libs/range_cache/extent.h"
 #include "libs/range_cache/extent_store.h"
 #include "libs/range_cache/flights.h"
+#include "libs/sync/run_on.h"
 
 namespace insula::range_cache {
 namespace {
@@ -35,6 +36,8 @@ struct Piece {
   bool whole = false;
 };
 using PiecePtr = std::shared_ptr<const Piece>;
+
+constexpr size_t kLong = 512 << 10;  // Bytes of an answer.
 
 // Takes `answer` apart if that can be.
 std::shared_ptr<Piece> ReadPiece(Answer answer, const Steps& steps,
@@ -130,6 +133,25 @@ struct Asked {
   RangeCache::Fetch fetch;
 };
 
+// What is known of `steps` by the answer to them. Keeps what may be kept of it.
+template <typename State>
+PiecePtr Take(const Asked<State>& asked, absl::string_view key,
+              const Steps& steps, const std::optional<Steps>& stable,
+              absl::Time asked_at, Answer answer) {
+  const bool storable = answer.storable;
+  const std::shared_ptr<const Piece> piece =
+      ReadPiece(std::move(answer), steps, asked_at);
+  if (storable && stable.has_value() && piece->extent != nullptr &&
+      piece->warnings.empty() && piece->infos.empty()) {
+    const auto kept =
+        *stable == steps
+            ? piece->extent
+            : std::make_shared<const Extent>(Cut(*piece->extent, *stable));
+    asked.state->store.Put(asked.tenant_uid, key, kept, asked.quota, asked_at);
+  }
+  return piece;
+}
+
 // Asks the store for some steps, and keeps what may be kept. `all`: these are
 // the steps of the whole query.
 template <typename State>
@@ -151,17 +173,12 @@ asio::awaitable<absl::StatusOr<PiecePtr>> Ask(
     whole->whole = true;
     co_return whole;
   }
-  const std::shared_ptr<const Piece> piece =
-      ReadPiece(*std::move(answer), steps, asked_at);
-  if (storable && piece->extent != nullptr && piece->warnings.empty() &&
-      piece->infos.empty()) {
-    const auto kept =
-        *stable == steps
-            ? piece->extent
-            : std::make_shared<const Extent>(Cut(*piece->extent, *stable));
-    state.store.Put(asked->tenant_uid, key, kept, asked->quota, asked_at);
-  }
-  co_return piece;
+  const auto take = [&] {
+    return Take(*asked, key, steps, asked->quota > 0 ? stable : std::nullopt,
+                asked_at, *std::move(answer));
+  };
+  if (answer->body.size() <= kLong) co_return take();
+  co_return co_await sync::RunOn(state.environment.executor, take);
 }
 
 }  // namespace
@@ -186,6 +203,7 @@ struct RangeCache::Request {
   // The store has answered for a slot. The answer to the whole, if that is
   // clear now.
   std::optional<Answer> Fill(Slot* slot, PiecePtr piece);
+  size_t Bytes() const;
   absl::StatusOr<Answer> PutTogether() const;
 
   std::shared_ptr<const Asked<State>> asked;
@@ -263,6 +281,12 @@ std::optional<Answer> RangeCache::Request::Fill(Slot* slot, PiecePtr piece) {
   return std::nullopt;
 }
 
+size_t RangeCache::Request::Bytes() const {
+  size_t bytes = 0;
+  for (const Slot& slot : slots) bytes += slot.extent->bytes;
+  return bytes;
+}
+
 absl::StatusOr<Answer> RangeCache::Request::PutTogether() const {
   std::vector<Part> parts;
   parts.reserve(slots.size());
@@ -336,10 +360,23 @@ asio::awaitable<absl::StatusOr<Answer>> RangeCache::Query(RangeQuery query,
     absl::StatusOr<PiecePtr> piece =
         co_await PieceFlights::Wait(std::move(slot.seat), slot.work, deadline);
     if (!piece.ok()) co_return piece.status();
-    if (auto answer = request.Fill(&slot, *piece)) co_return *std::move(answer);
+    const auto fill = [&] { return request.Fill(&slot, *std::move(piece)); };
+    std::optional<Answer> answer;
+    if ((*piece)->answer.body.size() <= kLong) {
+      answer = fill();
+    } else {
+      answer = co_await sync::RunOn(state->environment.executor, fill);
+    }
+    if (answer.has_value()) co_return *std::move(answer);
     if (!request.readable) break;
   }
-  if (request.readable) co_return request.PutTogether();
+  if (request.readable && request.Bytes() <= kLong) {
+    co_return request.PutTogether();
+  }
+  if (request.readable) {
+    const auto put_together = [&request] { return request.PutTogether(); };
+    co_return co_await sync::RunOn(state->environment.executor, put_together);
+  }
   request.slots.clear();
   state->bypassed.Increment();
   co_return co_await fetch(query.start, query.end, deadline);

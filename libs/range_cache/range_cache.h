@@ -2,6 +2,7 @@
 // new.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <cstddef>
 #include <functional>
@@ -61,6 +62,9 @@ class RangeCache {
     uint64_t hash_mask = ~uint64_t{0};   // See ExtentStore.
   };
   struct Environment {
+    // Where answers of more than 512 KiB are taken apart and put together: an
+    // event loop must not be held up so long.
+    boost::asio::any_io_executor executor;
     const Clock* clock = nullptr;  // Wall-clock.
     metrics::Registry* metrics = nullptr;
     // All outlive it.

@@ -59,8 +59,9 @@ class World {
   World(Fault fault, RangeCache::Options options, unsigned seed)
       : fault_(fault),
         random_(seed),
-        cache_(WithFault(options, fault),
-               {.clock = &clock_, .metrics = &metrics_}) {}
+        cache_(WithFault(options, fault), {.executor = context_.get_executor(),
+                                           .clock = &clock_,
+                                           .metrics = &metrics_}) {}
 
   Outcome Run(int rounds) {
     for (int i = 0; i < 400; ++i) Write(kDay * 3);

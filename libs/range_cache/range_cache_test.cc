@@ -40,7 +40,7 @@ using ::testing::SizeIs;
 
 constexpr int64_t kDay = 86'400'000;
 const absl::Time kNow = absl::FromUnixMillis(100 * kDay - kDay / 2);
-constexpr size_t kPlenty = 1 << 20;
+constexpr size_t kPlenty = 4 << 20;
 
 // A cache before a store whose answers a test holds back at will.
 class RangeCacheTest : public ::testing::Test {
@@ -69,7 +69,9 @@ class RangeCacheTest : public ::testing::Test {
     if (cache_ == nullptr) {
       cache_ = std::make_unique<RangeCache>(
           options_,
-          RangeCache::Environment{.clock = &clock_, .metrics = &metrics_});
+          RangeCache::Environment{.executor = elsewhere_.get_executor(),
+                                  .clock = &clock_,
+                                  .metrics = &metrics_});
     }
     return *cache_;
   }
@@ -158,6 +160,7 @@ class RangeCacheTest : public ::testing::Test {
   }
 
   asio::io_context context_;
+  asio::io_context elsewhere_;  // For what takes long.
   FakeClock clock_{kNow};
   metrics::Registry metrics_;
   RangeCache::Options options_;
@@ -199,6 +202,30 @@ TEST_F(RangeCacheTest, AsksOnlyForWhatIsNew) {
   EXPECT_THAT(Count("miss"), Eq(1));
   EXPECT_THAT(Count("hit"), Eq(1));
   EXPECT_THAT(Count("partial"), Eq(1));
+}
+
+TEST_F(RangeCacheTest, LongAnswersAreReadAndWrittenElsewhere) {
+  const RangeQuery query = Hours(1010, 1012);
+  store_.Write("up",
+               absl::StrCat(R"({"__name__":"up","x":")",
+                            std::string(600 << 10, 'x'), "\"}"),
+               1011 * int64_t{3'600'000}, "1");
+  for (const size_t requests : {1, 0}) {
+    const auto call = Start(query);
+    ASSERT_THAT(asked_, SizeIs(requests));
+    AnswerAll();
+    EXPECT_FALSE(call->answer.has_value());
+    size_t done = 1;
+    while (!call->answer.has_value() && done > 0) {
+      elsewhere_.restart();
+      done = elsewhere_.poll();
+      Poll();
+    }
+    ASSERT_TRUE(call->answer.has_value());
+    ASSERT_TRUE(call->answer->ok()) << call->answer->status();
+    EXPECT_TRUE((*call->answer)->body == Expected(query));
+    TakeAsked();
+  }
 }
 
 TEST_F(RangeCacheTest, StepsBesideTheGridAreAnotherQuestion) {
@@ -554,7 +581,10 @@ class Crowd {
   std::atomic<int> wrong_ = 0;
   std::atomic<int> asked_ = 0;
   asio::thread_pool pool_{4};
-  RangeCache cache_{{}, {.clock = &clock_, .metrics = &metrics_}};
+  RangeCache cache_{{},
+                    {.executor = pool_.get_executor(),
+                     .clock = &clock_,
+                     .metrics = &metrics_}};
 };
 
 TEST(RangeCacheThreadsTest, ManyAskOnManyThreads) { Crowd().Run(); }

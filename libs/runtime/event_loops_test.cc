@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "libs/runtime/run_on.h"
+#include "libs/sync/run_on.h"
 
 namespace insula::runtime {
 namespace {
@@ -70,7 +70,7 @@ struct Threads {
 asio::awaitable<Threads> RunAndNoteThreads(asio::any_io_executor executor) {
   Threads threads;
   threads.before = std::this_thread::get_id();
-  threads.work = co_await RunOn(executor, std::this_thread::get_id);
+  threads.work = co_await sync::RunOn(executor, std::this_thread::get_id);
   threads.after = std::this_thread::get_id();
   co_return threads;
 }

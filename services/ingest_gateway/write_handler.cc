@@ -7,8 +7,8 @@
 #include "libs/remote_write/block.h"
 #include "libs/remote_write/metadata.h"
 #include "libs/remote_write/v2_decode.h"
-#include "libs/runtime/run_on.h"
 #include "libs/status/status_macros.h"
+#include "libs/sync/run_on.h"
 #include "services/ingest_gateway/losses.h"
 #include "services/ingest_gateway/request_head.h"
 #include "services/ingest_gateway/routing.h"
@@ -177,7 +177,7 @@ asio::awaitable<http::Response> WriteHandler::WriteAs(
   absl::StatusOr<std::unique_ptr<Work>> work = nullptr;
   if (request.body.size() > kLongRequest) {
     auto prepare = [&] { return Prepare(request, std::move(caller)); };
-    work = co_await runtime::RunOn(executor_, std::move(prepare));
+    work = co_await sync::RunOn(executor_, std::move(prepare));
   } else {
     work = Prepare(request, std::move(caller));
   }

@@ -307,7 +307,9 @@ class ApiTest : public testing::Test {
   Caching caching_{CacheConfig(),
                    &asking_,
                    kMaxResponse,
-                   {.clock = &clock_, .metrics = &registry_}};
+                   {.executor = pool_.get_executor(),
+                    .clock = &clock_,
+                    .metrics = &registry_}};
   ConfinedQueries confined_queries_{1 << 20, &registry_};
   Answering answering_{&confined_queries_, &caching_, &metrics_, kMaxResponse,
                        AnswerOptions()};

@@ -13,7 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "libs/http/body_source.h"
 #include "libs/logging/logging.h"
-#include "libs/runtime/run_on.h"
+#include "libs/sync/run_on.h"
 #include "services/query_frontend/answer_union.h"
 #include "services/query_frontend/plain_matrix.h"
 #include "services/query_frontend/result_filter.h"
@@ -193,7 +193,7 @@ asio::awaitable<absl::StatusOr<Answer>> Backend::AskOne(
   }
   if (response->body.size() > kLongAnswer) {
     auto check = [&] { return Check(*query, *policy, *std::move(response)); };
-    co_return co_await runtime::RunOn(executor_, std::move(check));
+    co_return co_await sync::RunOn(executor_, std::move(check));
   }
   co_return Check(*query, *policy, *std::move(response));
 }

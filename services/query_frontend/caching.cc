@@ -223,6 +223,7 @@ Caching::Caching(const CacheConfig& config, Asking* asking, size_t max_response,
   // So that a query takes one place at a time, as one that is not kept does.
   options.max_parallel = 1;
   range_cache::RangeCache::Environment around;
+  around.executor = environment.executor;
   around.clock = environment.clock;
   around.metrics = environment.metrics;
   cache_ = std::make_unique<range_cache::RangeCache>(options, around);

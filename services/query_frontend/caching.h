@@ -1,6 +1,7 @@
 // Range queries whose answers are kept in part.
 #pragma once
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <future>
 #include <memory>
@@ -43,6 +44,7 @@ std::optional<range_cache::RangeQuery> CacheableQuery(
 class Caching {
  public:
   struct Environment {
+    boost::asio::any_io_executor executor;  // As range_cache::RangeCache's.
     const Clock* clock = nullptr;
     metrics::Registry* metrics = nullptr;
     // All outlive it.

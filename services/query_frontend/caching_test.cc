@@ -261,7 +261,9 @@ TEST_F(CachingTest, CanBeTurnedOff) {
   CacheConfig config;
   config.enabled = false;
   Caching caching(config, &asking_, kMaxResponse,
-                  {.clock = &clock_, .metrics = &registry_});
+                  {.executor = pool_.get_executor(),
+                   .clock = &clock_,
+                   .metrics = &registry_});
   Answering answering(&confined_queries_, &caching, &metrics_, kMaxResponse,
                       AnswerOptions());
   ApiHandler handler([this] { return snapshot_; }, &clock_, &pools_,

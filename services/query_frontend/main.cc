@@ -68,7 +68,9 @@ absl::Status Run(const Config& config, runtime::Process& process) {
   Admission admission(config.queue, &process.metrics(), &metrics);
   Asking asking(&admission, &backend);
   Caching caching(config.cache, &asking, config.upstream.max_response.value,
-                  {.clock = &process.clock(), .metrics = &process.metrics()});
+                  {.executor = process.executor(),
+                   .clock = &process.clock(),
+                   .metrics = &process.metrics()});
   ConfinedQueries confined_queries(ConfinedQueries::kMaxBytes,
                                    &process.metrics());
   Answering answering(&confined_queries, &caching, &metrics,

@@ -8,11 +8,11 @@
 #include <type_traits>
 #include <utility>
 
-namespace insula::runtime {
+namespace insula::sync {
 
 // What `work` returns, which runs on `executor`: for what takes so long that an
-// event loop (see EventLoops) must not do it. It must not block. The caller
-// resumes on its own executor when it is done, also if it was cancelled
+// event loop (see runtime::EventLoops) must not do it. It must not block. The
+// caller resumes on its own executor when it is done, also if it was cancelled
 // meanwhile, so `work` may refer to what the caller owns.
 template <typename Work>
 boost::asio::awaitable<std::invoke_result_t<Work>> RunOn(
@@ -25,4 +25,4 @@ boost::asio::awaitable<std::invoke_result_t<Work>> RunOn(
                                            boost::asio::use_awaitable);
 }
 
-}  // namespace insula::runtime
+}  // namespace insula::sync

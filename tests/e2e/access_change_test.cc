@@ -245,13 +245,31 @@ TEST_F(AccessChangeTest, SamplesOfARangeAreThoseOfTheStore) {
   EXPECT_EQ(by_labels(body["data"]["result"]), by_labels(held));
 }
 
-TEST_F(AccessChangeTest, WhatCanNotBeConfinedIsRefusedAndNotAsked) {
+TEST_F(AccessChangeTest, GrantsOnSeriesWithoutANameAreUnited) {
   Grant("x", {"blue"}, {"node_load", R"({__name__=~"req.*",pod="p"})"});
   ASSERT_THAT(Until({"blue-200", "blue-500", "blue-load"}), Lt(kEffective));
   const HttpAnswer answer =
       constellation_.Query(kViewer, R"(max_over_time({n!=""}[5m]))");
+  ASSERT_EQ(answer.status, 200) << answer.body;
+  const Json body = Json::parse(answer.body);
+  Names names;
+  for (const Json& one : body["data"]["result"]) {
+    names.insert(one["metric"]["n"]);
+  }
+  EXPECT_EQ(names, (Names{"blue-200", "blue-500", "blue-load"}));
+}
+
+TEST_F(AccessChangeTest, WhatCanNotBeConfinedIsRefused) {
+  Grant("x", {"blue"}, {"node_load", R"({__name__=~"req.*",pod="p"})"});
+  ASSERT_THAT(Until({"blue-200", "blue-500", "blue-load"}), Lt(kEffective));
+  std::string query = "0";
+  for (int i = 0; i < 9; ++i) {
+    absl::StrAppend(&query, " + max_over_time({n!=\"", i, "\"}[5m])");
+  }
+  const HttpAnswer answer = constellation_.Query(kViewer, query);
   EXPECT_EQ(answer.status, 422);
   EXPECT_THAT(answer.body, HasSubstr(R"("errorType":"execution")"));
+  EXPECT_THAT(answer.body, HasSubstr("add a metric name"));
   EXPECT_EQ(constellation_.Query(kViewer, "max_over_time({n!=\"\"}[5m]").status,
             400);
   EXPECT_EQ(Value(R"(sum(max_over_time(requests[5m])))"), "96");

@@ -264,7 +264,7 @@ TEST_F(AccessChangeTest, WhatCanNotBeConfinedIsRefused) {
   ASSERT_THAT(Until({"blue-200", "blue-500", "blue-load"}), Lt(kEffective));
   std::string query = "0";
   for (int i = 0; i < 9; ++i) {
-    absl::StrAppend(&query, " + max_over_time({n!=\"", i, "\"}[5m])");
+    absl::StrAppend(&query, " + max_over_time({n!=\"\",n!=\"", i, "\"}[5m])");
   }
   const HttpAnswer answer = constellation_.Query(kViewer, query);
   EXPECT_EQ(answer.status, 422);

@@ -12,6 +12,7 @@
 #include <exception>
 #include <list>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "libs/sync/mutex.h"
@@ -27,10 +28,17 @@ namespace {
   std::abort();
 }
 
-// The updates of a registry. The lock is held while they run.
+// Each has a lock of its own, which is held while it runs: an update may take
+// locks under which others are added, and end.
+struct Update {
+  sync::Mutex mutex;
+  std::function<void()> run ABSL_GUARDED_BY(mutex);  // Empty: it has ended.
+};
+
+// The updates of a registry.
 struct Updates {
   sync::Mutex mutex;
-  std::list<std::function<void()>> list ABSL_GUARDED_BY(mutex);
+  std::list<std::shared_ptr<Update>> list ABSL_GUARDED_BY(mutex);
 };
 
 }  // namespace
@@ -113,19 +121,34 @@ Histogram& Registry::AddHistogram(absl::string_view name,
 
 CollectHook Registry::OnCollect(std::function<void()> update) {
   const std::shared_ptr<Updates> updates = state_->updates;
+  auto kept = std::make_shared<Update>();
+  {
+    sync::MutexLock lock(&kept->mutex);
+    kept->run = std::move(update);
+  }
   sync::MutexLock lock(&updates->mutex);
-  const auto added =
-      updates->list.insert(updates->list.end(), std::move(update));
-  return CollectHook(std::shared_ptr<void>(nullptr, [updates, added](void*) {
-    sync::MutexLock erasing(&updates->mutex);
-    updates->list.erase(added);
-  }));
+  const auto added = updates->list.insert(updates->list.end(), kept);
+  return CollectHook(
+      std::shared_ptr<void>(nullptr, [updates, added, kept](void*) {
+        {
+          sync::MutexLock erasing(&updates->mutex);
+          updates->list.erase(added);
+        }
+        std::function<void()> ended;
+        sync::MutexLock waiting(&kept->mutex);
+        ended.swap(kept->run);
+      }));
 }
 
 std::string Registry::Expose() const {
+  std::vector<std::shared_ptr<Update>> updates;
   {
     sync::MutexLock lock(&state_->updates->mutex);
-    for (const std::function<void()>& update : state_->updates->list) update();
+    updates.assign(state_->updates->list.begin(), state_->updates->list.end());
+  }
+  for (const std::shared_ptr<Update>& update : updates) {
+    sync::MutexLock lock(&update->mutex);
+    if (update->run) update->run();
   }
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }

@@ -96,6 +96,24 @@ TEST(MetricsTest, AnUpdateEndsWithItsHook) {
   }
 }
 
+// Else one that waits for a lock under which another is added would wait for
+// ever.
+TEST(MetricsTest, OthersAreAddedAndEndWhileAnUpdateRuns) {
+  Registry registry;
+  int runs = 0;
+  int of_another = 0;
+  CollectHook another;
+  const CollectHook hook = registry.OnCollect([&] {
+    another = CollectHook();
+    another = registry.OnCollect([&] { ++of_another; });
+    ++runs;
+  });
+  registry.Expose();
+  registry.Expose();
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(of_another, 0);  // Each ended before its turn.
+}
+
 TEST(MetricsTest, ManyThreadsMayAddAndCount) {
   Registry registry;
   std::vector<std::thread> threads;

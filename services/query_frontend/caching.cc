@@ -15,14 +15,8 @@
 #include "libs/range_cache/query_traits.h"
 #include "libs/status/status_macros.h"
 #include "libs/tenancy/fact.h"
+#include "services/query_frontend/planted_faults.h"
 #include "services/query_frontend/query_limits.h"
-
-#ifdef INSULA_PLANT_FAULTS  // For tests alone: libs/promql/planted_faults.h.
-namespace insula::promql {
-bool IsPlanted(absl::string_view fault);
-std::string WithoutPolicy(const std::string& query, const Clauses& clauses);
-}  // namespace insula::promql
-#endif
 
 namespace insula::query_frontend {
 

@@ -15,13 +15,8 @@
 #include "libs/status/status_macros.h"
 #include "libs/sync/mutex.h"
 #include "libs/tenancy/read_policy.h"
+#include "services/query_frontend/planted_faults.h"
 #include "services/query_frontend/query_limits.h"
-
-#ifdef INSULA_PLANT_FAULTS  // For tests alone: libs/promql/planted_faults.h.
-namespace insula::promql {
-bool IsPlanted(absl::string_view fault);
-}  // namespace insula::promql
-#endif
 
 namespace insula::query_frontend {
 namespace {

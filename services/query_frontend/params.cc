@@ -16,13 +16,8 @@
 #include "absl/time/time.h"
 #include "libs/status/annotate.h"
 #include "libs/status/status_macros.h"
+#include "services/query_frontend/planted_faults.h"
 #include "services/query_frontend/prometheus_time.h"
-
-#ifdef INSULA_PLANT_FAULTS  // For tests alone: libs/promql/planted_faults.h.
-namespace insula::promql {
-bool IsPlanted(absl::string_view fault);
-}
-#endif
 
 namespace insula::query_frontend {
 namespace {

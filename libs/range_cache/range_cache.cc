@@ -370,10 +370,8 @@ asio::awaitable<absl::StatusOr<Answer>> RangeCache::Query(RangeQuery query,
     if (answer.has_value()) co_return *std::move(answer);
     if (!request.readable) break;
   }
-  if (request.readable && request.Bytes() <= kLong) {
-    co_return request.PutTogether();
-  }
   if (request.readable) {
+    if (request.Bytes() <= kLong) co_return request.PutTogether();
     const auto put_together = [&request] { return request.PutTogether(); };
     co_return co_await sync::RunOn(state->environment.executor, put_together);
   }
